@@ -1,0 +1,79 @@
+/* src/http/client.h - an asynchronous HTTP client on the program's sd-event loop (libcurl multi).
+ *
+ * TLS 1.3 with our key and credential, the server's certificate checked against the CA and, when
+ * asked, against the party id it must have; or plain HTTP over a unix socket. Connections are kept.
+ * A request with `retry` set (only where a repeat does no harm: it has an Idempotency-Key, or is a
+ * GET) is tried again with growing, jittered waits until its deadline.
+ * Context: the thread of the loop. Callbacks never run inside xeno_http_send().
+ */
+#ifndef XENO_HTTP_CLIENT_H
+#define XENO_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/env.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "crypto/x509.h"
+#include "json/json.h"
+
+struct sd_event;
+struct xeno_http_client;
+struct xeno_http_call; /* a request under way */
+
+struct xeno_http_client_opts {
+    const struct xeno_env *env;
+    const char *ca_pem;   /* NULL: nobody is trusted but a pinned CA id (pin_ca) */
+    const char *pin_ca;   /* enrolment: trust the server whose CA certificate has this id */
+    const char *cert_pem; /* NULL: anonymous */
+    const struct xeno_key *key;
+};
+int xeno_http_client_new(struct sd_event *loop, const struct xeno_http_client_opts *opts,
+                         struct xeno_http_client **ret, struct xeno_err *err);
+void xeno_http_client_free(
+    struct xeno_http_client *c); /* calls under way are dropped, no callback */
+XENO_DEFINE_AUTO(xeno_http_client, xeno_http_client_free);
+int xeno_http_client_cert(struct xeno_http_client *c, const char *cert_pem,
+                          const struct xeno_key *key, struct xeno_err *err);
+
+struct xeno_http_answer {
+    int status;       /* 0: no answer came; err says why */
+    const char *body; /* borrowed; followed by a zero byte */
+    size_t len;
+    const char *type;           /* content type, "" when none */
+    const struct xeno_err *err; /* set for no answer and for a status that is not 2xx */
+};
+
+struct xeno_http_ask {
+    const char *method;
+    const char *url;       /* "https://host:port/path" or "unix:/sock:/path" */
+    const char *server_id; /* the party id its certificate must have; NULL: any of our CA */
+    const char *type;      /* of the body; NULL: application/json */
+    const void *body;      /* copied */
+    size_t body_len;
+    const char *idempotency_key; /* NULL: none */
+    bool retry;
+    xeno_time deadline; /* length from now, over all tries; 0: 30 s; streams: none */
+    size_t max_body;    /* of the answer; 0: 4 MiB */
+    void (*done)(const struct xeno_http_answer *a, void *arg); /* exactly once, unless cancelled */
+    /* For streams: each server-sent event, or each piece of another body; `done` at the end. */
+    void (*event)(const char *id, const char *event, const char *data, void *arg);
+    void (*piece)(const void *data, size_t len, void *arg);
+    void *arg;
+};
+/* Returns the call; the client's, gone once `done` was called. */
+struct xeno_http_call *xeno_http_send(struct xeno_http_client *c, const struct xeno_http_ask *ask);
+void xeno_http_cancel(struct xeno_http_call *call); /* `done` is not called */
+
+/* Send and run the loop until the answer is here: for the CLI and tests. On status 2xx 0 and the
+ * body (the caller's; NULL allowed); else the problem in err. */
+int xeno_http_wait(struct xeno_http_client *c, const struct xeno_http_ask *ask, int *ret_status,
+                   char **ret_body, size_t *ret_len, struct xeno_err *err);
+
+/* Ask for an upgrade to `protocol`; blocking until answered (CLI, tests). Returns a connected,
+ * non-blocking stream socket with the bytes after TLS (a pump in the loop carries them). */
+int xeno_http_upgrade_wait(struct xeno_http_client *c, const char *url, const char *server_id,
+                           const char *protocol, int *ret_fd, struct xeno_err *err);
+
+#endif

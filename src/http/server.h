@@ -1,0 +1,127 @@
+/* src/http/server.h - an HTTP/1.1 server over TLS 1.3, driven by the program's sd-event loop.
+ *
+ * Routes are a const table. A handler answers at once or keeps the request and answers later; the
+ * body is whole before it is called. Errors leave as problem documents (RFC 9457) made from a
+ * `struct xeno_err`. Client certificates are checked here against the CA and the revocation list
+ * before a handler sees anything; libmicrohttpd does not do it (recipes, libraries.md 1).
+ *
+ * Bounds: connections in all and per peer address, header bytes, body bytes by route, requests a
+ * peer has running, seconds for a request to arrive. All from struct xeno_http_limits.
+ * Context: the thread of the loop.
+ */
+#ifndef XENO_HTTP_SERVER_H
+#define XENO_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/env.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "crypto/x509.h"
+#include "json/json.h"
+
+struct sd_event;
+struct xeno_http_server;
+struct xeno_http_req;    /* one request, until it is answered */
+struct xeno_http_stream; /* a server-sent events or chunked answer, until it is closed */
+
+enum {
+    XENO_ROUTE_ANON = 1 << 0,       /* needs no client certificate */
+    XENO_ROUTE_IDEMPOTENT = 1 << 1, /* POST that spends or creates: Idempotency-Key is required */
+};
+
+struct xeno_http_route {
+    const char *method;
+    const char *path; /* "/v1/orders/{order}": {x} is one segment, read by xeno_http_param() */
+    unsigned flags;
+    size_t max_body; /* bytes; 0: no body allowed */
+    void (*handle)(struct xeno_http_req *q, void *user);
+};
+
+struct xeno_http_limits {
+    unsigned connections, connections_per_address, running_per_peer;
+    unsigned header_bytes, idle_s, request_s;
+};
+extern const struct xeno_http_limits xeno_http_limits_default;
+
+struct xeno_http_server_opts {
+    const char *listen;   /* "127.0.0.1:8443", "[::1]:0"; port 0: any */
+    int listen_fd;        /* an already open socket instead (socket activation); -1: none */
+    const char *cert_pem; /* chain, leaf first */
+    const struct xeno_key *key;
+    const char *ca_pem; /* whose clients may come; several allowed */
+    const struct xeno_env *env;
+    const struct xeno_http_limits *limits;           /* NULL: the default */
+    const struct xeno_http_route *routes;            /* ends with method NULL; borrowed for ever */
+    void *user;                                      /* for the handlers */
+    bool (*revoked)(const char *serial, void *user); /* NULL: nothing is */
+    /* Kept answers of idempotent POSTs, so that a repeat gets the first answer again. Both NULL:
+     * kept in memory (bounded, 10 minutes). `key` is peer id, route and Idempotency-Key. */
+    bool (*idem_get)(const char *key, const char *body_sha, int *ret_status, char **ret_body,
+                     void *user);
+    void (*idem_put)(const char *key, const char *body_sha, int status, const char *body,
+                     void *user);
+};
+
+/* Errors: token http.listen, http.tls. */
+int xeno_http_server_new(struct sd_event *loop, const struct xeno_http_server_opts *opts,
+                         struct xeno_http_server **ret, struct xeno_err *err);
+void xeno_http_server_free(struct xeno_http_server *s); /* open requests are dropped */
+XENO_DEFINE_AUTO(xeno_http_server, xeno_http_server_free);
+unsigned xeno_http_server_port(const struct xeno_http_server *s);
+/* A renewed certificate, for connections from now on. */
+int xeno_http_server_cert(struct xeno_http_server *s, const char *cert_pem,
+                          const struct xeno_key *key, struct xeno_err *err);
+
+/* --- reading a request; everything is borrowed until it is answered --- */
+const struct xeno_cert *xeno_http_peer(const struct xeno_http_req *q); /* NULL: anonymous */
+const char *xeno_http_method(const struct xeno_http_req *q);
+const char *xeno_http_path(const struct xeno_http_req *q);
+const char *xeno_http_param(const struct xeno_http_req *q, const char *name);  /* of the route */
+const char *xeno_http_query(const struct xeno_http_req *q, const char *name);  /* or NULL */
+const char *xeno_http_header(const struct xeno_http_req *q, const char *name); /* or NULL */
+const char *xeno_http_body(const struct xeno_http_req *q, size_t *ret_len);
+/* Is the content type this one (parameters aside)? */
+bool xeno_http_is_type(const struct xeno_http_req *q, const char *type);
+/* Parse the body as JSON; when it is not, the request is answered with the problem: return. */
+int xeno_http_body_json(struct xeno_http_req *q, struct xeno_json **ret);
+
+/* --- answering: exactly one of these, once; q is gone after --- */
+void xeno_http_reply_json(struct xeno_http_req *q, int status, struct xeno_json *body); /* taken */
+void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type, const void *data,
+                          size_t len);
+/* Problem document: type = token, status from the errno (table in problem.c), detail = text. */
+void xeno_http_reply_err(struct xeno_http_req *q, const struct xeno_err *err);
+/* The same with members of its own ("limit", "asked", "left", "element"); `extra` is taken. */
+void xeno_http_reply_problem(struct xeno_http_req *q, const struct xeno_err *err,
+                             struct xeno_json *extra);
+
+/* Answer later: called once if the peer goes away first, after which q must not be touched. */
+void xeno_http_on_gone(struct xeno_http_req *q, void (*gone)(void *arg), void *arg);
+
+/* --- streams --- */
+/* Server-sent events (text/event-stream), or a plain chunked body with `type`. `gone` is called
+ * when the peer left or was too slow (more than 256 KiB waiting); the stream is freed after it. */
+struct xeno_http_stream *xeno_http_reply_stream(struct xeno_http_req *q, const char *type,
+                                                void (*gone)(void *arg), void *arg);
+/* Returns false when the queue is over its bound; the stream will call `gone`. */
+bool xeno_http_stream_event(struct xeno_http_stream *s, const char *id, const char *event,
+                            const char *data);
+bool xeno_http_stream_write(struct xeno_http_stream *s, const void *data, size_t len);
+size_t xeno_http_stream_waiting(const struct xeno_http_stream *s);
+void xeno_http_stream_close(struct xeno_http_stream *s); /* ends the answer; `gone` is not called */
+
+/* Switch the connection to `protocol` (the request must ask for it: else a problem document is
+ * sent and nothing is called). `ready` gets a connected, non-blocking stream socket that carries
+ * the bytes after TLS, and any bytes that came early; it owns the socket and must end with
+ * xeno_http_upgrade_close(). */
+struct xeno_http_upgraded;
+void xeno_http_upgrade(struct xeno_http_req *q, const char *protocol,
+                       void (*ready)(int fd, const void *early, size_t early_len,
+                                     struct xeno_http_upgraded *u, void *arg),
+                       void *arg);
+void xeno_http_upgrade_close(struct xeno_http_upgraded *u);
+
+#endif
