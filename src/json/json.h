@@ -94,7 +94,8 @@ int xeno_json_item_str(const struct xeno_json_at *at, size_t i, size_t min, size
  * over in silence. */
 int xeno_json_only(const struct xeno_json_at *at, const char *const *keys, struct xeno_err *err);
 
-/* Members of the object at `at`, in order: the i-th key, or NULL past the last. */
+/* Members of the object at `at`, in order: the i-th key, or NULL past the last (or when it is no
+ * object). Each call walks from the first: stop at a bound of your own. */
 const char *xeno_json_key(const struct xeno_json_at *at, size_t i);
 
 #endif
