@@ -30,7 +30,8 @@ struct xeno_conf_item {
     size_t offset;        /* of the field in the program's struct */
     const char *unit;     /* for people: "micro-credits per CPU second"; NULL: none */
     const char *fallback; /* as it would be written; NULL: empty, or required when `required` */
-    int64_t min, max;     /* of numbers; of TEXT: its length */
+    int64_t min, max;     /* of numbers (SIZE in bytes, DURATION in milliseconds, CREDIT in
+                             micro-credits); of TEXT: its length; both 0: no bound */
     bool required, reloadable, secret;
     const char *help; /* one sentence */
 };
@@ -48,6 +49,10 @@ int xeno_conf_set(const struct xeno_conf_item *items, size_t count, void *conf, 
 /* Are all required ones there? Errors: -EINVAL conf.missing. */
 int xeno_conf_complete(const struct xeno_conf_item *items, size_t count, const void *conf,
                        struct xeno_err *err);
+/* A number of that type as it would be written: "64M", "90s", "0.25". */
+#define XENO_CONF_NUMBER_TEXT 32
+const char *xeno_conf_number(enum xeno_conf_type type, int64_t n, char buf[XENO_CONF_NUMBER_TEXT]);
+
 /* Secrets print as "(secret)". */
 void xeno_conf_dump(const struct xeno_conf_item *items, size_t count, const void *conf, FILE *out);
 void xeno_conf_mdoc(const struct xeno_conf_item *items, size_t count, FILE *out);
