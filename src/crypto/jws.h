@@ -9,14 +9,15 @@
 
 #include "crypto/key.h"
 
-#define XENO_JWS_MAX (256 * 1024) /* longest compact text accepted */
+#define XENO_JWS_MAX (512 * 1024) /* longest compact text accepted */
 
 struct xeno_jws {
     struct xeno_id kid;
     char typ[40];
     char *payload; /* owned; followed by a zero byte */
     size_t payload_len;
-    char *signing_input; /* owned: what the signature covers */
+    char *signing_input; /* owned: what the signature covers; followed by a zero byte */
+    size_t signing_len;
     uint8_t sig[XENO_SIG_BYTES];
 };
 void xeno_jws_free(struct xeno_jws *jws);

@@ -13,6 +13,7 @@ enum xeno_party { XENO_PARTY_CLIENT, XENO_PARTY_SERVER, XENO_PARTY_NODE, XENO_PA
 const char *xeno_party_name(enum xeno_party kind); /* "client", ... */
 
 #define XENO_CERT_ATTRS   16
+#define XENO_CERT_HOSTS   16
 #define XENO_CERT_PEM_MAX (16 * 1024)
 
 struct xeno_cert {
@@ -29,6 +30,9 @@ struct xeno_cert {
 void xeno_cert_free(struct xeno_cert *cert);
 XENO_DEFINE_AUTO(xeno_cert, xeno_cert_free);
 
+/* The value of attribute `key` ("role"), borrowed; NULL when the certificate has none. */
+const char *xeno_cert_attr(const struct xeno_cert *cert, const char *key);
+
 /* What a CA writes into a certificate. Borrows everything. */
 struct xeno_cert_spec {
     enum xeno_party kind;
@@ -36,13 +40,18 @@ struct xeno_cert_spec {
     xeno_time not_before, not_after;
     const char *const *hosts; /* DNS names and IP addresses, NULL-terminated; NULL: none */
     const char *const *attrs; /* "KEY=VALUE", NULL-terminated; NULL: none */
-    uint8_t serial[20];
+    uint8_t serial[20];       /* from xeno_cert_serial(); its first byte is 1 to 127 */
 };
+
+/* A fresh serial number: 20 random bytes, positive as DER wants it. In hexadecimal (xeno_hex()) it
+ * is the `serial` of the parsed certificate. */
+void xeno_cert_serial(const struct xeno_env *env, uint8_t out[20]);
 
 /* A CA certificate for `key`, signed by itself. Errors: token x509.make. */
 int xeno_ca_make(const struct xeno_key *key, xeno_time not_before, xeno_time not_after,
                  char **ret_pem, struct xeno_err *err);
-/* A certificate by that CA. Errors: token x509.make. */
+/* A certificate by that CA. Host names and attributes are checked, at most XENO_CERT_HOSTS and
+ * XENO_CERT_ATTRS of them. Errors: token x509.make. */
 int xeno_cert_make(const struct xeno_key *ca, const char *ca_pem, const struct xeno_cert_spec *spec,
                    char **ret_pem, struct xeno_err *err);
 
