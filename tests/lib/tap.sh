@@ -1,0 +1,135 @@
+# tests/lib/tap.sh - TAP for the system tests written in bash. Source it first:
+#
+#     . "$(dirname "$0")/../lib/tap.sh"
+#     need_root
+#     ok "it works" test -f "$work/file"
+#     is "$(xeno whoami)" "$id" "whoami says who"
+#     done_testing
+#
+# Gives a temporary folder $work (removed at the end), programs of the build under test first in
+# PATH, and `background NAME COMMAND...`, whose processes are ended (by id) at the end, whatever
+# happens. Every wait is bounded.
+set -u
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=${XENO_BUILD:-$top/build}
+PATH=$build/src/cli:$build/src/xenocorpd:$build/src/xenod:$build/src/taskd:$PATH
+work=$(mktemp -d /var/tmp/xeno-test.XXXXXX)
+chmod 755 "$work"
+tap_count=0 tap_failed=0 tap_pids=() tap_at_end=()
+
+# ok NAME COMMAND...: passes when the command succeeds. Its output is shown when it does not.
+ok() {
+    local name=$1 out r
+    shift
+    tap_count=$((tap_count + 1))
+    out=$("$@" 2>&1)
+    r=$?
+    if [ $r = 0 ]; then
+        echo "ok $tap_count - $name"
+    else
+        tap_failed=$((tap_failed + 1))
+        echo "not ok $tap_count - $name"
+        printf 'status %s: %s\n%s\n' "$r" "$*" "$out" | head -n 40 | sed 's/^/# /'
+    fi
+    return $r
+}
+
+# not_ok NAME COMMAND...: passes when the command fails.
+not_ok() {
+    local name=$1
+    shift
+    ok "$name" tap_inverted "$@"
+}
+tap_inverted() { ! "$@"; }
+
+# is GOT WANT NAME
+is() {
+    tap_count=$((tap_count + 1))
+    if [ "$1" = "$2" ]; then
+        echo "ok $tap_count - $3"
+    else
+        tap_failed=$((tap_failed + 1))
+        echo "not ok $tap_count - $3"
+        printf 'got:  %s\nwant: %s\n' "$1" "$2" | sed 's/^/# /'
+        return 1
+    fi
+}
+
+# like TEXT REGEX NAME
+like() {
+    tap_count=$((tap_count + 1))
+    if grep -qE -- "$2" <<<"$1"; then
+        echo "ok $tap_count - $3"
+    else
+        tap_failed=$((tap_failed + 1))
+        echo "not ok $tap_count - $3"
+        printf 'got:  %s\nlike: %s\n' "$1" "$2" | head -n 40 | sed 's/^/# /'
+        return 1
+    fi
+}
+
+skip_all() {
+    echo "1..0 # SKIP $*"
+    exit 0
+}
+
+need_root() { [ "$(id -u)" = 0 ] || skip_all "needs root: it makes namespaces, cgroups and mounts"; }
+
+done_testing() {
+    echo "1..$tap_count"
+    [ "$tap_failed" = 0 ]
+    exit $?
+}
+
+# Give up on the whole test: what follows would mean nothing.
+bail() {
+    tap_count=$((tap_count + 1))
+    tap_failed=$((tap_failed + 1))
+    echo "not ok $tap_count - $*"
+    [ -z "${2:-}" ] || sed 's/^/# /' <<<"$2"
+    done_testing
+}
+
+# background NAME COMMAND...: runs it with its output in $work/NAME.log; its id is in $pid.
+background() {
+    local name=$1
+    shift
+    "$@" >>"$work/$name.log" 2>&1 &
+    pid=$!
+    tap_pids+=("$pid")
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds; fails when the time is over.
+wait_for() {
+    local tries=$(($1 * 20))
+    shift
+    while [ $tries -gt 0 ]; do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+        tries=$((tries - 1))
+    done
+    return 1
+}
+
+# at_end COMMAND: run (by eval) before the temporary folder goes, last one first.
+at_end() { tap_at_end=("$1" "${tap_at_end[@]}"); }
+
+tap_cleanup() {
+    local p c
+    trap - EXIT INT TERM
+    for c in "${tap_at_end[@]}"; do eval "$c" >/dev/null 2>&1; done
+    for p in "${tap_pids[@]}"; do kill "$p" 2>/dev/null; done
+    for p in "${tap_pids[@]}"; do
+        local tries=100
+        while kill -0 "$p" 2>/dev/null && [ $tries -gt 0 ]; do
+            sleep 0.05
+            tries=$((tries - 1))
+        done
+        kill -9 "$p" 2>/dev/null
+        wait "$p" 2>/dev/null
+    done
+    rm -rf --one-file-system "$work"
+}
+trap tap_cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
