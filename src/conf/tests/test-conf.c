@@ -1,5 +1,5 @@
 /* src/conf/tests/test-conf.c */
-#include "conf/conf.h"
+#include "conf/args.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -191,12 +191,90 @@ static void files(void **state)
     xeno_conf_release(items, N, &c);
 }
 
+static void arguments(void **state)
+{
+    static const struct xeno_conf_verb verbs[] = { { "init", NULL, "make it" },
+                                                   { "enrol", "TOKEN", "join" },
+                                                   { NULL } };
+    static const struct xeno_conf_program prog = { "t", "test", items, N, verbs };
+    static const struct {
+        const char *argv[6];
+        const char *token; /* NULL: success */
+        enum xeno_conf_todo todo;
+        int64_t workers;
+    } rows[] = {
+        { { "--token=a" }, NULL, XENO_CONF_RUN, 2 },
+        { { "--token", "a", "--workers", "3", "--workers=4" }, NULL, XENO_CONF_RUN, 4 },
+        { { "--token=a", "--fast", "--check" }, NULL, XENO_CONF_CHECK, 2 },
+        { { "--enrol", "xt1", "--workers=5" }, NULL, XENO_CONF_VERB, 5 },
+        { { "--init" }, NULL, XENO_CONF_VERB, 2 },
+        { { "--token=a", "--workers=9" }, "conf.range" },
+        { { "--workers=1" }, "conf.missing" },
+        { { "--token" }, "conf.argument" },
+        { { "--init", "--check" }, "conf.argument" },
+        { { "--init=1" }, "conf.argument" },
+        { { "--none=1", "--token=a" }, "conf.unknown" },
+        { { "word" }, "conf.argument" },
+        { { "--" }, "conf.argument" },
+        { { "--dump-config=html" }, "conf.argument" },
+        { { "--token=a", "--config", "/nonexistent" }, "io.open" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        struct xeno_conf_ask ask = { .value = "old" };
+        struct xeno_err err = XENO_ERR_INIT;
+        char *argv[8] = { (char *)"t" };
+        int argc = 1, r;
+        struct conf c;
+
+        for (; rows[i].argv[argc - 1]; argc++)
+            argv[argc] = (char *)rows[i].argv[argc - 1];
+        r = xeno_conf_args(&prog, &c, argc, argv, &ask, &err);
+        print_message("%s: %s\n", argv[1], err.text);
+        if (rows[i].token) {
+            assert_true(r < 0);
+            assert_string_equal(err.token, rows[i].token);
+            assert_string_equal(ask.value, "old");
+        } else {
+            assert_int_equal(r, 0);
+            assert_int_equal(ask.todo, rows[i].todo);
+            assert_int_equal(c.workers, rows[i].workers);
+        }
+        xeno_conf_release(items, N, &c);
+    }
+}
+
+static void arguments_win_over_the_file(void **state)
+{
+    static const struct xeno_conf_program prog = { "t", "test", items, N, NULL };
+    char path[] = "/tmp/xeno-test-conf-XXXXXX";
+    xeno_autoclose int fd = mkstemp(path);
+    char *argv[] = { (char *)"t", (char *)"--workers=3", (char *)"--config", path,
+                     (char *)"--token=a" };
+    struct xeno_conf_ask ask;
+    struct conf c;
+
+    (void)state;
+    assert_int_equal(xeno_write_all(fd, "workers = 7\ngrace = 5s\n", 23), 0);
+    assert_int_equal(xeno_conf_args(&prog, &c, 5, argv, &ask, NULL), 0);
+    assert_int_equal(c.workers, 3);
+    assert_true(c.grace.ns == 5 * XENO_NS_PER_S);
+    xeno_conf_release(items, N, &c);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_and_values),     cmocka_unit_test(bad_lines),
-        cmocka_unit_test(required_ones),           cmocka_unit_test(dump_reads_back),
-        cmocka_unit_test(mdoc_names_every_option), cmocka_unit_test(files),
+        cmocka_unit_test(defaults_and_values),
+        cmocka_unit_test(bad_lines),
+        cmocka_unit_test(required_ones),
+        cmocka_unit_test(dump_reads_back),
+        cmocka_unit_test(mdoc_names_every_option),
+        cmocka_unit_test(files),
+        cmocka_unit_test(arguments),
+        cmocka_unit_test(arguments_win_over_the_file),
     };
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
 }
