@@ -47,6 +47,7 @@
 #include "host/tariff.h"
 #include "json/json.h"
 #include "spec/grant.h"
+#include "task/proto.h"
 
 #define XENO_SESSION_CHARS     16 /* base32 */
 #define XENO_HOLD_CHARS        16
@@ -90,14 +91,6 @@ void xeno_host_config_default(struct xeno_host_config *cfg);
 
 /* --- what the host sends --- */
 
-/* A message to the task manager. `request` is the whole request of rfc/0003 but its "id": a program
- * adds "id": tag and sends the frame. Borrowed for the call. */
-struct xeno_host_task_op {
-    const char *op;      /* "create", "start", ...: the request's own "op" */
-    const char *session; /* NULL for usage and list of all */
-    const struct xeno_json *request;
-};
-
 /* A message to the XenoCorp: POST `path` with `body`; `key` is the Idempotency-Key, NULL for none.
  * Borrowed for the call. Do not retry it: the host does. */
 struct xeno_host_corp_op {
@@ -118,7 +111,9 @@ struct xeno_host_event {
 };
 
 struct xeno_host_ports {
-    void (*task)(void *ctx, uint64_t tag, const struct xeno_host_task_op *op);
+    /* A request to the task manager, but for its id. Borrowed for the call (it may write the id).
+     */
+    void (*task)(void *ctx, uint64_t tag, struct xeno_task_request *q);
     void (*corp)(void *ctx, uint64_t tag, const struct xeno_host_corp_op *op);
     void (*event)(void *ctx, const struct xeno_host_event *ev); /* optional */
     /* Name the layers of the requirement's template and overlays, bottom first, in *ret (malloc'ed,
@@ -244,20 +239,21 @@ int xeno_host_check(struct xeno_host *h, const struct xeno_id *who, const char *
 
 /* --- answers and events --- */
 
-/* The task manager's answer to the message with that tag: `failure` is NULL when it succeeded, and
- * `reply` is its "ok" member (may be NULL). A broken connection is not an answer. */
-void xeno_host_task_done(struct xeno_host *h, uint64_t tag, const struct xeno_err *failure,
-                         const struct xeno_json *reply);
-/* An event frame of the task manager ("exit", "oom"); others are passed over. */
-void xeno_host_task_event(struct xeno_host *h, const struct xeno_json *event);
+/* The task manager's answer to the request with that tag: its reply object in `ok`, or why it
+ * failed. A lost connection may be told as a failure (-ENOTCONN) or not at all. */
+void xeno_host_task_done(struct xeno_host *h, uint64_t tag, const struct xeno_json_at *ok,
+                         const struct xeno_err *failure);
+void xeno_host_task_event(struct xeno_host *h, const struct xeno_task_event *event);
 /* The connection to the task manager came up or went away. Time-outs of states do not run while it
  * is away; on the way up everything is reconciled. A new host starts with it away. */
 void xeno_host_task_link(struct xeno_host *h, bool up);
 
-/* The XenoCorp's answer: `failure` is NULL for a 2xx answer with its body in `reply`. A failure
- * whose errno is that of a definite refusal (a 4xx problem) refuses; every other is tried again. */
-void xeno_host_corp_done(struct xeno_host *h, uint64_t tag, const struct xeno_err *failure,
-                         const struct xeno_json *reply);
+/* The XenoCorp's answer: for 2xx `reply` is its body; else reply is NULL and `failure` the problem
+ * it sent (xeno_problem_read()), or why none came. `refused` is true for a problem document with a
+ * status from 400 to 499 but 401, 408, 421, 425 and 429: the request itself is wrong, and sending
+ * it again will not help. Everything else is tried again. */
+void xeno_host_corp_done(struct xeno_host *h, uint64_t tag, const struct xeno_json *reply,
+                         bool refused, const struct xeno_err *failure);
 
 /* --- time --- */
 
