@@ -4,7 +4,12 @@
  * asked, against the party id it must have; or plain HTTP over a unix socket. Connections are kept.
  * A request with `retry` set (only where a repeat does no harm: it has an Idempotency-Key, or is a
  * GET) is tried again with growing, jittered waits until its deadline.
- * Context: the thread of the loop. Callbacks never run inside xeno_http_send().
+ * A name in a URL (not a numeric address) is looked up by a helper thread of libcurl.
+ * Without `server_id` the certificate must be a server's, node's or XenoCorp's and carry the URL's
+ * host; with it the id decides and the host is not looked at. Both are checked before a byte of the
+ * request is sent.
+ * Context: the thread of the loop. Callbacks never run inside xeno_http_send(); the _wait forms run
+ * the loop, so they are never called from a callback of it.
  */
 #ifndef XENO_HTTP_CLIENT_H
 #define XENO_HTTP_CLIENT_H
@@ -70,6 +75,9 @@ void xeno_http_cancel(struct xeno_http_call *call); /* `done` is not called */
  * body (the caller's; NULL allowed); else the problem in err. */
 int xeno_http_wait(struct xeno_http_client *c, const struct xeno_http_ask *ask, int *ret_status,
                    char **ret_body, size_t *ret_len, struct xeno_err *err);
+
+/* `text` as one segment of a path or one value of a query (RFC 3986 2.1); the caller's. */
+char *xeno_http_escape(const char *text);
 
 /* Ask for an upgrade to `protocol`; blocking until answered (CLI, tests). Returns a connected,
  * non-blocking stream socket with the bytes after TLS (a pump in the loop carries them). */

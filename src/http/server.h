@@ -7,7 +7,7 @@
  *
  * Bounds: connections in all and per peer address, header bytes, body bytes by route, requests a
  * peer has running, seconds for a request to arrive. All from struct xeno_http_limits.
- * Context: the thread of the loop.
+ * Context: the thread of the loop. SIGPIPE is ignored from the first server or client on.
  */
 #ifndef XENO_HTTP_SERVER_H
 #define XENO_HTTP_SERVER_H
@@ -58,7 +58,12 @@ struct xeno_http_server_opts {
     void *user;                                      /* for the handlers */
     bool (*revoked)(const char *serial, void *user); /* NULL: nothing is */
     /* Kept answers of idempotent POSTs, so that a repeat gets the first answer again. Both NULL:
-     * kept in memory (bounded, 10 minutes). `key` is peer id, route and Idempotency-Key. */
+     * kept in memory (bounded, 10 minutes). `key` is peer id, method and path, Idempotency-Key;
+     * `body_sha` covers the query and the body. idem_get returns true when the key is known:
+     * with status and body (the server frees it) when it was kept for the same body_sha, with
+     * *ret_status 0 when it was another (the peer gets 422 http.idempotency). Only JSON answers
+     * below 500 are put. A repeat that comes while the first is still at work waits for its
+     * answer, without a handler being called. */
     bool (*idem_get)(const char *key, const char *body_sha, int *ret_status, char **ret_body,
                      void *user);
     void (*idem_put)(const char *key, const char *body_sha, int status, const char *body,
@@ -98,7 +103,13 @@ void xeno_http_reply_err(struct xeno_http_req *q, const struct xeno_err *err);
 void xeno_http_reply_problem(struct xeno_http_req *q, const struct xeno_err *err,
                              struct xeno_json *extra);
 
-/* Answer later: called once if the peer goes away first, after which q must not be touched. */
+/* Did it come from this machine's loopback? (for /metrics) */
+bool xeno_http_from_loopback(const struct xeno_http_req *q);
+
+/* Answer later: `gone` is called once if the peer goes away first, or the server is freed, after
+ * which q must not be touched. Without it q stays valid until it is answered. On an idempotent
+ * route a peer that left is no reason: its repeat will ask for the answer, so `gone` is called only
+ * when the server is freed. */
 void xeno_http_on_gone(struct xeno_http_req *q, void (*gone)(void *arg), void *arg);
 
 /* --- streams --- */
@@ -113,10 +124,13 @@ bool xeno_http_stream_write(struct xeno_http_stream *s, const void *data, size_t
 size_t xeno_http_stream_waiting(const struct xeno_http_stream *s);
 void xeno_http_stream_close(struct xeno_http_stream *s); /* ends the answer; `gone` is not called */
 
+/* A stream that is text/event-stream gets a comment line each 20 s of silence, so that neither a
+ * middle box nor a dead peer goes unnoticed. */
+
 /* Switch the connection to `protocol` (the request must ask for it: else a problem document is
  * sent and nothing is called). `ready` gets a connected, non-blocking stream socket that carries
- * the bytes after TLS, and any bytes that came early; it owns the socket and must end with
- * xeno_http_upgrade_close(). */
+ * the bytes after TLS, and any bytes that came early; it uses the socket until it ends with
+ * xeno_http_upgrade_close(), which sends what was written, then closes it: never close(2) it. */
 struct xeno_http_upgraded;
 void xeno_http_upgrade(struct xeno_http_req *q, const char *protocol,
                        void (*ready)(int fd, const void *early, size_t early_len,
