@@ -55,10 +55,10 @@
 #define XENO_TASK_NAME_MAX     31
 #define XENO_HOST_LIFETIME_MAX (INT64_C(400) * 24 * 3600) /* seconds */
 #define XENO_HOST_EVENTS       256                        /* kept for each session */
-#define XENO_HOST_TASKS_MAX    64                         /* of a session, ended ones counted */
 
 struct xeno_host;
 struct xeno_requirement; /* spec/requirement.h */
+struct xeno_task_doc;    /* spec/task-doc.h */
 
 /* --- configuration: policy, decided by the operator; copied by xeno_host_open() --- */
 
@@ -154,7 +154,7 @@ struct xeno_host_quote {
  *                 and limit in the text; nothing is taken
  *         -ERANGE admission.*: more than this host could ever give
  *         -EDQUOT admission.owner: too many sessions of this owner
- *         -ENOTSUP host.env-type: not one this host runs
+ *         -ENOTSUP host.env-type, host.kernel: not one this host runs
  *         -EDQUOT price.per-hour: costs more than the document's MaxPricePerHour
  *         and those of ports->layers.
  */
@@ -172,8 +172,8 @@ struct xeno_host_create {
     const struct xeno_requirement *req; /* or: the document, held and committed in one step */
     const char *chain;                  /* the order chain, text */
     const char *proof;                  /* optional: a xeno-proof+json by the chain's last key */
-    const char *proof_audience;         /* what the proof must be for (its aud_sha); with proof */
-    const char *name;                   /* optional: defaults to the requirement's EnvName */
+    const char *proof_aud_sha; /* with proof: SHA-256 of what is asked for, 64 hex digits */
+    const char *name;          /* optional: defaults to the requirement's EnvName */
 };
 
 /* Make a session. It starts in state held; creating follows when the XenoCorp has validated the
@@ -188,22 +188,13 @@ struct xeno_host_create {
 int xeno_host_create(struct xeno_host *h, const struct xeno_host_create *ask, bool dry_run,
                      char ret_id[XENO_SESSION_CHARS + 1], struct xeno_err *err);
 
-/* A task to be started, as its document says; all borrowed. NULL and 0 are the defaults. */
-struct xeno_host_task {
-    const char *name;               /* NULL: "t1", "t2", ... */
-    const char *const *argv;        /* NULL-terminated, at least one */
-    const char *const *environment; /* "NAME=VALUE", NULL-terminated */
-    const char *cwd;
-    const char *user;
-    bool terminal;
-};
-
 /* Deploy a task. In state running it is started now; in held, creating and restoring as soon as the
  * session runs. Deploying one that exists under that name with the same content has no effect.
  * Errors: -ENOENT session.unknown, -EBUSY session.state, -EEXIST task.exists, -EINVAL task.name,
- *         task.argv, task.size, -EDQUOT task.count. */
+ *         -EMSGSIZE task.size (more than a frame of the task protocol holds), -EDQUOT task.count.
+ */
 int xeno_host_deploy(struct xeno_host *h, const struct xeno_id *who, const char *session,
-                     const struct xeno_host_task *task, char ret_name[XENO_TASK_NAME_MAX + 1],
+                     const struct xeno_task_doc *task, char ret_name[XENO_TASK_NAME_MAX + 1],
                      struct xeno_err *err);
 
 enum xeno_host_verb { XENO_HOST_PAUSE, XENO_HOST_RESUME, XENO_HOST_SUSPEND, XENO_HOST_END };

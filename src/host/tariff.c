@@ -11,20 +11,14 @@
 
 /* How many of the counted quantity make the unit that a price is for. */
 static const struct {
-    const char *name;
     int64_t unit_reserved, unit_used;
 } resources[XENO_RES_COUNT] = {
-    [XENO_RES_CPU] = { "cpu", 1000000, 1000000 },
-    [XENO_RES_MEMORY] = { "memory", 1024 * HOUR_MS, 1024 * HOUR_MS },
-    [XENO_RES_DISK] = { "disk", 1024 * HOUR_MS, 1024 * HOUR_MS },
-    [XENO_RES_NET] = { "net", 1000 * HOUR_MS, INT64_C(1) << 30 },
-    [XENO_RES_ADDRESS] = { "address", HOUR_MS, 1 },
+    [XENO_RES_CPU] = { 1000000, 1000000 },
+    [XENO_RES_MEMORY] = { 1024 * HOUR_MS, 1024 * HOUR_MS },
+    [XENO_RES_DISK] = { 1024 * HOUR_MS, 1024 * HOUR_MS },
+    [XENO_RES_NET] = { 1000 * HOUR_MS, INT64_C(1) << 30 },
+    [XENO_RES_ADDRESS] = { HOUR_MS, 1 },
 };
-
-const char *xeno_res_name(enum xeno_res res)
-{
-    return resources[res].name;
-}
 
 int xeno_tariff_check(const struct xeno_tariff *t, struct xeno_err *err)
 {
@@ -37,7 +31,7 @@ int xeno_tariff_check(const struct xeno_tariff *t, struct xeno_err *err)
         if (p->reserved < 0 || p->reserved > XENO_PRICE_MAX || p->used < 0 ||
             p->used > XENO_PRICE_MAX)
             return xeno_fail(err, -EINVAL, "tariff.price",
-                             "price of %s must be 0 to %lld micro-credits", resources[i].name,
+                             "price of %s must be 0 to %lld micro-credits", xeno_res_name(i),
                              (long long)XENO_PRICE_MAX);
     }
     return 0;
@@ -53,7 +47,7 @@ struct xeno_json *xeno_tariff_json(const struct xeno_tariff *t)
 
         xeno_json_set_int(p, "reserved", t->price[i].reserved);
         xeno_json_set_int(p, "used", t->price[i].used);
-        xeno_json_set(o, resources[i].name, p);
+        xeno_json_set(o, xeno_res_name(i), p);
     }
     return o;
 }
@@ -66,7 +60,7 @@ int xeno_tariff_read(const struct xeno_json_at *at, struct xeno_tariff *ret, str
 
     r = xeno_json_int(at, "epoch", 1, INT64_MAX, &t.epoch, err);
     for (int i = 0; i < XENO_RES_COUNT && r == 0; i++) {
-        r = xeno_json_obj(at, resources[i].name, &p, err);
+        r = xeno_json_obj(at, xeno_res_name(i), &p, err);
         if (r == 0)
             r = xeno_json_int(&p, "reserved", 0, XENO_PRICE_MAX, &t.price[i].reserved, err);
         if (r == 0)

@@ -20,13 +20,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "doc/charge.h" /* enum xeno_res */
 #include "json/json.h"
 #include "spec/grant.h"
-
-enum xeno_res { XENO_RES_CPU, XENO_RES_MEMORY, XENO_RES_DISK, XENO_RES_NET, XENO_RES_ADDRESS };
-#define XENO_RES_COUNT 5
-
-const char *xeno_res_name(enum xeno_res res); /* "cpu", "memory", ... */
 
 #define XENO_PRICE_MAX INT64_C(1000000000000) /* a million credits */
 
