@@ -1,0 +1,97 @@
+/* src/task/cgroup.h - limits, counters and signals of whole sessions, on cgroup v1 and v2.
+ *
+ *   version 1 (also hybrid), in each hierarchy      version 2, below the group systemd delegated
+ *   /xeno-INST                heavy                  BASE/
+ *   /xeno-INST/daemons        heavy: ours            BASE/daemons      weight 10000
+ *   /xeno-INST/sessions       heavy                  BASE/sessions     weight 10000
+ *   /xeno-INST/sessions/ID    limits, counters       BASE/sessions/ID
+ *   .../ID/TASK               made by the runtime    .../ID/TASK
+ *
+ * A quota is only a ceiling: what makes it a promise is the weight of the parents, so that neither
+ * foreign processes at the top nor our own daemons starve, plus admission elsewhere. Which back end
+ * is in use is found out from where the controllers are mounted, never configured.
+ *
+ * Needs root. Context: one thread; everything but xeno_cgroup_kill() is a few small file accesses.
+ */
+#ifndef XENO_TASK_CGROUP_H
+#define XENO_TASK_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct xeno_cgroups;
+
+/* Find the back end, make the groups of `instance`, and move the caller into `daemons`.
+ * Errors: -ENOTSUP cgroup.none   a controller that is needed is missing; the text says which
+ *         -EPERM cgroup.rights; cgroup.write */
+int xeno_cgroups_open(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err);
+void xeno_cgroups_free(struct xeno_cgroups *cg);
+XENO_DEFINE_AUTO(xeno_cgroups, xeno_cgroups_free);
+
+const char *xeno_cgroups_version(const struct xeno_cgroups *cg); /* "v1" or "v2" */
+
+/* Is there a cgroup2 mount beside version 1 that crun must not see? NULL: no. Borrowed. */
+const char *xeno_cgroups_hybrid(const struct xeno_cgroups *cg);
+
+/* Put a process that serves this instance (the environment manager) under the daemons' weight.
+ * No effect where systemd gave it a group of its own. */
+void xeno_cgroups_favour(struct xeno_cgroups *cg, pid_t pid);
+
+/* Ids of the sessions that have a group: NULL-terminated; free each and the list. */
+char **xeno_cgroups_list(const struct xeno_cgroups *cg);
+
+struct xeno_cgroup_limits {
+    int64_t cpu_msps;     /* ms a second */
+    int64_t cpu_burst_ms; /* cut to one period's quota, the kernel's limit */
+    int64_t memory_bytes;
+    int64_t pids;
+};
+
+/* Make the session's group, or change its limits when it is there. Errors: cgroup.write;
+ * -EBUSY cgroup.memory when more memory is in use than the new limit and none can be freed. */
+int xeno_cgroup_set(struct xeno_cgroups *cg, const char *session,
+                    const struct xeno_cgroup_limits *limits, struct xeno_err *err);
+
+struct xeno_cgroup_usage {
+    int64_t cpu_us, throttled_us; /* since the group was made; ended tasks included */
+    int64_t memory_bytes, memory_peak;
+    int64_t pids;
+    int64_t oom_kills; /* version 1: of tasks whose group is still there */
+};
+/* Returns: 0; -ENOENT when there is no group. Values that cannot be read are zero. */
+int xeno_cgroup_usage(const struct xeno_cgroups *cg, const char *session,
+                      struct xeno_cgroup_usage *ret);
+
+/* Processes killed for want of memory in a task's group. */
+int64_t xeno_cgroup_oom_kills(const struct xeno_cgroups *cg, const char *session, const char *task);
+
+/* A descriptor that becomes readable when the session runs out of memory: read it empty, then ask
+ * for the counts. -1 when there is none. */
+int xeno_cgroup_oom_fd(const struct xeno_cgroups *cg, const char *session);
+
+/* Freeze or thaw every process; waits up to 1 s for the last one. Again: no effect.
+ * Errors: -ETIMEDOUT cgroup.freeze (they go on), cgroup.write. */
+int xeno_cgroup_freeze(struct xeno_cgroups *cg, const char *session, bool frozen,
+                       struct xeno_err *err);
+
+/* Kill every process of the session and wait until none is left, at most 10 s. Blocks: for a child
+ * process. Errors: -ETIMEDOUT cgroup.kill. */
+int xeno_cgroup_kill(struct xeno_cgroups *cg, const char *session, struct xeno_err *err);
+
+/* Remove the group and all below it, in every hierarchy. No group: no effect.
+ * Errors: -EBUSY cgroup.remove when a process is left. */
+int xeno_cgroup_remove(struct xeno_cgroups *cg, const char *session, struct xeno_err *err);
+int xeno_cgroup_remove_task(struct xeno_cgroups *cg, const char *session, const char *task,
+                            struct xeno_err *err);
+
+/* What linux.cgroupsPath of an OCI bundle says for a task; the caller's. */
+char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, const char *task);
+
+/* Remove the instance's own groups, if no session is left: for uninstalling and tests. */
+void xeno_cgroups_remove(struct xeno_cgroups *cg);
+
+#endif

@@ -1,0 +1,103 @@
+/* src/task/driver.h - ways to run a workload.
+ *
+ * A driver is a const table. It keeps nothing in memory: what it must remember is in the session's
+ * folder (run.h) or in the kernel, so that the calls of one session may come from different
+ * processes, one after the other. The slow half runs in a child process that holds the session's
+ * lock and may block for seconds; the quick half runs in the daemon's loop and may not.
+ *
+ * Every slow call can be killed at any instruction; the same call again, or destroy, then completes
+ * it. The session's network is the daemon's business: it is there before create and goes after
+ * stop and destroy.
+ */
+#ifndef XENO_TASK_DRIVER_H
+#define XENO_TASK_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "task/cgroup.h"
+#include "task/proto.h"
+#include "task/run.h"
+
+/* What the daemon shares with its drivers. Set up once; a driver's probe may fill its own part. */
+struct xeno_task_host {
+    const char *instance;         /* [a-z][a-z0-9]*: part of every name in the kernel */
+    const char *dir;              /* absolute */
+    const char *images;           /* OCI layout with the layers' blobs; "" when there is none */
+    const char *cache;            /* unpacked layers */
+    const char *libexec;          /* where our own helper programs are */
+    struct xeno_cgroups *cgroups; /* NULL without rights */
+    const char *resolv_conf;      /* text for the sessions; "" when there is none */
+    char *(*netns)(const struct xeno_task_host *h, const char *session); /* path; NULL: none */
+    void *net;
+    struct xeno_oci *oci; /* the oci driver's findings */
+};
+
+/* How a long call in a child says something before its end. */
+struct xeno_task_channel {
+    /* exec: the program runs. Takes the descriptors. */
+    void (*running)(struct xeno_task_channel *ch, int64_t pid, const int *fds, size_t nfds);
+};
+
+struct xeno_task_driver {
+    const char *name;      /* in requests and session.json: never reused */
+    const char *isolation; /* isolation class: null, process, container, vm */
+    bool needs_root;       /* and with it network and cgroup of the session */
+
+    /* Can it run here? Once, at start. Fails with what is missing and what to do. */
+    int (*probe)(struct xeno_task_host *h, struct xeno_err *err);
+
+    /* --- slow: in a child, under the session's lock --- */
+
+    /* Build what run->spec says around the writable layer, which may be there already. */
+    int (*create)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err);
+    /* Start a task whose folder and program are written. Returns: 0 with its pid in pid file. */
+    int (*start)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
+                 const struct xeno_task_program *p, struct xeno_err *err);
+    /* What is left of a task that has ended. Again: no effect. */
+    int (*reap)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
+                struct xeno_err *err);
+    /* Other limits, from run->spec to `spec`. */
+    int (*resize)(const struct xeno_task_host *h, struct xeno_run *run,
+                  const struct xeno_task_spec *spec, struct xeno_err *err);
+    /* Freeze and thaw. */
+    int (*pause)(const struct xeno_task_host *h, struct xeno_run *run, bool paused,
+                 struct xeno_err *err);
+    /* End all processes: politely, then by force. Counters can still be read after. */
+    int (*stop)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err);
+    /* After stop: take down everything but the writable layer. Again: no effect. */
+    int (*release)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err);
+    /* Processes, mounts, cgroups, writable layer: everything but the folder itself. */
+    int (*destroy)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err);
+    /* Run a program beside task t, until it ends. Returns: its exit code. */
+    int (*exec)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
+                const struct xeno_task_request *q, struct xeno_task_channel *ch,
+                struct xeno_err *err);
+
+    /* --- quick: in the daemon's loop --- */
+
+    int (*signal)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
+                  int signal, struct xeno_err *err);
+    /* Add what was used since the session became ready to *u, which holds run->base. */
+    void (*usage)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_task_usage *u);
+    /* Has a started task ended? 1 with code and oom, 0 when not. */
+    int (*ended)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
+                 int64_t *ret_code, bool *ret_oom);
+    int (*attach)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
+                  int *ret_fd, struct xeno_err *err);
+    int (*winch)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
+                 int cols, int rows, struct xeno_err *err);
+    /* Like xeno_cgroup_oom_fd(); optional. */
+    int (*oom_fd)(const struct xeno_task_host *h, struct xeno_run *run);
+};
+
+extern const struct xeno_task_driver xeno_task_driver_null;
+extern const struct xeno_task_driver xeno_task_driver_oci;
+
+/* All there are, NULL-terminated; and the one of a name, or NULL. */
+extern const struct xeno_task_driver *const xeno_task_drivers[];
+const struct xeno_task_driver *xeno_task_driver_find(const char *name);
+
+#endif
