@@ -66,6 +66,7 @@ struct xeno_net_config {
  *
  * Errors: -EINVAL net.config    a name, prefix or address is malformed
  *         -EPERM net.rights     the process lacks CAP_NET_ADMIN or CAP_SYS_ADMIN
+ *         -EBUSY net.pool       sessions live in another pool than config says
  *         others net.link, net.nft, net.sysctl, net.pin   the kernel said no; the text has its
  * reason
  */
@@ -142,14 +143,16 @@ int xeno_net_counters(struct xeno_net *net, struct xeno_net_counters **ret, size
                       struct xeno_err *err);
 
 struct xeno_net_info {
-    char session[XENO_NET_SESSION_MAX + 1];
-    char address[XENO_NET_ADDRESS_TEXT]; /* empty: only the pin is left */
-    bool pinned;                         /* false: only the cable is left */
+    char session[XENO_NET_SESSION_MAX + 1]; /* empty: a cable nobody owns */
+    char address[XENO_NET_ADDRESS_TEXT];    /* empty: only the pin is left */
+    char cable[16];                         /* the host's end; empty: only the pin is left */
+    bool pinned;                            /* false: only the cable is left */
     size_t n_ports;
     struct xeno_net_port ports[XENO_NET_PORTS_MAX];
 };
 
-/* What exists of this instance, read from the kernel now, remnants included.
+/* What exists of this instance, read from the kernel now, remnants included (a cable that was
+ * never given to a session has an empty name; one that the kernel is taking down is still listed).
  * Returns: an array, the caller's (free()). */
 int xeno_net_list(struct xeno_net *net, struct xeno_net_info **ret, size_t *ret_n,
                   struct xeno_err *err);
