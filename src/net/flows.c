@@ -4,64 +4,74 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
-#include <stdbool.h>
 
-#include "base/mem.h"
-
-struct cut {
-    uint32_t address; /* network order */
-    const struct xeno_net_port *ports;
-    size_t n_ports;
+struct xeno_flows {
+    struct nfct_handle *h; /* kept: closing one costs 5 ms */
+    bool (*want)(const struct xeno_flow *flow, void *user);
+    void *user;
     struct nf_conntrack **found;
     size_t n, room;
 };
 
-static bool by_port(const struct cut *c, const struct nf_conntrack *ct)
+static int on_entry(enum nf_conntrack_msg_type type, struct nf_conntrack *ct, void *user)
 {
-    for (size_t i = 0; i < c->n_ports; i++) {
-        if (nfct_get_attr_u8(ct, ATTR_L4PROTO) == c->ports[i].proto &&
-            ntohs(nfct_get_attr_u16(ct, ATTR_ORIG_PORT_DST)) == c->ports[i].host_port)
-            return true;
-    }
-    return false;
-}
-
-static int on_flow(enum nf_conntrack_msg_type type, struct nf_conntrack *ct, void *user)
-{
-    struct cut *c = user;
-    bool in = nfct_get_attr_u32(ct, ATTR_REPL_IPV4_SRC) == c->address;
-    bool out = nfct_get_attr_u32(ct, ATTR_ORIG_IPV4_SRC) == c->address;
+    struct xeno_flows *f = user;
+    const struct xeno_flow flow = {
+        .proto = nfct_get_attr_u8(ct, ATTR_L4PROTO),
+        .from = ntohl(nfct_get_attr_u32(ct, ATTR_ORIG_IPV4_SRC)),
+        .to = ntohl(nfct_get_attr_u32(ct, ATTR_REPL_IPV4_SRC)),
+        .asked_port = ntohs(nfct_get_attr_u16(ct, ATTR_ORIG_PORT_DST)),
+    };
 
     (void)type;
-    if (!(c->n_ports > 0 ? in && by_port(c, ct) : in || out))
+    if (!f->want(&flow, f->user))
         return NFCT_CB_CONTINUE;
-    if (c->n == c->room) {
-        c->room = c->room ? c->room * 2 : 16;
-        c->found = xeno_grow(c->found, c->room);
+    if (f->n == f->room) {
+        f->room = f->room ? f->room * 2 : 16;
+        f->found = xeno_grow(f->found, f->room);
     }
-    c->found[c->n++] = ct;
+    f->found[f->n++] = ct;
     return NFCT_CB_STOLEN;
 }
 
-int xeno_net_flows_cut(uint32_t address, const struct xeno_net_port *ports, size_t n_ports,
-                       struct xeno_err *err)
+int xeno_flows_open(struct xeno_flows **ret, struct xeno_err *err)
 {
-    struct cut c = { .address = htonl(address), .ports = ports, .n_ports = n_ports };
-    struct nfct_handle *h = nfct_open(CONNTRACK, 0);
-    uint8_t family = AF_INET;
+    xeno_auto(xeno_flows) f = xeno_new0(struct xeno_flows);
+
+    f->h = nfct_open(CONNTRACK, 0);
+    if (!f->h)
+        return xeno_fail_errno(err, -errno, "net.flows", "open connection tracking");
+    nfct_callback_register(f->h, NFCT_T_ALL, on_entry, f);
+    *ret = xeno_take(&f);
+    return 0;
+}
+
+void xeno_flows_close(struct xeno_flows *f)
+{
+    if (!f)
+        return;
+    if (f->h)
+        nfct_close(f->h);
+    free(f->found);
+    free(f);
+}
+
+int xeno_flows_cut(struct xeno_flows *f, bool (*want)(const struct xeno_flow *flow, void *user),
+                   void *user, struct xeno_err *err)
+{
+    const uint32_t family = AF_INET;
     int r = 0;
 
-    if (!h)
-        return xeno_fail_errno(err, -errno, "net.flows", "open connection tracking");
-    nfct_callback_register(h, NFCT_T_ALL, on_flow, &c);
-    if (nfct_query(h, NFCT_Q_DUMP, &family) < 0)
+    f->want = want;
+    f->user = user;
+    f->n = 0;
+    if (nfct_query(f->h, NFCT_Q_DUMP, &family) < 0)
         r = xeno_fail_errno(err, -errno, "net.flows", "list flows");
-    for (size_t i = 0; i < c.n; i++) {
-        if (nfct_query(h, NFCT_Q_DESTROY, c.found[i]) < 0 && errno != ENOENT && r == 0)
+    for (size_t i = 0; i < f->n; i++) {
+        /* ENOENT: it ended by itself. */
+        if (nfct_query(f->h, NFCT_Q_DESTROY, f->found[i]) < 0 && errno != ENOENT && r == 0)
             r = xeno_fail_errno(err, -errno, "net.flows", "cut a flow");
-        nfct_destroy(c.found[i]);
+        nfct_destroy(f->found[i]);
     }
-    free(c.found);
-    nfct_close(h);
-    return r < 0 ? r : (int)c.n;
+    return r < 0 ? r : (int)f->n;
 }

@@ -5,10 +5,13 @@
 #include <uthash.h>
 
 #include "net/elem.h"
+#include "net/flows.h"
 #include "net/names.h"
 #include "net/net.h"
 #include "net/rtnl.h"
 #include "net/talk.h"
+
+#define XENO_NET_STALE_MAX 64
 
 /* What this process knows of a session; read from the kernel when the instance was opened. */
 struct xeno_net_session {
@@ -36,7 +39,11 @@ struct xeno_net {
     size_t n_dns;
     struct xeno_rtnl *rtnl;
     struct xeno_talk *nft;
+    struct xeno_flows *flows;
     struct xeno_net_session *sessions; /* by name */
+    uint32_t
+        stale[XENO_NET_STALE_MAX]; /* addresses of ended sessions whose flows are not cut yet */
+    size_t n_stale;
 };
 
 /* Forget a session without touching the kernel. */
@@ -44,5 +51,19 @@ void xeno_net_session_forget(struct xeno_net *net, struct xeno_net_session *s);
 
 /* Give the session a port in memory only; false when it has XENO_NET_PORTS_MAX. */
 bool xeno_net_session_note_port(struct xeno_net_session *s, struct xeno_net_port port);
+
+/* Flows of ended sessions are cut when there are many such sessions or when an address is to be
+ * used again (stale.c); until then they lead nowhere, for the address has neither route nor source
+ * element. */
+int xeno_net_stale_mark(struct xeno_net *net, uint32_t address, struct xeno_err *err);
+int xeno_net_stale_settle(struct xeno_net *net, uint32_t address, struct xeno_err *err);
+int xeno_net_stale_cut(struct xeno_net *net, struct xeno_err *err);
+
+/* Cut the flows of all addresses of the pool that no session has: what an earlier process owed. */
+int xeno_net_stale_adopt(struct xeno_net *net, struct xeno_err *err);
+
+/* Cut what came in by ports that are no longer published, now. */
+int xeno_net_ports_cut(struct xeno_net *net, uint32_t address, const struct xeno_net_port *ports,
+                       size_t n, struct xeno_err *err);
 
 #endif

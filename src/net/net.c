@@ -193,6 +193,8 @@ static int build(struct xeno_net *net, struct xeno_err *err)
     if (r == 0)
         r = xeno_talk_open(NETLINK_NETFILTER, &net->nft, err);
     if (r == 0)
+        r = xeno_flows_open(&net->flows, err);
+    if (r == 0)
         r = open_bridge(net, err);
     if (r == 0)
         r = load_rules(net, err);
@@ -200,6 +202,8 @@ static int build(struct xeno_net *net, struct xeno_err *err)
         r = xeno_ns_sysctl("ipv4/ip_forward", "1", false, err);
     if (r == 0)
         r = adopt_all(net, err);
+    if (r == 0)
+        r = xeno_net_stale_adopt(net, err);
     return r;
 }
 
@@ -235,6 +239,7 @@ void xeno_net_free(struct xeno_net *net)
         xeno_net_session_forget(net, s);
     xeno_rtnl_close(net->rtnl);
     xeno_talk_close(net->nft);
+    xeno_flows_close(net->flows);
     free(net->pins);
     free(net);
 }
@@ -392,8 +397,10 @@ int xeno_net_destroy(struct xeno_net *net, struct xeno_err *err)
     int first, r;
 
     first = xeno_net_sweep(net, NULL, 0, err);
-    r = xeno_net_nft(drop, &why);
+    r = xeno_net_stale_cut(net, &why);
     first = keep_first(first < 0 ? first : 0, r, &why, err);
+    r = xeno_net_nft(drop, &why);
+    first = keep_first(first, r, &why, err);
     r = xeno_rtnl_route_del(net->rtnl, &(struct xeno_rtnl_route){ .to = net->pool }, &why);
     first = keep_first(first, r, &why, err);
     xeno_net_bridge_name(net->instance, name);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/flows.h"
 #include "net/internal.h"
 #include "net/ns.h"
 
@@ -300,9 +299,7 @@ static int publish(struct xeno_net *net, struct xeno_net_session *s,
     if (spec->n_ports > 0)
         memcpy(s->ports, spec->ports, spec->n_ports * sizeof *s->ports);
     s->n_ports = spec->n_ports;
-    if (n_gone > 0)
-        r = xeno_net_flows_cut(s->address, gone, n_gone, err);
-    return r < 0 ? r : 0;
+    return xeno_net_ports_cut(net, s->address, gone, n_gone, err);
 }
 
 static int build(struct xeno_net *net, struct xeno_net_session *s, const char *path,
@@ -380,6 +377,8 @@ int xeno_net_session_add(struct xeno_net *net, const struct xeno_net_spec *spec,
         return r < 0 ? xeno_context(err, r, "network of session '%s'", spec->session) : 0;
     }
     r = xeno_net_session_del(net, spec->session, NULL, err);
+    if (r == 0)
+        r = xeno_net_stale_settle(net, address, err);
     if (r < 0)
         return r;
     s = session_new(net, spec->session, address);
@@ -477,9 +476,11 @@ static int tear_down(struct xeno_net *net, struct xeno_net_session *s, const cha
     r = xeno_ns_unpin(path, err);
     if (r < 0)
         return r;
-    r = xeno_net_flows_cut(s->address, NULL, 0, err);
-    if (r < 0)
-        return r;
+    if (last->rx_packets + last->tx_packets > 0) {
+        r = xeno_net_stale_mark(net, s->address, err);
+        if (r < 0)
+            return r;
+    }
     xeno_net_session_forget(net, s);
     return 0;
 }
