@@ -1,9 +1,8 @@
-/* src/spec/grant.h - what a session was granted, and the description a task manager builds it from.
+/* src/spec/grant.h - what a session was granted.
  *
  * A grant is the outcome of admission: every quantity decided, nothing left open. It is what is
- * metered, priced and shown to the client ("grant" of a hold or session object). A spec is a grant
- * plus what the task manager needs to build the session: root file system and host name; it is the
- * "spec" object of the task protocol (rfc/0003). Plain values, no pointers but the layers.
+ * metered, priced, shown to the client ("grant" of a hold or session object), and the greater part
+ * of the "spec" object of the task protocol (rfc/0003). Plain values, no pointers. Pure.
  */
 #ifndef XENO_SPEC_GRANT_H
 #define XENO_SPEC_GRANT_H
@@ -17,11 +16,11 @@
 #include "json/json.h"
 
 /* The bounds of any grant, whatever the host. A document asking for more is absurd, not large. */
-#define XENO_CPU_MSPS_MAX     INT64_C(1024000) /* 1024 whole processors */
+#define XENO_CPU_MSPS_MAX     INT64_C(1000000) /* a thousand whole processors */
 #define XENO_MEMORY_BYTES_MIN (INT64_C(4) << 20)
 #define XENO_MEMORY_BYTES_MAX (INT64_C(16) << 40)
-#define XENO_DISK_BYTES_MIN   (INT64_C(1) << 20)
-#define XENO_DISK_BYTES_MAX   (INT64_C(256) << 40)
+#define XENO_DISK_BYTES_MIN   (INT64_C(4) << 20)
+#define XENO_DISK_BYTES_MAX   (INT64_C(16) << 40)
 #define XENO_NET_KBPS_MAX     INT64_C(400000000) /* 400 Gbit/s */
 #define XENO_PIDS_MAX         INT64_C(65536)
 #define XENO_ADDRESSES_MAX    1
@@ -66,21 +65,6 @@ bool xeno_grant_equal(const struct xeno_grant *a, const struct xeno_grant *b);
 
 /* A dotted quad, and nothing else: no leading zeros, no white space. */
 bool xeno_address_ok(const char *text);
-
-struct xeno_spec {
-    struct xeno_grant grant;
-    char hostname[XENO_HOSTNAME_TEXT]; /* [a-z0-9-], not at the ends '-', at least one letter */
-    size_t layer_count;
-    char (*layers)[XENO_LAYER_TEXT]; /* digests, bottom first; owned; may be empty (null driver) */
-};
-void xeno_spec_free(struct xeno_spec *spec);
-XENO_DEFINE_AUTO(xeno_spec, xeno_spec_free);
-
-/* The "spec" object: the members of the grant, "hostname" and "layers". */
-struct xeno_json *xeno_spec_json(const struct xeno_spec *spec);
-/* Errors: those of json.h; -EINVAL spec.layer, spec.hostname. */
-int xeno_spec_read(const struct xeno_json_at *at, struct xeno_spec **ret, struct xeno_err *err);
-bool xeno_spec_equal(const struct xeno_spec *a, const struct xeno_spec *b);
 
 /* Make any name fit for a host name: lower case, other characters become '-'; "session" if nothing
  * is left. */
