@@ -130,7 +130,9 @@ void xeno_http_stream_close(struct xeno_http_stream *s); /* ends the answer; `go
 /* Switch the connection to `protocol` (the request must ask for it: else a problem document is
  * sent and nothing is called). `ready` gets a connected, non-blocking stream socket that carries
  * the bytes after TLS, and any bytes that came early; it uses the socket until it ends with
- * xeno_http_upgrade_close(), which sends what was written, then closes it: never close(2) it. */
+ * xeno_http_upgrade_close(), which sends what was written, then closes it: never close(2) it.
+ * When the peer left before the switch `ready` is called with fd -1 and u NULL, so that it can free
+ * its arg. Close every one before the server is freed. */
 struct xeno_http_upgraded;
 void xeno_http_upgrade(struct xeno_http_req *q, const char *protocol,
                        void (*ready)(int fd, const void *early, size_t early_len,

@@ -167,6 +167,11 @@ void xeno_json_set_bool(struct xeno_json *obj, const char *key, bool b)
     xeno_json_set(obj, key, out(json_boolean(b)));
 }
 
+struct xeno_json *xeno_json_member(const struct xeno_json *obj, const char *key)
+{
+    return xeno_json_ref((struct xeno_json *)json_object_get(in(obj), key));
+}
+
 void xeno_json_append(struct xeno_json *arr, struct xeno_json *value)
 {
     int r = json_array_append_new(in(arr), in(value));

@@ -47,6 +47,9 @@ void xeno_json_set_bool(struct xeno_json *obj, const char *key, bool b);
 void xeno_json_append(struct xeno_json *arr, struct xeno_json *value);
 void xeno_json_append_str(struct xeno_json *arr, const char *text);
 
+/* A further reference to member `key` of the object, the caller's; NULL when there is none. */
+struct xeno_json *xeno_json_member(const struct xeno_json *obj, const char *key);
+
 /* --- reading --- */
 
 #define XENO_JSON_PATH 96

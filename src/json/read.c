@@ -37,18 +37,20 @@ static const char *type_name(const json_t *j)
 
 /* base + "." + key, or base + key for "[3]"; what does not fit is cut at the front, since the end
  * of a path says more than its beginning. Control characters of a hostile key become '?', so that
- * a path can be logged. */
+ * a path can be logged. Without printf: it runs for every member that is read. */
 static void path_join(char out[XENO_JSON_PATH], const char *base, const char *key)
 {
     char all[XENO_JSON_PATH + NAME_MAX_SHOWN + 8];
-    const char *dot = base[0] && key[0] != '[' ? "." : "";
-    int len = snprintf(all, sizeof(all), "%s%s%.*s", base, dot, NAME_MAX_SHOWN, key);
+    size_t base_len = strlen(base), key_len = strnlen(key, NAME_MAX_SHOWN), len = base_len;
 
-    for (char *p = all; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = '?';
+    memcpy(all, base, base_len);
+    if (base_len > 0 && key[0] != '[')
+        all[len++] = '.';
+    for (size_t i = 0; i < key_len; i++)
+        all[len++] = (unsigned char)key[i] < ' ' || key[i] == 0x7f ? '?' : key[i];
+    all[len] = '\0';
     if (len < XENO_JSON_PATH)
-        memcpy(out, all, (size_t)len + 1);
+        memcpy(out, all, len + 1);
     else
         snprintf(out, XENO_JSON_PATH, "...%s", all + (len - (XENO_JSON_PATH - 4)));
 }

@@ -1,0 +1,81 @@
+/* src/http/client-priv.h - the client's own structures, shared by its files.
+ *
+ * A call is, in turn: with libcurl (`flying`), waiting for its next try (`timer` on), or done. It
+ * is freed by whoever ends it: finish() after `done`, or xeno_http_cancel(); inside libcurl's
+ * callbacks a call can only be marked, and is swept when libcurl has returned.
+ */
+#ifndef XENO_HTTP_CLIENT_PRIV_H
+#define XENO_HTTP_CLIENT_PRIV_H
+
+#include <curl/curl.h>
+#include <gnutls/gnutls.h>
+#include <systemd/sd-event.h>
+
+#include "base/buf.h"
+#include "http/client.h"
+#include "http/sse.h"
+
+struct http_tls;
+struct pump;
+
+#define TRUST_CACHE 8
+
+/* Whom we believe to be a server. Certificates that passed lately are kept, since every request on
+ * a kept connection asks again. */
+struct http_trust {
+    const struct xeno_env *env;
+    char *ca_pem, *pin_ca;
+    struct {
+        void *der;
+        size_t len;
+        struct xeno_cert *cert;
+    } known[TRUST_CACHE];
+    unsigned next;
+};
+/* Is the peer of this session a server by our CA, and `server_id`, or else carries `host`?
+ * Errors: -EPERM x509.*, http.peer, http.pin. */
+int http_trust_check(struct http_trust *t, gnutls_session_t session, const char *server_id,
+                     const char *host, struct xeno_err *err);
+void http_trust_release(struct http_trust *t);
+
+struct xeno_http_client {
+    sd_event *loop;
+    sd_event_source *timer; /* libcurl's */
+    CURLM *multi;
+    struct http_trust trust;
+    struct http_tls *tls; /* our credential, or NULL */
+    int cert_fd;          /* the same as a file in memory, for libcurl; -1: none */
+    char *cert_path;
+    unsigned generation;
+    struct xeno_http_call *calls;
+    struct pump *pumps;
+    unsigned busy; /* inside a callback of the loop */
+    bool in_curl;  /* inside libcurl */
+    bool dying;    /* freed while busy */
+};
+
+struct xeno_http_call {
+    struct xeno_http_client *client;
+    CURL *easy;
+    struct curl_slist *headers;
+    sd_event_source *timer; /* of the next try */
+    char *url, *sock, *host, *method, *server_id;
+    char *body;
+    size_t body_len, max_body;
+    bool retry, flying, cancelled, started; /* started: a stream's bytes were handed out */
+    unsigned tries;
+    xeno_time deadline; /* monotonic; 0: none */
+    struct xeno_err err;
+    struct xeno_buf out;
+    struct xeno_sse sse;
+    void (*done)(const struct xeno_http_answer *a, void *arg);
+    void (*event)(const char *id, const char *event, const char *data, void *arg);
+    void (*piece)(const void *data, size_t len, void *arg);
+    void *arg;
+    struct xeno_http_call *prev, *next;
+};
+
+/* dial.c */
+void http_pumps_release(struct xeno_http_client *c);
+
+#endif
