@@ -3,22 +3,21 @@
  * A session has one network namespace, pinned as RUN_DIR/netns/SESSION so that an OCI runtime can
  * join it by path. In it are lo and eth0, one end of a veth pair; eth0 holds the session's address
  * as a /32 and routes everything to the gateway, the first address of the pool. Sessions share no
- * segment: the host routes between them, so each packet meets the rules of the instance's nft
- * table.
+ * segment: the host routes between them, so each packet meets the rules of the instance's table.
  *
- *     session netns            host
- *     eth0 10.201.1.7/32 ---- xvINST-7  (no ARP: both sides have a fixed neighbour)
- *                             xb-INST   10.201.1.1/32, an empty bridge that holds the gateway
- * address table inet xeno-INST
+ *     session's namespace        host
+ *     eth0 10.201.1.7/32 ------- xvINST-7  (no ARP: both sides have a fixed neighbour)
+ *                                xb-INST   10.201.1.1/32, a bridge without ports
+ *                                table inet xeno-INST
  *
  * What holds while a session lives:
  *   1. A frame from a session passes only with the session's own MAC and IPv4 address as its
- * source; ARP from a session is ignored; IPv6 is off inside and dropped outside.
+ *      source; ARP from a session is ignored; IPv6 is off inside and dropped outside.
  *   2. A session reaches: the outside (masqueraded), published ports of any session by an address
- * of the host, ICMP echo to the gateway, and the name servers it was told. It does not reach other
- * sessions, whichever instance they are of, the host, 127/8, 169.254/16, multicast, or a prefix
- * that the operator denied. What policy refuses is answered by ICMP "administratively prohibited";
- * what is forged is dropped in silence.
+ *      of the host, ICMP echo to the gateway, and the name servers it was told. It does not reach
+ *      other sessions, whichever instance they are of, the host, 127/8, 169.254/16, multicast, or
+ *      a prefix that the operator denied. What policy refuses is answered at once, by a TCP reset
+ *      or ICMP "administratively prohibited"; what is forged is dropped in silence.
  *   3. Only published ports are reached from elsewhere: at every address of the host, 127.0.0.1
  *      included (there the session sees the gateway as the peer). The host itself reaches all.
  *   4. Both directions are shaped by a token bucket on the sender's side of the cable. The session
@@ -27,8 +26,13 @@
  *
  * The kernel and RUN_DIR/netns are the only state: xeno_net_open() finds what a killed process left
  * and goes on. Instances are independent; everything of one carries its name. One process per
- * instance, one thread (session_add and session_del change the thread's namespace for a moment).
+ * instance, one thread (session_add and session_set change the thread's namespace for a moment).
  * Needs CAP_NET_ADMIN and CAP_SYS_ADMIN. Adding a session takes about 1 ms, with no sleep.
+ *
+ * For whoever starts containers: a mount namespace made from ours should be a slave, not private
+ * (a copy of the pin is then gone with the pin; the kernel removes it in any case), and a container
+ * in a user namespace of its own cannot mount sysfs: bind the host's /sys read-only, as runtimes
+ * do.
  */
 #ifndef XENO_NET_NET_H
 #define XENO_NET_NET_H

@@ -20,15 +20,21 @@ const char *xeno_net_table_name(const char *instance, char buf[16])
  *
  * ingress runs before connection tracking: what is forged leaves no trace in it. 127/8 is refused
  * there because our links have route_localnet, without which a published port could not be reached
- * from the host's own 127.0.0.1. "ct status dnat" in forward means that the connection came by a
- * published port. A session that calls a published port of its own host is seen there as the
- * gateway: its private address would mean nothing to the other side, and to itself would be a
- * packet from itself. */
+ * from the host's own 127.0.0.1.
+ * refuse answers TCP by a reset: an ICMP error that comes back while connect() is still in the
+ * kernel, as it does on a cable this short, is taken for a passing trouble.
+ * "ct status dnat" in forward means that the connection came by a published port.
+ * A session that calls a published port of its own host is seen there as the gateway: its private
+ * address would mean nothing to the other side, and to itself would be a packet from itself. */
 static const struct {
     const char *chain;
     const char *hook; /* NULL: reached by jump */
     const char *rules;
 } chains[] = {
+    { "refuse", NULL,
+      "counter\n"
+      "meta l4proto tcp reject with tcp reset\n"
+      "reject with icmp type admin-prohibited\n" },
     { "ingress", "type filter hook prerouting priority -300; policy accept;",
       "iifname \"xv@I-*\" jump from_cable\n" },
     { "from_cable", NULL,
@@ -48,14 +54,14 @@ static const struct {
     { "to_session", NULL,
       "ct state established,related accept\n"
       "ct status dnat accept\n"
-      "counter reject with icmp type admin-prohibited\n" },
+      "goto refuse\n" },
     { "from_session", NULL,
       "ct state established,related accept\n"
       "ct status dnat accept\n"
-      "oifname \"xv*\" counter reject with icmp type admin-prohibited\n"
+      "oifname \"xv*\" goto refuse\n"
       "ip daddr @dns meta l4proto { tcp, udp } th dport 53 accept\n"
-      "ip daddr { 169.254.0.0/16, @P } counter reject with icmp type admin-prohibited\n"
-      "ip daddr @deny counter reject with icmp type admin-prohibited\n"
+      "ip daddr { 169.254.0.0/16, @P } goto refuse\n"
+      "ip daddr @deny goto refuse\n"
       "@U" },
     { "input", "type filter hook input priority 0; policy accept;",
       "iifname \"xv@I-*\" jump to_host\n" },
@@ -63,7 +69,7 @@ static const struct {
       "ct state established,related accept\n"
       "ip daddr @G icmp type echo-request accept\n"
       "ip daddr @dns meta l4proto { tcp, udp } th dport 53 accept\n"
-      "counter reject with icmp type admin-prohibited\n" },
+      "goto refuse\n" },
     { "masquerade_out", "type nat hook postrouting priority 100; policy accept;",
       "oifname \"xv@I-*\" ip saddr 127.0.0.0/8 snat ip to @G\n"
       "oifname \"xv@I-*\" iifname \"xv*\" snat ip to @G\n"
@@ -94,9 +100,7 @@ static void expand(struct xeno_buf *b, const char *text, const struct xeno_net_r
             break;
         case 'U':
             if (rules->uplink)
-                xeno_buf_printf(
-                    b, "oifname != \"%s\" counter reject with icmp type admin-prohibited\n",
-                    rules->uplink);
+                xeno_buf_printf(b, "oifname != \"%s\" goto refuse\n", rules->uplink);
             break;
         }
     }

@@ -39,9 +39,8 @@ int xeno_talk_get(struct xeno_talk *t, struct nlmsghdr *nlh,
                   const char *token, struct xeno_err *err, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
 
-/* Send `len` bytes of messages that succeed or fail as one (an nftables batch, the first message
- * numbered by xeno_talk_seq()) and collect the verdicts, which the kernel has ready when send
- * returns. */
+/* Send `len` bytes of messages that succeed or fail as one (an nftables batch; each message is
+ * numbered by xeno_talk_seq()) and collect the verdicts, which are there when send returns. */
 int xeno_talk_batch(struct xeno_talk *t, const void *data, size_t len);
 uint32_t xeno_talk_seq(struct xeno_talk *t);
 
