@@ -1,0 +1,11 @@
+/* src/sandbox/parts.h - the steps of entering; for the files of src/sandbox only. */
+#ifndef XENO_SANDBOX_PARTS_H
+#define XENO_SANDBOX_PARTS_H
+
+#include "base/err.h"
+
+/* A kernel without Landlock is not an error. */
+int xeno_sandbox_landlock(const char *const *folders, struct xeno_err *err);
+int xeno_sandbox_seccomp(struct xeno_err *err);
+
+#endif
