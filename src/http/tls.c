@@ -10,6 +10,17 @@
 #include <errno.h>
 #include <string.h>
 
+/* GnuTLS 3.7 does not see that an Ed25519 certificate and a key do not belong together. */
+static int check_pair(const char *cert_pem, const struct xeno_key *key, struct xeno_err *err)
+{
+    xeno_auto(xeno_cert) cert = NULL;
+    int r = xeno_cert_parse(cert_pem, 0, &cert, err);
+
+    if (r == 0 && memcmp(&cert->pub, xeno_key_pub(key), sizeof(cert->pub)) != 0)
+        r = xeno_fail(err, -EINVAL, "http.tls", "the certificate is for another key");
+    return r;
+}
+
 int http_tls_new(const char *cert_pem, const struct xeno_key *key, struct http_tls **ret,
                  struct xeno_err *err)
 {
@@ -20,7 +31,9 @@ int http_tls_new(const char *cert_pem, const struct xeno_key *key, struct http_t
     int r;
 
     t->refs = 1;
-    r = xeno_key_pem(key, &pem, err);
+    r = check_pair(cert_pem, key, err);
+    if (r == 0)
+        r = xeno_key_pem(key, &pem, err);
     if (r < 0) {
         free(t);
         return r;
