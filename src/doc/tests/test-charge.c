@@ -2,6 +2,7 @@
 #include "doc/charge.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/io.h"
 #include "crypto/jws.h"
 
 #define ORDER   "orderorderorderorderorderorderab"
@@ -415,13 +417,37 @@ static void names_of_resources(void **state)
     assert_false(xeno_res_parse("CPU", &res));
 }
 
+/* The example of rfc/0002 is what it says it is. */
+static void rfc_example(void **state)
+{
+    xeno_auto(xeno_key) key = key_of(1);
+    xeno_auto(xeno_charge_batch) b = NULL;
+    xeno_autofree char *rfc = NULL;
+    xeno_autobuf batch = XENO_BUF_INIT;
+    struct xeno_err err = XENO_ERR_INIT;
+    size_t len;
+    char *line;
+
+    (void)state;
+    assert_int_equal(xeno_file_read(AT_FDCWD, XENO_RFC, 1 << 20, &rfc, &len, &err), 0);
+    line = strstr(rfc, "    eyJ");
+    assert_non_null(line);
+    for (line = strtok(line, "\n"); line; line = strtok(NULL, "\n"))
+        xeno_buf_puts(&batch, line + strspn(line, " "));
+    if (xeno_charge_batch_read(batch.data, batch.len, xeno_key_pub(key), &b, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(b->count, 1);
+    assert_null(b->faults[0]);
+    assert_true(b->charges[0].amount.micro == 12000 && b->charges[0].seq == 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(check_rows),          cmocka_unit_test(both_ways),
         cmocka_unit_test(largest_batch),       cmocka_unit_test(batch_rows),
         cmocka_unit_test(wrong_kind_and_size), cmocka_unit_test(digest_sees_all),
-        cmocka_unit_test(names_of_resources),
+        cmocka_unit_test(names_of_resources),  cmocka_unit_test(rfc_example),
     };
 
     xeno_crypto_init();

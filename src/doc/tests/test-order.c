@@ -2,6 +2,7 @@
 #include "doc/order.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/io.h"
 #include "crypto/jws.h"
 
 #define NOW_MS   INT64_C(1795000000000)
@@ -602,6 +604,31 @@ static void terms_as_json(void **state)
     assert_int_equal(xeno_json_int(&top, "blocks", 2, 2, &n, NULL), 0);
 }
 
+/* The example of rfc/0001 is what it says it is. */
+static void rfc_example(void **state)
+{
+    xeno_autofree char *rfc = NULL;
+    xeno_autobuf chain = XENO_BUF_INIT;
+    struct xeno_order_terms t;
+    struct xeno_err err = XENO_ERR_INIT;
+    size_t len;
+    char *line;
+
+    (void)state;
+    assert_int_equal(xeno_file_read(AT_FDCWD, XENO_RFC, 1 << 20, &rfc, &len, &err), 0);
+    line = strstr(rfc, "    eyJ");
+    assert_non_null(line);
+    for (line = strtok(line, "\n"); line; line = strtok(NULL, "\n"))
+        xeno_buf_puts(&chain, line + strspn(line, " "));
+    if (read_chain(chain.data, &t, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(t.blocks, 3);
+    assert_string_equal(xeno_id_of(&t.holder).s, xeno_id_of(xeno_key_pub(agent)).s);
+    assert_true(t.max_total.micro == 2500000 && t.max_rate.micro == 1000000);
+    assert_true(!t.any_server && !t.any_env && t.server_count == 1 && t.env_count == 1);
+    assert_true(t.not_after.ns == xeno_ms(INT64_C(1795001800000)).ns);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -611,7 +638,7 @@ int main(void)
         cmocka_unit_test(tampering),     cmocka_unit_test(handed_over),
         cmocka_unit_test(eight_blocks),  cmocka_unit_test(too_long),
         cmocka_unit_test(use_rows),      cmocka_unit_test(offers_refused),
-        cmocka_unit_test(terms_as_json),
+        cmocka_unit_test(terms_as_json), cmocka_unit_test(rfc_example),
     };
 
     xeno_crypto_init();
