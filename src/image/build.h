@@ -32,9 +32,6 @@ struct xeno_image_defaults {
     xeno_time created;       /* wall clock; 0: 1970, so that the digest depends on the input only */
 };
 
-/* The name of this machine's architecture, as OCI and Debian spell it: "amd64", "arm64". */
-const char *xeno_image_host_arch(void);
-
 enum xeno_import_format {
     XENO_IMPORT_AUTO,  /* by looking at it */
     XENO_IMPORT_DIR,   /* a root file system */
@@ -105,7 +102,7 @@ struct xeno_build_opts {
     const char *variant;        /* of mmdebstrap; NULL: "minbase" */
     const char *const *sources; /* apt source lines or files; NULL: the host's, else the default */
     struct xeno_image_defaults defaults; /* arch: build for that one; others as import */
-    int64_t epoch_s; /* SOURCE_DATE_EPOCH of the build; 0: the newest file of the source */
+    int64_t epoch_s; /* SOURCE_DATE_EPOCH of the build: no file is newer; 0: of the environment */
     enum xeno_compression compression;
     bool compression_set;                 /* false: zstd */
     const struct xeno_progress *progress; /* lines of mmdebstrap come as `text` */

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "crypto/key.h"
+#include "json/json.h"
 
 #define XENO_MANIFEST_MAX_BYTES (4 << 20) /* index, manifest or config: what the spec advises */
 #define XENO_LAYERS_MAX         128       /* in one image; overlayfs itself stops at 500 */
@@ -48,6 +49,7 @@ struct xeno_descriptor {
     char name[XENO_IMAGE_NAME_MAX + 1]; /* annotation org.opencontainers.image.ref.name; "" */
     char arch[32];                      /* platform.architecture; "" when not said */
     char os[32];                        /* platform.os; "" */
+    struct xeno_json *raw; /* in an index: as read, so that what other tools wrote is kept */
 };
 
 struct xeno_layer {
@@ -61,11 +63,18 @@ struct xeno_layer {
 struct xeno_index {
     size_t count;
     struct xeno_descriptor *items;
+    struct xeno_json *raw; /* as read: other members are kept */
 };
+struct xeno_index *xeno_index_new(void);
 void xeno_index_free(struct xeno_index *ix);
 XENO_DEFINE_AUTO(xeno_index, xeno_index_free);
 int xeno_index_parse(const char *text, size_t len, struct xeno_index **ret, struct xeno_err *err);
 char *xeno_index_format(const struct xeno_index *ix, size_t *ret_len);
+/* Copies `d`. */
+void xeno_index_add(struct xeno_index *ix, const struct xeno_descriptor *d);
+void xeno_index_del(struct xeno_index *ix, size_t i);
+/* Change the name of an item; "" takes it away. */
+void xeno_index_rename(struct xeno_index *ix, size_t i, const char *name);
 
 /* An image: its manifest, and its config once that is read. */
 struct xeno_image {
@@ -84,6 +93,7 @@ struct xeno_image {
     char *cwd;        /* WorkingDir; "/" when not said */
     char *user;       /* User; "" when not said */
 };
+struct xeno_image *xeno_image_new(void); /* no layers, empty words, cwd "/" */
 void xeno_image_free(struct xeno_image *im);
 XENO_DEFINE_AUTO(xeno_image, xeno_image_free);
 
@@ -98,6 +108,15 @@ int xeno_config_parse(struct xeno_image *im, const char *text, size_t len, struc
  * `kind` and `base` go into annotations of the manifest. */
 char *xeno_manifest_format(const struct xeno_image *im, size_t *ret_len);
 char *xeno_config_format(const struct xeno_image *im, size_t *ret_len);
+
+void xeno_image_add_layer(struct xeno_image *im, const struct xeno_layer *layer);
+
+/* Lists of words: NULL-terminated, each word and the list on the heap. */
+char **xeno_words_dup(const char *const *words); /* NULL: the empty list */
+void xeno_words_free(char **words);
+size_t xeno_words_count(char *const *words);
+/* Set variable of `word` ("K=V") in the list, replacing an older value; returns the list. */
+char **xeno_env_set(char **env, const char *word);
 
 /* Is `name` a name an image may have: the grammar of the spec's ref.name, at most
  * XENO_IMAGE_NAME_MAX letters, and not a digest. */

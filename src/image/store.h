@@ -39,6 +39,9 @@ const char *xeno_store_path(const struct xeno_store *st);
 
 /* --- names and images --- */
 
+/* The name of this machine's architecture, as OCI and Debian spell it: "amd64", "arm64". */
+const char *xeno_image_host_arch(void);
+
 /* Find an image. `ref` is "template://NAME", "overlay://NAME", NAME or "sha256:HEX" (of a manifest
  * that index.json reaches). NAME without a colon also finds NAME:latest. A scheme must fit the
  * image's kind. Of an image for several machines, the one for `arch` (NULL: this machine) is taken.

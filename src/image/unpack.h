@@ -42,8 +42,8 @@ struct xeno_unpack_limits {
 };
 #define XENO_UNPACK_LIMITS                                                                         \
     {                                                                                              \
-        .total_bytes = INT64_C(64) << 30, .file_bytes = INT64_C(16) << 30, .entries = 2000000,     \
-        .ratio = 300, .name_bytes = 4095, .all_names_bytes = INT64_C(256) << 20, .depth = 128,     \
+        .total_bytes = INT64_C(64) << 30, .file_bytes = INT64_C(16) << 30, .entries = 1000000,     \
+        .ratio = 300, .name_bytes = 4095, .all_names_bytes = INT64_C(128) << 20, .depth = 128,     \
         .xattr_bytes = 65536                                                                       \
     }
 

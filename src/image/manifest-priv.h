@@ -1,0 +1,17 @@
+/* src/image/manifest-priv.h - what reading and writing manifests share. */
+#ifndef XENO_IMAGE_MANIFEST_PRIV_H
+#define XENO_IMAGE_MANIFEST_PRIV_H
+
+#include "image/manifest.h"
+
+#define XENO_NOTE_NAME "org.opencontainers.image.ref.name"
+#define XENO_NOTE_BASE "org.opencontainers.image.base.digest"
+#define XENO_NOTE_KIND "org.xenoserver.image.kind"
+
+int xeno_read_descriptor(const struct xeno_json_at *at, struct xeno_descriptor *ret,
+                         struct xeno_err *err);
+int xeno_read_digest(const struct xeno_json_at *at, const char *key, char ret[XENO_DIGEST_TEXT],
+                     struct xeno_err *err);
+int xeno_read_version(const struct xeno_json_at *top, struct xeno_err *err);
+
+#endif

@@ -1,0 +1,41 @@
+/* src/image/tree.h - put the members of a layer into a folder, refusing what is not decent.
+ *
+ * Each member is judged by its name and by what the archive held before, in a table of all names
+ * seen; only then is the file system touched, and there every step is confined to the folder again
+ * (openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS). Without a folder only the judging is
+ * done.
+ */
+#ifndef XENO_IMAGE_TREE_H
+#define XENO_IMAGE_TREE_H
+
+#include "image/tar.h"
+
+struct xeno_tree;
+
+/* root: an open folder, borrowed; -1: judge only. own: leave owners alone. Borrows limits. */
+struct xeno_tree *xeno_tree_new(int root, bool own, const struct xeno_unpack_limits *limits);
+void xeno_tree_free(struct xeno_tree *tr);
+XENO_DEFINE_AUTO(xeno_tree, xeno_tree_free);
+
+/* The member just read from `t`; its data is read from there. Errors: image/unpack.h. */
+int xeno_tree_add(struct xeno_tree *tr, struct xeno_tar *t, const struct xeno_tar_entry *e,
+                  struct xeno_err *err);
+
+/* After the last: modes and times of folders, which filling them would have changed. */
+int xeno_tree_end(struct xeno_tree *tr, struct xeno_err *err);
+
+int64_t xeno_tree_entries(const struct xeno_tree *tr);
+int64_t xeno_tree_disk_bytes(const struct xeno_tree *tr);
+
+/* A name from an archive in plain form: "./a//b/" is "a/b", "./" is ".". `out` holds PATH_MAX.
+ * Errors: -EINVAL unpack.name (absolute, "..", empty, a part over 255 bytes), -EFBIG unpack.limit.
+ */
+int xeno_tree_name(const char *raw, const struct xeno_unpack_limits *limits, char *out,
+                   struct xeno_err *err);
+
+/* Read all of a layer into a folder (or nowhere, root -1), in this process. */
+int xeno_tree_unpack(const struct xeno_tar_input *input, enum xeno_compression c, int root,
+                     bool own, const struct xeno_unpack_limits *limits, struct xeno_unpacked *ret,
+                     struct xeno_err *err);
+
+#endif
