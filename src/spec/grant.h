@@ -25,7 +25,6 @@
 #define XENO_PIDS_MAX         INT64_C(65536)
 #define XENO_ADDRESSES_MAX    1
 #define XENO_PORTS_MAX        64
-#define XENO_LAYERS_MAX       64
 #define XENO_ADDRESS_TEXT     16 /* "255.255.255.255" and a zero byte */
 #define XENO_HOSTNAME_TEXT    64
 #define XENO_LAYER_TEXT       72 /* "sha256:" and 64 digits */
