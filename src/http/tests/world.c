@@ -23,7 +23,7 @@ const struct xeno_http_limits world_limits = {
     .running_per_peer = 3,
     .header_bytes = 4096,
     .idle_s = 2,
-    .request_s = 1,
+    .request_s = 2,
 };
 
 static void h_ping(struct xeno_http_req *q, void *user)

@@ -1,0 +1,610 @@
+/* src/http/tests/test-server.c - routes, bounds, slow peers, repeats, late answers. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <systemd/sd-event.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+static struct world w;
+
+static int start(void **state)
+{
+    (void)state;
+    world_start(&w, &world_limits, NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    world_stop(&w);
+    return 0;
+}
+
+static const struct {
+    const char *name, *method, *path, *body, *token; /* token NULL: it succeeds */
+    int status;
+} rows[] = {
+    { "a route", "GET", "/ping", NULL, NULL, 200 },
+    { "parameter", "GET", "/names/a%2Fb/x", NULL, NULL, 200 },
+    { "parameter with control character", "GET", "/names/a%0Ab/x", NULL, "http.path", 404 },
+    { "parameter with zero byte", "GET", "/names/a%00b/x", NULL, "http.path", 404 },
+    { "malformed escape", "GET", "/names/a%2/x", NULL, "http.path", 404 },
+    { "empty parameter", "GET", "/names//x", NULL, "http.path", 404 },
+    { "an encoded slash is no border", "GET", "/names%2Fa/x", NULL, "http.path", 404 },
+    { "unknown path", "GET", "/nothing", NULL, "http.path", 404 },
+    { "longer than the route", "GET", "/ping/", NULL, "http.path", 404 },
+    { "wrong method", "DELETE", "/ping", NULL, "http.method", 405 },
+    { "method nobody knows", "BREW", "/ping", NULL, "http.method", 405 },
+    { "zero byte in the query", "GET", "/ping?x=%00", NULL, "http.query", 400 },
+    { "body where none is taken", "GET", "/ping", "{}", "http.body", 413 },
+    { "JSON", "POST", "/json", "{\"a\":1}", NULL, 200 },
+    { "no body is an empty object", "POST", "/json", NULL, NULL, 200 },
+    { "not JSON", "POST", "/json", "{", "json.syntax", 400 },
+    { "a problem of the handler's", "GET", "/problem", NULL, "ledger.funds", 402 },
+};
+
+static void route_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        struct xeno_err err = XENO_ERR_INIT;
+        int status =
+            ask(&w, w.client, rows[i].method, rows[i].path, NULL, rows[i].body, NULL, &err);
+
+        print_message("%s: %s\n", rows[i].name, err.text);
+        assert_int_equal(status, rows[i].status);
+        assert_string_equal(err.token, rows[i].token ? rows[i].token : "");
+    }
+}
+
+static void parameters_are_decoded(void **state)
+{
+    xeno_autofree char *body = NULL;
+
+    (void)state;
+    assert_int_equal(ask(&w, w.client, "GET", "/names/a%2Fb/x", NULL, NULL, &body, NULL), 200);
+    assert_non_null(strstr(body, "\"name\":\"a/b\""));
+}
+
+/* --- a peer that speaks TLS and then what the test says --- */
+
+struct raw {
+    gnutls_certificate_credentials_t cred;
+    gnutls_session_t session;
+    int fd;
+};
+
+static void raw_open(struct raw *r)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)xeno_http_server_port(w.server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    gnutls_datum_t cert = { (unsigned char *)w.client_pem, (unsigned)strlen(w.client_pem) };
+    gnutls_datum_t key = { NULL, 0 };
+    char *pem = NULL;
+
+    xeno_key_pem(w.client_key, &pem, NULL);
+    key.data = (unsigned char *)pem;
+    key.size = (unsigned)strlen(pem);
+    r->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(r->fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+        _exit(100);
+    gnutls_certificate_allocate_credentials(&r->cred);
+    gnutls_certificate_set_x509_key_mem(r->cred, &cert, &key, GNUTLS_X509_FMT_PEM);
+    gnutls_init(&r->session, GNUTLS_CLIENT);
+    gnutls_set_default_priority(r->session);
+    gnutls_credentials_set(r->session, GNUTLS_CRD_CERTIFICATE, r->cred);
+    gnutls_transport_set_int(r->session, r->fd);
+    if (gnutls_handshake(r->session) < 0)
+        _exit(101);
+}
+
+static void raw_send(struct raw *r, const char *text)
+{
+    if (gnutls_record_send(r->session, text, strlen(text)) < 0)
+        _exit(102);
+}
+
+/* The status of the answer, 0 when the connection ended without one. */
+static int raw_status(struct raw *r, char *buf, size_t room)
+{
+    size_t len = 0;
+    int status = 0;
+
+    while (len + 1 < room) {
+        ssize_t n = gnutls_record_recv(r->session, buf + len, room - len - 1);
+
+        if (n <= 0)
+            break;
+        len += (size_t)n;
+        buf[len] = '\0';
+    }
+    buf[len] = '\0';
+    sscanf(buf, "HTTP/1.1 %d", &status);
+    return status;
+}
+
+/* Each of these runs in a child; its exit code is 0 when all was as it should be. */
+
+static int long_header(void)
+{
+    struct raw r;
+    char line[5000], buf[8192];
+
+    raw_open(&r);
+    memset(line, 'a', sizeof(line));
+    memcpy(line, "X: ", 3);
+    line[4200] = '\0';
+    raw_send(&r, "GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    raw_send(&r, line);
+    raw_send(&r, "\r\n\r\n");
+    return raw_status(&r, buf, sizeof(buf)) == 431 && strstr(buf, "http.header") ? 0 : 1;
+}
+
+static int huge_header(void)
+{
+    struct raw r;
+    char line[4001], buf[8192];
+
+    raw_open(&r);
+    memset(line, 'a', 4000);
+    line[4000] = '\0';
+    raw_send(&r, "GET /ping HTTP/1.1\r\nHost: x\r\nX: ");
+    for (int i = 0; i < 40; i++)
+        if (gnutls_record_send(r.session, line, 4000) < 0)
+            return 0; /* closed on us */
+    return raw_status(&r, buf, sizeof(buf)) == 200 ? 1 : 0;
+}
+
+static int slow_header(void)
+{
+    struct raw r;
+    char buf[512];
+
+    raw_open(&r);
+    raw_send(&r, "GET /ping HTTP/1.1\r\n");
+    for (int i = 0; i < 40; i++) {
+        usleep(100000);
+        if (gnutls_record_send(r.session, "X", 1) < 0)
+            return 0;
+    }
+    return raw_status(&r, buf, sizeof(buf)) == 0 ? 0 : 1;
+}
+
+static int slow_body(void)
+{
+    struct raw r;
+
+    raw_open(&r);
+    raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n");
+    for (int i = 0; i < 40; i++) {
+        usleep(100000);
+        if (gnutls_record_send(r.session, " ", 1) < 0)
+            return 0;
+    }
+    return 1;
+}
+
+static int no_handshake(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)xeno_http_server_port(w.server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    char c;
+
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+        return 1;
+    while (read(fd, &c, 1) > 0) /* an alert may come first */
+        ;
+    return 0; /* the server hung up */
+}
+
+static int chunked_too_big(void)
+{
+    struct raw r;
+    char chunk[1001], buf[4096];
+
+    raw_open(&r);
+    memset(chunk, 'x', 1000);
+    chunk[1000] = '\0';
+    raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                 "Transfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 100; i++) {
+        raw_send(&r, "3e8\r\n");
+        raw_send(&r, chunk);
+        raw_send(&r, "\r\n");
+    }
+    raw_send(&r, "0\r\n\r\n");
+    return raw_status(&r, buf, sizeof(buf)) == 413 && strstr(buf, "http.body") ? 0 : 1;
+}
+
+static int expect_continue(void)
+{
+    struct raw r;
+    char buf[4096];
+
+    raw_open(&r);
+    raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000000\r\n"
+                 "Expect: 100-continue\r\n\r\n");
+    return raw_status(&r, buf, sizeof(buf)) == 413 ? 0 : 1;
+}
+
+static int two_lengths(void)
+{
+    struct raw r;
+    char buf[4096];
+    int status;
+
+    raw_open(&r);
+    raw_send(&r,
+             "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: x2\r\nConnection: close\r\n\r\n{}");
+    status = raw_status(&r, buf, sizeof(buf));
+    return status == 400 || status == 0 ? 0 : 1;
+}
+
+static int no_http(void)
+{
+    struct raw r;
+    char buf[4096];
+    int status;
+
+    raw_open(&r);
+    raw_send(&r, "\x16\x03\x01 hello\r\n\r\n\r\n");
+    status = raw_status(&r, buf, sizeof(buf));
+    return status == 400 || status == 0 ? 0 : 1;
+}
+
+static int half_a_request(void)
+{
+    struct raw r;
+
+    raw_open(&r);
+    raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{");
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int (*fn)(void);
+} raws[] = {
+    { "header over the bound", long_header },
+    { "header over all memory for it", huge_header },
+    { "header in a trickle", slow_header },
+    { "body in a trickle", slow_body },
+    { "no handshake", no_handshake },
+    { "chunked body over the bound", chunked_too_big },
+    { "asks before it sends too much", expect_continue },
+    { "length that is no number", two_lengths },
+    { "not HTTP at all", no_http },
+    { "leaves in the middle", half_a_request },
+};
+
+static void raw_peers(void **state)
+{
+    pid_t pid[XENO_LEN(raws)];
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(raws); i++) {
+        pid[i] = fork();
+        if (pid[i] == 0)
+            _exit(raws[i].fn());
+    }
+    for (size_t i = 0; i < XENO_LEN(raws); i++) {
+        print_message("%s\n", raws[i].name);
+        assert_int_equal(run_child(&w, pid[i]), 0);
+    }
+    assert_int_equal(ask(&w, w.client, "GET", "/ping", NULL, NULL, NULL, NULL), 200);
+}
+
+static void big_bodies(void **state)
+{
+    xeno_autofree char *big = xeno_alloc0(4 * 1024 * 1024 + 1, 1);
+    xeno_autofree char *back = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    (void)state;
+    memset(big, 'x', 4 * 1024 * 1024);
+    assert_int_equal(ask(&w, w.client, "POST", "/json", NULL, big, NULL, &err), 413);
+    assert_string_equal(err.token, "http.body");
+    assert_non_null(strstr(err.text, "1000 bytes"));
+    big[2 * 1024 * 1024] = '\0';
+    assert_int_equal(ask(&w, w.client, "POST", "/echo", NULL, big, &back, &err), 200);
+    assert_string_equal(back, big);
+    big[2 * 1024 * 1024] = 'x';
+    big[2 * 1024 * 1024 + 1] = '\0';
+    assert_int_equal(ask(&w, w.client, "POST", "/echo", NULL, big, NULL, &err), 413);
+}
+
+/* --- repeats --- */
+
+static void repeats(void **state)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    xeno_autofree char *one = NULL;
+    xeno_autofree char *two = NULL;
+    unsigned before = w.made;
+
+    (void)state;
+    assert_int_equal(ask(&w, w.client, "POST", "/made", NULL, "{}", NULL, &err), 400);
+    assert_string_equal(err.token, "http.idempotency_key");
+    assert_int_equal(ask(&w, w.client, "POST", "/made", "k1", "{}", &one, &err), 201);
+    assert_int_equal(ask(&w, w.client, "POST", "/made", "k1", "{}", &two, &err), 201);
+    assert_string_equal(one, two);
+    assert_int_equal(w.made, before + 1);
+    assert_int_equal(ask(&w, w.client, "POST", "/made", "k1", "{ }", NULL, &err), 422);
+    assert_string_equal(err.token, "http.idempotency");
+    assert_int_equal(ask(&w, w.client, "POST", "/made?x=1", "k1", "{}", NULL, &err), 422);
+    assert_int_equal(ask(&w, w.client, "POST", "/made", "k2", "{ }", NULL, &err), 201);
+    assert_int_equal(w.made, before + 2);
+}
+
+static void keys_belong_to_their_peer(void **state)
+{
+    xeno_autofree char *pem = world_cert(w.ca, w.ca_pem, w.other_key, XENO_PARTY_CLIENT, -60, 60);
+    xeno_auto(xeno_http_client) other = world_client(&w, pem, w.other_key);
+    unsigned before = w.made;
+
+    (void)state;
+    assert_int_equal(ask(&w, w.client, "POST", "/made", "shared", "{}", NULL, NULL), 201);
+    assert_int_equal(ask(&w, other, "POST", "/made", "shared", "{}", NULL, NULL), 201);
+    assert_int_equal(w.made, before + 2);
+}
+
+struct seen {
+    unsigned count;
+    int status;
+    char body[200];
+    char token[48];
+};
+
+static void on_done(const struct xeno_http_answer *a, void *arg)
+{
+    struct seen *s = arg;
+
+    s->count++;
+    s->status = a->status;
+    snprintf(s->body, sizeof(s->body), "%s", a->body);
+    snprintf(s->token, sizeof(s->token), "%s", a->err ? a->err->token : "");
+}
+
+static struct xeno_http_call *send_to(const char *path, const char *idem, struct seen *s)
+{
+    xeno_autofree char *url = xeno_asprintf("%s%s", w.base, path);
+    struct xeno_http_ask a = { .method = "POST",
+                               .url = url,
+                               .body = "{}",
+                               .body_len = 2,
+                               .idempotency_key = idem,
+                               .done = on_done,
+                               .arg = s };
+
+    memset(s, 0, sizeof(*s));
+    return xeno_http_send(w.client, &a);
+}
+
+static void answer_parked(int n)
+{
+    struct xeno_json *j = xeno_json_object();
+
+    assert_non_null(w.parked);
+    xeno_json_set_int(j, "n", n);
+    xeno_http_reply_json(xeno_take(&w.parked), 200, j);
+}
+
+static void late_answer(void **state)
+{
+    struct seen s;
+
+    (void)state;
+    send_to("/later", NULL, &s);
+    run_ms(&w, 50);
+    assert_int_equal(s.count, 0);
+    answer_parked(7);
+    run_ms(&w, 50);
+    assert_int_equal(s.count, 1);
+    assert_string_equal(s.body, "{\"n\":7}");
+}
+
+static void peer_leaves_before_the_answer(void **state)
+{
+    struct seen s;
+    unsigned before = w.gone;
+
+    (void)state;
+    xeno_http_cancel(send_to("/later", NULL, &s)); /* before it was even sent */
+    assert_int_equal(s.count, 0);
+    {
+        struct xeno_http_call *call = send_to("/later", NULL, &s);
+
+        run_ms(&w, 50);
+        assert_non_null(w.parked);
+        xeno_http_cancel(call);
+    }
+    run_ms(&w, 50);
+    assert_int_equal(s.count, 0);
+    assert_int_equal(w.gone, before + 1);
+    assert_null(w.parked);
+}
+
+static void repeat_joins_the_first(void **state)
+{
+    struct seen a, b, c, other;
+    unsigned before = w.made, gone = w.gone;
+
+    (void)state;
+    send_to("/park", "p1", &a);
+    run_ms(&w, 30);
+    send_to("/park", "p1", &b);
+    run_ms(&w, 30);
+    assert_int_equal(w.made, before + 1);
+    answer_parked(8);
+    run_ms(&w, 50);
+    assert_int_equal(a.count + b.count, 2);
+    assert_string_equal(a.body, "{\"n\":8}");
+    assert_string_equal(b.body, "{\"n\":8}");
+    send_to("/park", "p1", &c);
+    run_ms(&w, 50);
+    assert_string_equal(c.body, "{\"n\":8}");
+    assert_int_equal(w.made, before + 1);
+
+    /* the first leaves, its repeat comes and gets the answer */
+    {
+        struct xeno_http_call *call = send_to("/park", "p2", &a);
+
+        run_ms(&w, 50);
+        xeno_http_cancel(call);
+    }
+    run_ms(&w, 50);
+    assert_int_equal(w.gone, gone);
+    send_to("/park", "p2", &b);
+    run_ms(&w, 50);
+    answer_parked(9);
+    run_ms(&w, 50);
+    assert_string_equal(b.body, "{\"n\":9}");
+    assert_int_equal(w.made, before + 2);
+
+    /* a waiting repeat leaves */
+    send_to("/park", "p3", &a);
+    run_ms(&w, 30);
+    {
+        struct xeno_http_call *call = send_to("/park", "p3", &other);
+
+        run_ms(&w, 30);
+        xeno_http_cancel(call);
+    }
+    run_ms(&w, 30);
+    answer_parked(10);
+    run_ms(&w, 30);
+    assert_string_equal(a.body, "{\"n\":10}");
+    assert_int_equal(other.count, 0);
+}
+
+static void failures_are_not_kept(void **state)
+{
+    struct seen a;
+    struct xeno_err err;
+    unsigned before = w.made;
+
+    (void)state;
+    xeno_fail(&err, -EIO, "test.fault", "a fault");
+    send_to("/park", "f1", &a);
+    run_ms(&w, 30);
+    xeno_http_reply_err(xeno_take(&w.parked), &err);
+    run_ms(&w, 30);
+    assert_int_equal(a.status, 500);
+    send_to("/park", "f1", &a);
+    run_ms(&w, 30);
+    answer_parked(1);
+    run_ms(&w, 30);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(w.made, before + 2);
+}
+
+static void too_many_at_once(void **state)
+{
+    struct seen s[5];
+    unsigned answered = 0;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        send_to("/later", NULL, &s[i]);
+    run_ms(&w, 100);
+    for (int i = 0; i < 5; i++) {
+        if (s[i].count == 0)
+            continue;
+        answered++;
+        assert_int_equal(s[i].status, 429);
+        assert_string_equal(s[i].token, "http.running");
+    }
+    assert_int_equal(answered, 2); /* three may run */
+    answer_parked(1);
+    run_ms(&w, 30);
+    send_to("/later", NULL, &s[4]);
+    run_ms(&w, 30);
+    assert_int_equal(s[4].count, 0); /* one ended, so one more may run */
+    answer_parked(2);
+    run_ms(&w, 30);
+    assert_int_equal(s[4].status, 200);
+}
+
+/* Two requests of the test before are still unanswered: freeing the server ends them. */
+static void free_with_requests_open(void **state)
+{
+    struct world v;
+    struct seen s;
+    xeno_autofree char *url = NULL;
+    struct xeno_http_ask a = { .method = "POST", .done = on_done, .arg = &s };
+
+    (void)state;
+    world_start(&v, &world_limits, NULL);
+    memset(&s, 0, sizeof(s));
+    a.url = url = xeno_asprintf("%s/later", v.base);
+    xeno_http_send(v.client, &a);
+    run_ms(&v, 50);
+    assert_non_null(v.parked);
+    xeno_http_server_free(xeno_take(&v.server));
+    assert_int_equal(v.gone, 1);
+    run_ms(&v, 50);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.status, 0);
+    world_stop(&v);
+}
+
+static const struct {
+    const char *listen;
+} bad_listen[] = { { "127.0.0.1" },   { "localhost:80" }, { "1.2.3.4.5:1" },
+                   { "127.0.0.1:" },  { "[::1:80" },      { "" },
+                   { "192.0.2.1:80" } };
+
+static void listen_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(bad_listen); i++) {
+        struct xeno_http_server_opts o = {
+            .listen = bad_listen[i].listen,
+            .listen_fd = -1,
+            .cert_pem = w.server_chain,
+            .key = w.server_key,
+            .ca_pem = w.ca_pem,
+            .env = xeno_env_real(),
+        };
+        struct xeno_http_server *s = NULL;
+        struct xeno_err err = XENO_ERR_INIT;
+
+        assert_true(xeno_http_server_new(w.loop, &o, &s, &err) < 0);
+        print_message("%s\n", err.text);
+        assert_string_equal(err.token, "http.listen");
+        assert_null(s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(route_rows),
+        cmocka_unit_test(parameters_are_decoded),
+        cmocka_unit_test(raw_peers),
+        cmocka_unit_test(big_bodies),
+        cmocka_unit_test(repeats),
+        cmocka_unit_test(keys_belong_to_their_peer),
+        cmocka_unit_test(late_answer),
+        cmocka_unit_test(peer_leaves_before_the_answer),
+        cmocka_unit_test(repeat_joins_the_first),
+        cmocka_unit_test(failures_are_not_kept),
+        cmocka_unit_test(too_many_at_once),
+        cmocka_unit_test(free_with_requests_open),
+        cmocka_unit_test(listen_rows),
+    };
+    return cmocka_run_group_tests_name("http-server", tests, start, stop);
+}
