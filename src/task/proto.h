@@ -30,7 +30,7 @@
 #define XENO_TASK_HOST_MAX    63 /* of a host name */
 #define XENO_TASK_ADDRESS_MAX 45 /* text of an IP address */
 #define XENO_TASK_LAYER_MAX   71 /* "sha256:" and 64 hexadecimal digits */
-#define XENO_TASK_PORTS_MAX   32
+#define XENO_TASK_PORTS_MAX   64
 #define XENO_TASK_LAYERS_MAX  64
 #define XENO_TASK_ARGS_MAX    256 /* arguments, and as many environment variables */
 #define XENO_TASK_ARG_MAX     8192
