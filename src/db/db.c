@@ -106,30 +106,31 @@ void xeno_db_rollback(struct xeno_db *db)
 
 /* --- schema --- */
 
-static int schema_version(struct xeno_db *db, int64_t *ret, struct xeno_err *err)
+static int schema_version(struct xeno_db *db, const char *part, int64_t *ret, struct xeno_err *err)
 {
     int r = db->back->script(db,
                              "CREATE TABLE IF NOT EXISTS xeno_schema ("
-                             " one bigint PRIMARY KEY CHECK (one = 1), version bigint NOT NULL)",
+                             " part text PRIMARY KEY, version bigint NOT NULL)",
                              err);
     if (r < 0)
         return r;
-    return xeno_db_one_int(db, 0, ret, err, "SELECT version FROM xeno_schema WHERE one = 1", "");
+    return xeno_db_one_int(db, 0, ret, err, "SELECT version FROM xeno_schema WHERE part = $1", "t",
+                           part);
 }
 
-static int migrate_steps(struct xeno_db *db, const char *const *steps, size_t count,
-                         struct xeno_err *err)
+static int migrate_steps(struct xeno_db *db, const char *part, const char *const *steps,
+                         size_t count, struct xeno_err *err)
 {
     int64_t at;
-    int r = schema_version(db, &at, err);
+    int r = schema_version(db, part, &at, err);
 
     if (r < 0)
         return r;
     if (at > (int64_t)count)
         return xeno_fail(err, -EPROTO, "db.version",
                          "the database has schema version %" PRId64
-                         ", this program knows up to %zu: run the newer program",
-                         at, count);
+                         " of '%s', this program knows up to %zu: run the newer program",
+                         at, part, count);
     if (at == (int64_t)count)
         return 0;
     for (size_t i = (size_t)at; i < count; i++) {
@@ -138,24 +139,30 @@ static int migrate_steps(struct xeno_db *db, const char *const *steps, size_t co
             return xeno_context(err, r, "schema step %zu", i + 1);
     }
     return xeno_db_run(db, err,
-                       "INSERT INTO xeno_schema (one, version) VALUES (1, $1)"
-                       " ON CONFLICT (one) DO UPDATE SET version = excluded.version",
-                       "i", (int64_t)count);
+                       "INSERT INTO xeno_schema (part, version) VALUES ($1, $2)"
+                       " ON CONFLICT (part) DO UPDATE SET version = excluded.version",
+                       "ti", part, (int64_t)count);
 }
 
-int xeno_db_migrate(struct xeno_db *db, const char *const *steps, size_t count,
-                    struct xeno_err *err)
+int xeno_db_migrate_part(struct xeno_db *db, const char *part, const char *const *steps,
+                         size_t count, struct xeno_err *err)
 {
     int r = xeno_db_begin(db, err);
 
     if (r < 0)
         return r;
-    r = migrate_steps(db, steps, count, err);
+    r = migrate_steps(db, part, steps, count, err);
     if (r < 0) {
         xeno_db_rollback(db);
         return r;
     }
     return xeno_db_commit(db, err);
+}
+
+int xeno_db_migrate(struct xeno_db *db, const char *const *steps, size_t count,
+                    struct xeno_err *err)
+{
+    return xeno_db_migrate_part(db, "main", steps, count, err);
 }
 
 /* --- queries --- */

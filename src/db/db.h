@@ -32,6 +32,10 @@ XENO_DEFINE_AUTO(xeno_db, xeno_db_free);
  * than the program is refused: -EPROTO db.version. */
 int xeno_db_migrate(struct xeno_db *db, const char *const *steps, size_t count,
                     struct xeno_err *err);
+/* The same for one of several parts that share a database, each with a version of its own.
+ * xeno_db_migrate() is the part "main". */
+int xeno_db_migrate_part(struct xeno_db *db, const char *part, const char *const *steps,
+                         size_t count, struct xeno_err *err);
 
 /* Transactions nest by savepoint, so that one entry of a batch can be undone alone. */
 int xeno_db_begin(struct xeno_db *db, struct xeno_err *err);

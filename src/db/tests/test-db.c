@@ -216,6 +216,8 @@ static void migration_is_all_or_nothing(void **state)
     assert_int_equal(xeno_db_migrate(db, schema, 2, NULL), 0);
     assert_int_equal(xeno_db_migrate(db, schema, 1, &err), -EPROTO);
     assert_string_equal(err.token, "db.version");
+    assert_int_equal(xeno_db_migrate_part(db, "other", broken, 1, NULL), 0);
+    assert_int_equal(xeno_db_migrate_part(db, "other", broken, 1, NULL), 0);
 }
 
 /* A killed process loses what it had not committed, and nothing else. */
