@@ -432,6 +432,28 @@ static void a_rebind_keeps_the_rate(void **state)
     world_close(&w);
 }
 
+/* What another session was charged is not part of a binding's rate. */
+static void a_new_binding_starts_its_rate_anew(void **state)
+{
+    struct xeno_order_restriction r = { .max_rate = xeno_micro(CREDITS(60)) };
+    struct xeno_bound b;
+    struct xeno_charge c;
+    struct world w;
+    char token[64];
+
+    (void)state;
+    world_open(&w, CREDITS(10));
+    narrow(&w, &r);
+    bind(&w);
+    c = fixture_charge(&w.f, w.order, S1, 1, 1, CREDITS(1));
+    c.final = true;
+    assert_int_equal(post_as(&w, &w.server, &c, token), XENO_CHARGE_POSTED);
+    assert_int_equal(fixture_validate(&w.f, &w.server, &w.client, w.chain, S2, 0, &b, NULL), 0);
+    c = fixture_charge(&w.f, w.order, S2, 2, 1, CREDITS(1));
+    assert_int_equal(post_as(&w, &w.server, &c, token), XENO_CHARGE_POSTED);
+    world_close(&w);
+}
+
 static void evidence_is_kept(void **state)
 {
     struct xeno_audit_charge a[2];
@@ -467,10 +489,15 @@ static void evidence_is_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_walk_through_the_books),      cmocka_unit_test(charges_one_by_one),
-        cmocka_unit_test(one_bad_entry_spoils_no_other), cmocka_unit_test(fees_do_not_drift),
-        cmocka_unit_test(bindings_exclude_each_other),   cmocka_unit_test(a_binding_lapses),
-        cmocka_unit_test(a_rebind_keeps_the_rate),       cmocka_unit_test(evidence_is_kept),
+        cmocka_unit_test(a_walk_through_the_books),
+        cmocka_unit_test(charges_one_by_one),
+        cmocka_unit_test(one_bad_entry_spoils_no_other),
+        cmocka_unit_test(fees_do_not_drift),
+        cmocka_unit_test(bindings_exclude_each_other),
+        cmocka_unit_test(a_binding_lapses),
+        cmocka_unit_test(a_rebind_keeps_the_rate),
+        cmocka_unit_test(a_new_binding_starts_its_rate_anew),
+        cmocka_unit_test(evidence_is_kept),
     };
 
     return cmocka_run_group_tests_name("charges", tests, NULL, NULL);
