@@ -12,6 +12,8 @@
 
 #include <uthash.h>
 
+#include "base/units.h"
+
 #define NAME_MAX_CHARS 40
 #define POOL_MAX       65536
 

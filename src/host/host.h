@@ -52,7 +52,6 @@
 #define XENO_SESSION_CHARS     16 /* base32 */
 #define XENO_HOLD_CHARS        16
 #define XENO_SESSION_NAME_MAX  63
-#define XENO_TASK_NAME_MAX     31
 #define XENO_HOST_LIFETIME_MAX (INT64_C(400) * 24 * 3600) /* seconds */
 #define XENO_HOST_EVENTS       256                        /* kept for each session */
 
@@ -67,9 +66,9 @@ struct xeno_host_config {
     struct xeno_pub corp;         /* the XenoCorp whose orders are taken */
     const char *driver;           /* task manager's driver: "null", "oci" */
     const char *const *env_types; /* EnvType values this host runs, NULL-terminated; borrowed */
+    const char *kernel;           /* release of the sessions' kernel; NULL: not known; borrowed */
     struct xeno_capacity capacity;
-    struct xeno_tariff
-        tariff; /* new holds are quoted at this; sessions keep what they were quoted */
+    struct xeno_tariff tariff; /* of new holds; sessions keep what they were quoted */
 
     int64_t charge_interval_ms;  /* default 10,000 */
     int64_t hold_ttl_ms;         /* when the asker names none: 30,000 */
@@ -143,6 +142,7 @@ struct xeno_host_quote {
     char hold[XENO_HOLD_CHARS + 1];
     int64_t expires_ms;
     struct xeno_grant grant;
+    struct xeno_tariff tariff;
     int64_t per_hour_max;      /* running, everything used to the full */
     int64_t reserved_per_hour; /* running, nothing used */
 };

@@ -15,12 +15,13 @@
 
 #include <uthash.h>
 
+#include "base/enc.h"
 #include "doc/order.h"
 #include "host/host.h"
 #include "host/meter.h"
 #include "host/session.h"
 
-#define REASON_CHARS 160
+#define REASON_CHARS 192
 #define NEVER        INT64_MAX
 #define LOOKAHEAD_MS 3000 /* a tick, a stale sample, and the way to the task manager */
 
@@ -100,7 +101,6 @@ struct session {
     struct xeno_id owner;
     struct offer offer;
     char *chain, *next_chain; /* owned; next_chain NULL when none is being validated */
-    struct xeno_pub holder;   /* of the chain being validated */
     struct rec r;
     struct task *tasks;
 
@@ -110,6 +110,7 @@ struct session {
     bool frozen;              /* the task manager says its processes are */
     bool listed;              /* seen in the list being reconciled */
     bool grumbled;            /* an ending that takes too long was told */
+    bool end_told;            /* the end of its life time was */
     int64_t deadline_ns;      /* monotonic: of the present state; NEVER: none */
     int64_t next_deadline_ns; /* of the validation of next_order */
     int64_t retry_ns;         /* not before: the next message to the task manager */
@@ -160,6 +161,8 @@ struct release {
     char order[XENO_ORDER_ID_CHARS + 1];
     char session[XENO_SESSION_CHARS + 1];
     uint64_t tag;
+    int64_t retry_ns;
+    int64_t sure_ns; /* monotonic: until then "never bound" may still become untrue */
     struct release *next;
 };
 
@@ -244,6 +247,9 @@ int journal_release_put(struct xeno_host *h, const char *order, const char *sess
 int journal_release_drop(struct xeno_host *h, const char *order, const char *session,
                          struct xeno_err *err);
 
+/* End the transaction: commit it, or undo it when r is negative. Returns: r, or commit's failure.
+ */
+int journal_end(struct xeno_host *h, int r, struct xeno_err *err);
 /* Begin, write s->r, commit; `old` goes back on failure. */
 int session_save(struct xeno_host *h, struct session *s, const struct rec *old,
                  struct xeno_err *err);
@@ -259,6 +265,14 @@ void session_try_move(struct xeno_host *h, struct session *s, enum xeno_trigger 
                       const char *reason);
 /* Set the deadlines that belong to the present state. */
 void session_arm(struct xeno_host *h, struct session *s);
+
+/* --- ask.c --- */
+void hold_quote(const struct hold *hold, struct xeno_host_quote *ret);
+/* Check an order chain and whether this session may use it, at this host and now; `proof` and `sha`
+ * as in struct xeno_host_create. Errors: those of doc/order.h. */
+int order_check(const struct xeno_host *h, const struct offer *o, const char *chain,
+                const struct xeno_pub *holder, const char *proof, const char *sha,
+                struct xeno_order_terms *ret, struct xeno_err *err);
 
 /* --- money.c --- */
 void session_advance(struct xeno_host *h, struct session *s); /* the meter, to now */
@@ -278,6 +292,8 @@ int charges_due(struct xeno_host *h, struct xeno_err *err);
 struct xeno_charge;
 int outbox_put(struct xeno_host *h, struct session *s, const struct xeno_charge *c,
                struct xeno_err *err);
+/* After the commit: count what has been put since `old`. */
+void outbox_added(struct xeno_host *h, struct session *s, const struct rec *old);
 void outbox_kick(struct xeno_host *h);
 void outbox_done(struct xeno_host *h, const struct op *op, const struct xeno_json *reply);
 int outbox_load(struct xeno_host *h, struct xeno_err *err);
@@ -286,9 +302,12 @@ struct xeno_json *outbox_refused_json(struct xeno_host *h, const char *session);
 /* --- corp.c --- */
 void corp_kick(struct xeno_host *h); /* send what waits for the XenoCorp, if it may */
 bool corp_may(const struct xeno_host *h);
+void corp_failed(struct xeno_host *h); /* nothing goes there for a while */
+void corp_timed_out(struct xeno_host *h, const struct op *op);
+void corp_expire_next(struct xeno_host *h, struct session *s);
 void corp_send(struct xeno_host *h, const struct op *op, const char *path, const char *type,
                const char *key, const char *body, size_t len);
-/* Remember to end the binding. In the caller's transaction; then host_releases_add(). */
+/* Remember to tell the end of a binding; after the commit of journal_release_put(). */
 void release_add(struct xeno_host *h, const char *order, const char *session);
 
 /* --- drive.c --- */
@@ -301,6 +320,8 @@ void drive_timeouts(struct xeno_host *h); /* ops nobody answered */
 /* `data` is taken; "time_ms" is added. */
 void event_tell(struct xeno_host *h, struct session *s, const char *type, struct xeno_json *data);
 void events_free(struct session *s);
+/* "token: text", cut to fit. */
+void reason_from(const struct xeno_err *err, char out[REASON_CHARS]);
 
 /* --- view.c --- */
 struct xeno_json *session_view(struct xeno_host *h, struct session *s);

@@ -132,6 +132,8 @@ struct xeno_quantity xeno_tariff_ceiling(const struct xeno_grant *g, enum xeno_s
     case XENO_RES_ADDRESS:
         q.reserved = mul_capped(g->addresses, ms);
         break;
+    case XENO_RES_COUNT:
+        break;
     }
     return q;
 }
