@@ -49,6 +49,9 @@ struct xeno_net {
 /* Forget a session without touching the kernel. */
 void xeno_net_session_forget(struct xeno_net *net, struct xeno_net_session *s);
 
+/* Does a session have this address? */
+bool xeno_net_owned(const struct xeno_net *net, uint32_t address);
+
 /* Give the session a port in memory only; false when it has XENO_NET_PORTS_MAX. */
 bool xeno_net_session_note_port(struct xeno_net_session *s, struct xeno_net_port port);
 

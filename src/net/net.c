@@ -144,15 +144,20 @@ static int load_rules(struct xeno_net *net, struct xeno_err *err)
     return xeno_net_nft(text, err);
 }
 
+/* A cable without a pin is a remnant, or on its way out: left for the sweep. */
 static void adopt(struct xeno_net *net, const struct xeno_rtnl_link *link,
                   const struct xeno_elem *elems, size_t n)
 {
+    xeno_autofree char *path = NULL;
     struct xeno_net_session *s;
     uint32_t number;
 
     if (!xeno_net_session_ok(link->alias) ||
         !xeno_net_cable_number(net->instance, link->name, &number))
-        return; /* left for the sweep */
+        return;
+    path = xeno_net_ns_path(net, link->alias);
+    if (!xeno_ns_pinned(path))
+        return;
     HASH_FIND_STR(net->sessions, link->alias, s);
     if (s)
         return; /* a second cable of one session is a remnant too */
@@ -168,6 +173,33 @@ static void adopt(struct xeno_net *net, const struct xeno_rtnl_link *link,
     HASH_ADD_STR(net->sessions, name, s);
 }
 
+bool xeno_net_owned(const struct xeno_net *net, uint32_t address)
+{
+    for (const struct xeno_net_session *s = net->sessions; s; s = s->hh.next) {
+        if (s->address == address)
+            return true;
+    }
+    return false;
+}
+
+/* What the sets say about addresses that no session has: from a crash, or a pin that somebody took.
+ */
+static int drop_orphans(struct xeno_net *net, struct xeno_elem *elems, size_t n,
+                        struct xeno_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        int r;
+
+        if (xeno_net_owned(net, elems[i].address))
+            continue;
+        elems[i].remove = true;
+        r = xeno_elem_change(net->nft, net->table, &elems[i], 1, err);
+        if (r < 0 && r != -ENOENT)
+            return r;
+    }
+    return 0;
+}
+
 static int adopt_all(struct xeno_net *net, struct xeno_err *err)
 {
     xeno_autofree struct xeno_rtnl_link *links = NULL;
@@ -181,7 +213,7 @@ static int adopt_all(struct xeno_net *net, struct xeno_err *err)
         return r;
     for (size_t i = 0; i < n_links; i++)
         adopt(net, &links[i], elems, n_elems);
-    return 0;
+    return drop_orphans(net, elems, n_elems, err);
 }
 
 static int build(struct xeno_net *net, struct xeno_err *err)
@@ -388,6 +420,19 @@ static int keep_first(int first, int r, struct xeno_err *why, struct xeno_err *e
     return r;
 }
 
+/* Cables of namespaces that somebody still holds; and those that are going, which costs only time.
+ */
+static int remove_cables(struct xeno_net *net, struct xeno_err *err)
+{
+    xeno_autofree struct xeno_rtnl_link *links = NULL;
+    size_t n = 0;
+    int r = xeno_rtnl_link_list(net->rtnl, net->cables, &links, &n, err);
+
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = xeno_rtnl_link_del(net->rtnl, links[i].ifindex, err);
+    return r;
+}
+
 int xeno_net_destroy(struct xeno_net *net, struct xeno_err *err)
 {
     xeno_autofree char *drop =
@@ -397,8 +442,10 @@ int xeno_net_destroy(struct xeno_net *net, struct xeno_err *err)
     int first, r;
 
     first = xeno_net_sweep(net, NULL, 0, err);
-    r = xeno_net_stale_cut(net, &why);
+    r = remove_cables(net, &why);
     first = keep_first(first < 0 ? first : 0, r, &why, err);
+    r = xeno_net_stale_cut(net, &why);
+    first = keep_first(first, r, &why, err);
     r = xeno_net_nft(drop, &why);
     first = keep_first(first, r, &why, err);
     r = xeno_rtnl_route_del(net->rtnl, &(struct xeno_rtnl_route){ .to = net->pool }, &why);

@@ -121,12 +121,11 @@ int xeno_net_session_set(struct xeno_net *net, const struct xeno_net_spec *spec,
 /* Bytes and packets on the session's cable since session_add built it.
  *
  * Counted: Ethernet frames, header (14 bytes) included, at the host's end: towards the session what
- * its shaper let through, from the session all that it sent, also what the rules then dropped. A
- * frame larger than the shaper's burst is cut into packets first; at high rates (above about
- * 100 Mbit/s) the kernel passes groups of packets as one frame with one header, so up to 4 % of
- * what the wire would carry is not counted: the error is always in the session's favour. The
- * numbers never go down while the session lives, whatever restarts; they begin at zero when a
- * deleted session is added again, so who wants a sum across that keeps it (see session_del).
+ * its shaper let through, from the session all that it sent, also what the rules then dropped. The
+ * kernel passes packets of a stream in groups with one header, so a bulk transfer counts up to 4 %
+ * less than it would be on a wire: the error is always in the session's favour, and never touches
+ * payload. The numbers never go down while the session lives, whatever restarts; they begin at zero
+ * when a deleted session is added again, so who wants a sum across that keeps it (session_del).
  */
 struct xeno_net_counters {
     char session[XENO_NET_SESSION_MAX + 1];

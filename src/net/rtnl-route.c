@@ -119,8 +119,7 @@ static uint32_t clamp(uint64_t v, uint32_t lo, uint32_t hi)
     return v < lo ? lo : v > hi ? hi : (uint32_t)v;
 }
 
-/* 4 ms of the rate: late timers cost no throughput, and below 130 Mbit/s it is less than the
- * 64 KiB of a large frame, which the shaper then cuts into packets, so that counters are exact. */
+/* 4 ms of the rate: timers that come late cost no throughput. */
 uint32_t xeno_rtnl_burst_bytes(uint32_t kbit)
 {
     return clamp((uint64_t)kbit * 125 * 4 / 1000, BURST_MIN, BURST_MAX);

@@ -49,13 +49,7 @@ int xeno_net_stale_settle(struct xeno_net *net, uint32_t address, struct xeno_er
 
 static bool orphan(const struct xeno_net *net, uint32_t address)
 {
-    if (!xeno_net_address_usable(net->pool, address))
-        return false;
-    for (const struct xeno_net_session *s = net->sessions; s; s = s->hh.next) {
-        if (s->address == address)
-            return false;
-    }
-    return true;
+    return xeno_net_address_usable(net->pool, address) && !xeno_net_owned(net, address);
 }
 
 static bool flow_is_orphan(const struct xeno_flow *flow, void *user)

@@ -6,17 +6,11 @@
  *   del SESSION | sweep [KEEP]... | path SESSION
  *   churn N          add N sessions, then delete them, and print the milliseconds of each step
  *
- *   crash N VERB ARGUMENT...   the same, killed at its N-th stop at a system call after the
- * instance was opened; prints "killed" or "finished"
- *
  * Every run opens the instance anew, so each of them also is a restart.
  */
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "net/net.h"
@@ -157,32 +151,6 @@ static int churn(struct xeno_net *net, int n)
     return 0;
 }
 
-static int run(struct xeno_net *net, const char *verb, char **arg, int n);
-
-/* Both the way into a system call and the way out of it count as a stop. */
-static int crash(struct xeno_net *net, char **arg, int n)
-{
-    int status, stops = atoi(arg[0]);
-    pid_t pid = fork();
-
-    if (pid < 0)
-        return 1;
-    if (pid == 0) {
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-        raise(SIGSTOP);
-        _exit(run(net, arg[1], arg + 2, n - 2));
-    }
-    for (int i = 0; waitpid(pid, &status, 0) == pid && WIFSTOPPED(status); i++) {
-        if (i == stops) {
-            kill(pid, SIGKILL);
-            waitpid(pid, &status, 0);
-            return puts("killed") < 0;
-        }
-        ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
-    }
-    return puts("finished") < 0;
-}
-
 static int run(struct xeno_net *net, const char *verb, char **arg, int n)
 {
     struct xeno_err err = XENO_ERR_INIT;
@@ -200,8 +168,6 @@ static int run(struct xeno_net *net, const char *verb, char **arg, int n)
         return delete (net, arg[0]);
     if (strcmp(verb, "churn") == 0 && n == 1)
         return churn(net, atoi(arg[0]));
-    if (strcmp(verb, "crash") == 0 && n >= 2)
-        return crash(net, arg, n);
     if (strcmp(verb, "path") == 0 && n == 1) {
         xeno_autofree char *path = xeno_net_ns_path(net, arg[0]);
 
