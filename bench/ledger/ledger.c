@@ -1,0 +1,300 @@
+/* bench/ledger/ledger.c - how many durable validations and charges a second a XenoCorp takes.
+ *
+ *     bench-ledger [--quick] [--dir FOLDER]
+ *
+ * The module behind xenocorpd with its group commit, on a real disk with synchronous=FULL: real
+ * signatures are checked, answers are counted when their group is on the disk. Beside it, in the
+ * same process: one charge a transaction by plain SQL, and a raw append and fdatasync. Prints a
+ * table and one line of JSON. "at once" is how many requests are under way together.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "corp/ledger.h"
+#include "ledger/plain.h"
+#include "ledger/world.h"
+#include "xenocorpd/work.h"
+
+#define ROUND_VALIDATIONS 4000
+#define ROUND_BATCHES     300
+
+struct run {
+    struct work *work;
+    size_t under_way;
+    size_t good, bad;
+};
+
+/* A request as xenocorpd makes it, without the HTTP around it. */
+struct piece {
+    struct work_item item;
+    struct run *run;
+    struct world *world;
+    char *text; /* chain or batch */
+    int server, client;
+    char session[XENO_SESSION_ID_CHARS + 1];
+    struct xeno_validation *validation;
+    struct xeno_charges *charges;
+    struct xeno_charge_results results;
+};
+
+static void piece_release(struct piece *p)
+{
+    free(p->text);
+    xeno_validation_free(p->validation);
+    xeno_charges_free(p->charges);
+    xeno_charge_results_release(&p->results);
+}
+
+/* Keep `at_once` of the pieces under way until all are done. Returns: seconds. */
+static double drive(struct run *run, struct piece *pieces, size_t count, size_t at_once)
+{
+    double start = world_now();
+    size_t sent = 0;
+
+    while (sent < count || run->under_way > 0) {
+        while (sent < count && run->under_way < at_once) {
+            if (!work_submit(run->work, &pieces[sent].item))
+                break;
+            run->under_way++;
+            sent++;
+        }
+        struct pollfd fd = { .fd = work_fd(run->work), .events = POLLIN };
+
+        poll(&fd, 1, 1000);
+        work_collect(run->work);
+    }
+    return world_now() - start;
+}
+
+/* --- validations --- */
+
+static int validate_check(struct work_item *item)
+{
+    struct piece *p = (struct piece *)item;
+    struct world *w = p->world;
+    struct xeno_validate_ask ask = {
+        .chain = p->text,
+        .chain_len = strlen(p->text),
+        .server = w->servers[p->server].id.s,
+        .session = p->session,
+        .env_type = "Linux",
+        .holder = *xeno_key_pub(w->clients[p->client].key),
+    };
+
+    return xeno_validate_check(xeno_corp_pub(w->corp), xeno_wall(w->env), &ask, &p->validation,
+                               &item->err);
+}
+
+static int validate_apply(struct work_item *item, struct xeno_corp *corp)
+{
+    struct piece *p = (struct piece *)item;
+    struct xeno_bound bound;
+
+    return xeno_validate_apply(corp, p->validation, &bound, &item->err);
+}
+
+static void validate_done(struct work_item *item)
+{
+    struct piece *p = (struct piece *)item;
+
+    p->run->under_way--;
+    p->run->good += item->result == 0;
+    p->run->bad += item->result < 0;
+}
+
+static double round_validations(struct world *w, struct run *run, size_t at_once)
+{
+    struct piece *pieces = xeno_new0_n(struct piece, ROUND_VALIDATIONS);
+    struct xeno_err err = XENO_ERR_INIT;
+    double took;
+
+    world_must(xeno_corp_begin(w->corp, &err), &err, "begin");
+    for (size_t i = 0; i < ROUND_VALIDATIONS; i++) {
+        struct piece *p = &pieces[i];
+        char order[XENO_ORDER_ID_CHARS + 1];
+
+        *p = (struct piece){ .run = run, .world = w };
+        p->item = (struct work_item){ .check = validate_check,
+                                      .apply = validate_apply,
+                                      .done = validate_done,
+                                      .bytes = 4096,
+                                      .weight = 3 };
+        p->client = (int)(i % WORLD_CLIENTS);
+        p->server = (int)(i % WORLD_SERVERS);
+        p->text = world_chain(w, p->client, p->server, order);
+        xeno_session_id_new(w->env, p->session);
+    }
+    world_must(xeno_corp_commit(w->corp, &err), &err, "commit");
+    world_must(work_new(w->corp, &work_limits_default, &run->work, &err), &err, "threads");
+    took = drive(run, pieces, ROUND_VALIDATIONS, at_once);
+    work_free(run->work);
+    for (size_t i = 0; i < ROUND_VALIDATIONS; i++)
+        piece_release(&pieces[i]);
+    free(pieces);
+    return took;
+}
+
+/* --- charges --- */
+
+static int charges_check(struct work_item *item)
+{
+    struct piece *p = (struct piece *)item;
+
+    return xeno_charges_check(p->text, strlen(p->text),
+                              xeno_key_pub(p->world->servers[p->server].key), &p->charges,
+                              &item->err);
+}
+
+static int charges_apply(struct work_item *item, struct xeno_corp *corp)
+{
+    struct piece *p = (struct piece *)item;
+
+    xeno_charge_results_release(&p->results);
+    return xeno_charges_apply(corp, p->charges, &p->results, &item->err);
+}
+
+static void charges_done(struct work_item *item)
+{
+    struct piece *p = (struct piece *)item;
+
+    p->run->under_way--;
+    p->run->good += (size_t)p->results.posted;
+    p->run->bad += item->result < 0 ? 1 : (size_t)p->results.refused;
+    piece_release(p);
+    p->text = NULL;
+    p->validation = NULL;
+    p->charges = NULL;
+}
+
+static double round_charges(struct world *w, struct run *run, size_t per_batch, size_t at_once)
+{
+    struct piece *pieces = xeno_new0_n(struct piece, ROUND_BATCHES);
+    struct xeno_err err = XENO_ERR_INIT;
+    double took;
+
+    for (size_t i = 0; i < ROUND_BATCHES; i++) {
+        struct piece *p = &pieces[i];
+
+        *p = (struct piece){ .run = run, .world = w };
+        p->item = (struct work_item){ .check = charges_check,
+                                      .apply = charges_apply,
+                                      .done = charges_done,
+                                      .bytes = per_batch * 1500,
+                                      .weight = per_batch };
+        p->text = world_batch(w, per_batch, &p->server);
+    }
+    world_must(work_new(w->corp, &work_limits_default, &run->work, &err), &err, "threads");
+    took = drive(run, pieces, ROUND_BATCHES, at_once);
+    work_free(run->work);
+    free(pieces);
+    return took;
+}
+
+/* --- the report --- */
+
+struct result {
+    const char *name, *key;
+    size_t at_once, per_batch; /* per_batch 0: validations */
+    double rate;
+};
+
+static double measure(struct world *w, const struct result *r, double seconds)
+{
+    struct run run = { NULL };
+    double took = 0;
+
+    while (took < seconds) {
+        if (r->per_batch)
+            took += round_charges(w, &run, r->per_batch, r->at_once);
+        else
+            took += round_validations(w, &run, r->at_once);
+    }
+    if (run.bad > 0) {
+        fprintf(stderr, "bench-ledger: %s: %zu were refused\n", r->name, run.bad);
+        exit(1);
+    }
+    return (double)run.good / took;
+}
+
+static void report(const struct result *results, size_t count, double append, double sql)
+{
+    printf("%-42s %10s %9s %9s\n", "durable, per second", "", "x append", "x plain");
+    printf("%-42s %10.0f %9.2f\n", "append 4 KiB and fdatasync", append, 1.0);
+    printf("%-42s %10.0f %9.2f %9.2f\n", "plain SQL, one charge a transaction", sql, sql / append,
+           1.0);
+    for (size_t i = 0; i < count; i++)
+        printf("%-42s %10.0f %9.2f %9.2f\n", results[i].name, results[i].rate,
+               results[i].rate / append, results[i].rate / sql);
+    printf("{\"bench\":\"ledger\",\"append_fdatasync\":%.0f,\"plain_sql\":%.0f", append, sql);
+    for (size_t i = 0; i < count; i++)
+        printf(",\"%s\":%.0f", results[i].key, results[i].rate);
+    printf(",\"ledger\":\"balanced\"}\n");
+}
+
+static void remove_files(const char *dir)
+{
+    static const char *const names[] = { "ledger.db", "ledger.db-wal", "ledger.db-shm",
+                                         "plain.db",  "plain.db-wal",  "plain.db-shm",
+                                         "raw.log" };
+
+    for (size_t i = 0; i < XENO_LEN(names); i++) {
+        xeno_autofree char *path = xeno_asprintf("%s/%s", dir, names[i]);
+
+        (void)unlink(path);
+    }
+    (void)rmdir(dir);
+}
+
+static int bench(const char *dir, double seconds)
+{
+    struct result results[] = {
+        { "validations, 1 at once", "validations_1", 1, 0, 0 },
+        { "validations, 64 at once", "validations_64", 64, 0, 0 },
+        { "charges, 1 a batch, 64 batches at once", "charges_1x64", 64, 1, 0 },
+        { "charges, 100 a batch, 1 batch at once", "charges_100x1", 1, 100, 0 },
+        { "charges, 100 a batch, 8 batches at once", "charges_100x8", 8, 100, 0 },
+        { "charges, 100 a batch, 32 batches at once", "charges_100x32", 32, 100, 0 },
+    };
+    struct xeno_err err = XENO_ERR_INIT;
+    struct world w;
+    double append = plain_append(dir, seconds / 2), sql = plain_sql(dir, seconds / 2);
+
+    world_open(&w, dir);
+    world_bind(&w);
+    for (size_t i = 0; i < XENO_LEN(results); i++)
+        results[i].rate = measure(&w, &results[i], seconds);
+    world_must(xeno_ledger_check(w.db, &err), &err, "the books");
+    report(results, XENO_LEN(results), append, sql);
+    world_close(&w);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    char made[] = "/var/tmp/xeno-bench-ledger.XXXXXX";
+    const char *parent = NULL;
+    double seconds = 2;
+    int r;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0) {
+            seconds = 0.3;
+        } else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) {
+            parent = argv[++i];
+        } else {
+            fprintf(stderr, "usage: bench-ledger [--quick] [--dir FOLDER]\n");
+            return 2;
+        }
+    }
+    if (!parent && !mkdtemp(made)) {
+        fprintf(stderr, "bench-ledger: %s: %s\n", made, strerror(errno));
+        return 1;
+    }
+    r = bench(parent ? parent : made, seconds);
+    if (!parent)
+        remove_files(made);
+    return r;
+}
