@@ -16,7 +16,7 @@
 #include "http/sse.h"
 
 struct http_tls;
-struct pump;
+struct dialled;
 
 #define TRUST_CACHE 8
 
@@ -48,10 +48,10 @@ struct xeno_http_client {
     char *cert_path;
     unsigned generation;
     struct xeno_http_call *calls;
-    struct pump *pumps;
-    unsigned busy; /* inside a callback of the loop */
-    bool in_curl;  /* inside libcurl */
-    bool dying;    /* freed while busy */
+    struct dialled *dialled; /* upgraded connections */
+    unsigned busy;           /* inside a callback of the loop */
+    bool in_curl;            /* inside libcurl */
+    bool dying;              /* freed while busy */
 };
 
 struct xeno_http_call {
@@ -60,6 +60,7 @@ struct xeno_http_call {
     struct curl_slist *headers;
     sd_event_source *timer; /* of the next try */
     char *url, *sock, *host, *method, *server_id;
+    char *shown; /* the URL as it was asked for, for messages */
     char *body;
     size_t body_len, max_body;
     bool retry, flying, cancelled, started; /* started: a stream's bytes were handed out */
@@ -76,6 +77,6 @@ struct xeno_http_call {
 };
 
 /* dial.c */
-void http_pumps_release(struct xeno_http_client *c);
+void http_dialled_release(struct xeno_http_client *c);
 
 #endif

@@ -38,6 +38,7 @@ static void call_free(struct xeno_http_call *call)
     xeno_buf_release(&call->out);
     xeno_sse_release(&call->sse);
     free(call->url);
+    free(call->shown);
     free(call->sock);
     free(call->host);
     free(call->method);
@@ -138,19 +139,19 @@ static void transport_error(struct xeno_http_call *call, CURLcode res)
     switch (res) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
-        xeno_fail(&call->err, -ECONNREFUSED, "http.connect", "%s does not answer: %s", call->url,
+        xeno_fail(&call->err, -ECONNREFUSED, "http.connect", "%s does not answer: %s", call->shown,
                   why);
         break;
     case CURLE_OPERATION_TIMEDOUT:
-        xeno_fail(&call->err, -ETIMEDOUT, "http.deadline", "%s: no answer in time", call->url);
+        xeno_fail(&call->err, -ETIMEDOUT, "http.deadline", "%s: no answer in time", call->shown);
         break;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
-        xeno_fail(&call->err, -EPROTO, "http.tls", "%s: no TLS connection: %s", call->url, why);
+        xeno_fail(&call->err, -EPROTO, "http.tls", "%s: no TLS connection: %s", call->shown, why);
         break;
     default:
-        xeno_fail(&call->err, -ECONNRESET, "http.transport", "%s: %s", call->url, why);
+        xeno_fail(&call->err, -ECONNRESET, "http.transport", "%s: %s", call->shown, why);
     }
 }
 
@@ -194,7 +195,7 @@ static void really_free(struct xeno_http_client *c)
     DL_FOREACH_SAFE (c->calls, call, next) {
         call_free(call);
     }
-    http_pumps_release(c);
+    http_dialled_release(c);
     if (c->multi)
         curl_multi_cleanup(c->multi);
     sd_event_source_disable_unref(c->timer);
@@ -311,7 +312,7 @@ static int before_request(void *user, char *ip, char *local_ip, int port, int lo
         return CURL_PREREQFUNC_OK;
     if (curl_easy_getinfo(call->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || !tls ||
         tls->backend != CURLSSLBACKEND_GNUTLS || !tls->internals) {
-        xeno_fail(&call->err, -EPROTO, "http.tls", "%s: not a TLS connection", call->url);
+        xeno_fail(&call->err, -EPROTO, "http.tls", "%s: not a TLS connection", call->shown);
         return CURL_PREREQFUNC_ABORT;
     }
     return http_trust_check(&call->client->trust, tls->internals, call->server_id, call->host,
@@ -344,7 +345,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
         call->piece(data, len, call->arg);
     } else if (call->out.len + len > call->max_body) {
         xeno_fail(&call->err, -EFBIG, "http.size", "%s: the answer has more than %zu bytes",
-                  call->url, call->max_body);
+                  call->shown, call->max_body);
         return 0;
     } else {
         xeno_buf_add(&call->out, data, len);
@@ -436,7 +437,7 @@ static void start(struct xeno_http_call *call)
         call->flying = true;
         return;
     }
-    xeno_fail(&call->err, -EIO, "http.transport", "%s: cannot be asked", call->url);
+    xeno_fail(&call->err, -EIO, "http.transport", "%s: cannot be asked", call->shown);
     arm(call, 0);
 }
 
@@ -500,6 +501,7 @@ struct xeno_http_call *xeno_http_send(struct xeno_http_client *c, const struct x
 
     call->client = c;
     DL_APPEND(c->calls, call);
+    call->shown = xeno_strdup(ask->url);
     take_url(call, ask->url);
     call->method = xeno_strdup(ask->method);
     call->server_id = xeno_strdup(ask->server_id);

@@ -6,187 +6,62 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <utlist.h>
 
 #include "http/client-priv.h"
 #include "http/problem.h"
+#include "http/pump.h"
 #include "http/server-priv.h"
 
 #define DIAL_NS      (30 * XENO_NS_PER_S)
 #define HEAD_BYTES   (16 * 1024) /* of the answer */
 #define REASON_BYTES (64 * 1024) /* of a problem document after it */
-#define PUMP_BYTES   (16 * 1024)
-
-struct pump {
+/* An upgraded connection: its TLS session and the pump between it and the caller's socket. */
+struct dialled {
     struct xeno_http_client *client;
     struct http_tls *tls;
     gnutls_session_t session;
-    int net, app; /* the TCP socket; our end of the pair */
-    sd_event_source *net_io, *app_io;
-    struct xeno_buf to_app, to_net;
-    bool net_eof, app_eof, app_gone, bye;
-    struct pump *prev, *next;
+    int net;
+    struct pump *pump;
+    struct dialled *prev, *next;
 };
 
-static void pump_free(struct pump *p)
+static void dialled_free(struct dialled *p)
 {
     if (!p)
         return;
-    sd_event_source_disable_unref(p->net_io);
-    sd_event_source_disable_unref(p->app_io);
+    pump_free(p->pump);
     if (p->session)
         gnutls_deinit(p->session);
     http_tls_unref(p->tls);
     if (p->net >= 0)
         close(p->net);
-    if (p->app >= 0)
-        close(p->app);
-    xeno_buf_release(&p->to_app);
-    xeno_buf_release(&p->to_net);
     free(p);
 }
 
-void http_pumps_release(struct xeno_http_client *c)
+void http_dialled_release(struct xeno_http_client *c)
 {
-    struct pump *p, *next;
+    struct dialled *p, *next;
 
-    DL_FOREACH_SAFE (c->pumps, p, next) {
-        DL_DELETE(c->pumps, p);
-        pump_free(p);
+    DL_FOREACH_SAFE (c->dialled, p, next) {
+        DL_DELETE(c->dialled, p);
+        dialled_free(p);
     }
 }
 
-/* --- the pump: each step returns whether it got further --- */
-
-static bool from_net(struct pump *p)
+static void on_ended(void *arg)
 {
-    char buf[PUMP_BYTES];
-    ssize_t n;
+    struct dialled *p = arg;
 
-    if (p->net_eof || p->to_app.len > 0)
-        return false;
-    n = gnutls_record_recv(p->session, buf, sizeof(buf));
-    if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
-        return false;
-    if (n > 0)
-        xeno_buf_add(&p->to_app, buf, (size_t)n);
-    else if (n == 0 || gnutls_error_is_fatal((int)n))
-        p->net_eof = true;
-    return true; /* a warning or a new key: look again */
-}
-
-static bool into_app(struct pump *p)
-{
-    ssize_t n;
-
-    if (p->to_app.len == 0)
-        return false;
-    n = send(p->app, p->to_app.data, p->to_app.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    if (n < 0) {
-        p->app_gone = true;
-        p->to_app.len = 0;
-        return false;
-    }
-    xeno_buf_shift(&p->to_app, (size_t)n);
-    return true;
-}
-
-static bool from_app(struct pump *p)
-{
-    char buf[PUMP_BYTES];
-    ssize_t n;
-
-    if (p->app_eof || p->to_net.len > 0)
-        return false;
-    n = recv(p->app, buf, sizeof(buf), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
-    if (n > 0)
-        xeno_buf_add(&p->to_net, buf, (size_t)n);
-    else
-        p->app_eof = true;
-    return true;
-}
-
-static bool into_net(struct pump *p)
-{
-    ssize_t n;
-
-    if (p->to_net.len == 0)
-        return false;
-    n = gnutls_record_send(p->session, p->to_net.data, p->to_net.len);
-    if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
-        return false;
-    if (n < 0) {
-        p->net_eof = true;
-        p->to_net.len = 0;
-        return false;
-    }
-    xeno_buf_shift(&p->to_net, (size_t)n);
-    return true;
-}
-
-static bool ended(const struct pump *p)
-{
-    return (p->net_eof && p->to_app.len == 0) || (p->app_gone && p->to_net.len == 0);
-}
-
-static void pump_run(struct pump *p)
-{
-    bool more = true;
-
-    /* Bounded: nobody empties or fills the pair while we are here, and its buffers are finite. */
-    while (more)
-        more = from_net(p) | into_app(p) | from_app(p) | into_net(p);
-    if (p->app_eof && p->to_net.len == 0 && !p->bye) {
-        gnutls_bye(p->session, GNUTLS_SHUT_WR); /* if it does not fit, the close says it too */
-        p->bye = true;
-    }
-    if (ended(p)) {
-        DL_DELETE(p->client->pumps, p);
-        pump_free(p);
-        return;
-    }
-    sd_event_source_set_io_events(p->net_io, (p->to_app.len == 0 && !p->net_eof ? EPOLLIN : 0u) |
-                                                 (p->to_net.len > 0 ? EPOLLOUT : 0u));
-    sd_event_source_set_io_events(p->app_io, (p->to_net.len == 0 && !p->app_eof ? EPOLLIN : 0u) |
-                                                 (p->to_app.len > 0 ? EPOLLOUT : 0u));
-}
-
-static int on_net(sd_event_source *src, int fd, uint32_t events, void *user)
-{
-    (void)src;
-    (void)fd;
-    (void)events;
-    pump_run(user);
-    return 0;
-}
-
-static int on_app(sd_event_source *src, int fd, uint32_t events, void *user)
-{
-    struct pump *p = user;
-
-    (void)src;
-    (void)fd;
-    if (events & (EPOLLHUP | EPOLLERR)) {
-        /* Closed on the other side, though what it wrote last may still be here to read. */
-        while (from_app(p) | into_net(p))
-            ;
-        p->app_gone = p->app_eof;
-        p->to_app.len = p->app_gone ? 0 : p->to_app.len;
-    }
-    pump_run(p);
-    return 0;
+    p->pump = NULL;
+    DL_DELETE(p->client->dialled, p);
+    dialled_free(p);
 }
 
 /* --- dialling --- */
@@ -195,13 +70,13 @@ struct dial {
     struct xeno_http_client *client;
     char *host, *port, *target; /* path and query */
     xeno_time deadline;         /* monotonic */
-    struct pump *pump;
+    struct dialled *conn;
     struct xeno_buf head;
 };
 
 static void dial_release(struct dial *d)
 {
-    pump_free(d->pump);
+    dialled_free(d->conn);
     xeno_buf_release(&d->head);
     free(d->host);
     free(d->port);
@@ -265,7 +140,7 @@ static int connect_one(struct dial *d, const struct addrinfo *ai, struct xeno_er
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &len);
     if (failed)
         return xeno_fail_errno(err, -failed, "http.connect", "'%s' port %s", d->host, d->port);
-    d->pump->net = xeno_take_fd(&fd);
+    d->conn->net = xeno_take_fd(&fd);
     return 0;
 }
 
@@ -285,16 +160,16 @@ static int connect_any(struct dial *d, struct xeno_err *err)
 
 static int again(const struct dial *d, int n, struct xeno_err *err)
 {
-    short events = gnutls_record_get_direction(d->pump->session) ? POLLOUT : POLLIN;
+    short events = gnutls_record_get_direction(d->conn->session) ? POLLOUT : POLLIN;
 
     if (n != GNUTLS_E_AGAIN && n != GNUTLS_E_INTERRUPTED)
         return xeno_fail(err, -EPROTO, "http.tls", "'%s': %s", d->host, gnutls_strerror(n));
-    return wait_for(d, d->pump->net, events, err);
+    return wait_for(d, d->conn->net, events, err);
 }
 
 static int start_tls(struct dial *d, struct xeno_err *err)
 {
-    struct pump *p = d->pump;
+    struct dialled *p = d->conn;
     static const char prio[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3";
     struct in6_addr numeric;
     int r = 0, n;
@@ -326,7 +201,7 @@ static int send_request(struct dial *d, const char *protocol, struct xeno_err *e
                     "Upgrade: %s\r\n\r\n",
                     d->target, d->host, d->port, protocol);
     while (sent < b.len) {
-        ssize_t n = gnutls_record_send(d->pump->session, b.data + sent, b.len - sent);
+        ssize_t n = gnutls_record_send(d->conn->session, b.data + sent, b.len - sent);
 
         if (n >= 0) {
             sent += (size_t)n;
@@ -346,7 +221,7 @@ static int read_more(struct dial *d, struct xeno_err *err)
     int r;
 
     for (;;) {
-        ssize_t n = gnutls_record_recv(d->pump->session, buf, sizeof(buf));
+        ssize_t n = gnutls_record_recv(d->conn->session, buf, sizeof(buf));
 
         if (n > 0)
             return xeno_buf_add(&d->head, buf, (size_t)n);
@@ -400,28 +275,18 @@ static int read_problem(struct dial *d, int status, struct xeno_buf *rest, struc
     return xeno_problem_read(status, rest->data ? rest->data : "", rest->len, err);
 }
 
-static int start_pump(struct dial *d, struct xeno_buf *early, int *ret_fd, struct xeno_err *err)
+static int start_pump(struct dial *d, const struct xeno_buf *early, int *ret_fd,
+                      struct xeno_err *err)
 {
-    struct pump *p = d->pump;
-    sd_event *loop = d->client->loop;
-    int pair[2], r;
+    struct pump_first first = { .to_app = early->data, .to_app_len = early->len };
+    struct dialled *p = d->conn;
+    int r =
+        pump_new(d->client->loop, p->session, p->net, &first, on_ended, p, &p->pump, ret_fd, err);
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-        return xeno_fail_errno(err, -errno, "http.upgrade", "make a socket pair");
-    p->app = pair[0];
-    r = sd_event_add_io(loop, &p->net_io, p->net, EPOLLIN, on_net, p);
-    if (r >= 0)
-        r = sd_event_add_io(loop, &p->app_io, p->app, EPOLLIN, on_app, p);
-    if (r < 0) {
-        close(pair[1]);
-        return xeno_fail_errno(err, r, "http.upgrade", "join the event loop");
-    }
-    xeno_buf_add(&p->to_app, early->data, early->len);
-    /* TLS may hold decrypted bytes already, of which the socket says nothing. */
-    sd_event_source_set_io_events(p->app_io, EPOLLIN | EPOLLOUT);
-    DL_APPEND(d->client->pumps, d->pump);
-    d->pump = NULL;
-    *ret_fd = pair[1];
+    if (r < 0)
+        return r;
+    DL_APPEND(d->client->dialled, d->conn);
+    d->conn = NULL;
     return 0;
 }
 
@@ -431,14 +296,14 @@ static int dial(struct dial *d, const char *server_id, const char *protocol, int
     xeno_autobuf rest = XENO_BUF_INIT;
     int status = 0, r;
 
-    d->pump = xeno_new0(struct pump);
-    d->pump->client = d->client;
-    d->pump->net = d->pump->app = -1;
+    d->conn = xeno_new0(struct dialled);
+    d->conn->client = d->client;
+    d->conn->net = -1;
     r = connect_any(d, err);
     if (r == 0)
         r = start_tls(d, err);
     if (r == 0)
-        r = http_trust_check(&d->client->trust, d->pump->session, server_id, d->host, err);
+        r = http_trust_check(&d->client->trust, d->conn->session, server_id, d->host, err);
     if (r == 0)
         r = send_request(d, protocol, err);
     if (r == 0)

@@ -62,8 +62,7 @@ static bool running_begin(struct xeno_http_req *q)
 
 static void req_free(struct xeno_http_req *q)
 {
-    if (q->upgrade)
-        http_upgrade_failed(q->upgrade);
+    http_upgrade_drop(q);
     http_idem_forget(q);
     http_running_end(q);
     http_params_release(q);
@@ -110,6 +109,11 @@ void http_peer_left(struct conn *c)
 
     if (c->stream) {
         http_stream_drop(c->stream);
+        return;
+    }
+    if (q && q->upgrade) {
+        q->dropped = true;
+        http_wake(c);
         return;
     }
     if (!q || c->phase != PHASE_RUNNING || q->dropped)
@@ -244,7 +248,7 @@ static enum MHD_Result queue(struct xeno_http_req *q)
     struct conn *c = q->conn;
     enum MHD_Result ok;
 
-    http_phase(c, c->stream || q->upgrade ? PHASE_STREAMING : PHASE_ANSWERING);
+    http_phase(c, c->stream ? PHASE_STREAMING : PHASE_ANSWERING);
     ok = MHD_queue_response(c->mhd, (unsigned)q->status, r);
     MHD_destroy_response(r);
     return ok;

@@ -137,13 +137,15 @@ struct xeno_http_stream {
 };
 
 struct xeno_http_upgraded {
-    struct xeno_http_server *server;
-    struct MHD_UpgradeResponseHandle *urh;
+    struct xeno_http_server *server; /* NULL once that was freed */
+    struct xeno_http_req *req;       /* whose connection it is; NULL once that ended */
+    struct pump *pump;
+    char *protocol;
     void (*ready)(int fd, const void *early, size_t early_len, struct xeno_http_upgraded *u,
                   void *arg);
     void *arg;
-    int fd; /* the owner's end, -1 until switched */
-    bool closing;
+    int fd; /* the owner's end, -1 before the switch and after the owner's close */
+    bool switched;
     struct xeno_http_upgraded *prev, *next;
 };
 
@@ -219,7 +221,8 @@ void http_streams_fail(struct xeno_http_server *s);                /* call `gone
 void http_stream_drop(struct xeno_http_stream *st); /* its peer left, or the server goes */
 
 /* upgrade.c */
-void http_upgrades_close(struct xeno_http_server *s, bool all);
-void http_upgrade_failed(struct xeno_http_upgraded *u); /* the peer left before the switch */
+void http_upgrades_start(struct xeno_http_server *s); /* those asked for since */
+void http_upgrade_drop(struct xeno_http_req *q);      /* its connection ends */
+void http_upgrades_release(struct xeno_http_server *s);
 
 #endif

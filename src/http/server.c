@@ -105,7 +105,7 @@ static int on_later(sd_event_source *src, void *user)
 {
     (void)src;
     http_streams_fail(user);
-    http_upgrades_close(user, false);
+    http_upgrades_start(user);
     return 0;
 }
 
@@ -307,9 +307,8 @@ static int start_mhd(struct xeno_http_server *s, int fd, struct xeno_err *err)
     if (r < 0)
         return r;
     s->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ITC |
-            MHD_USE_ERROR_LOG,
-        0, NULL, NULL, http_access, s, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
+        MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
+        NULL, NULL, http_access, s, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_HTTPS_MEM_CERT,
         s->opts.cert_pem, MHD_OPTION_HTTPS_PRIORITIES,
         "NORMAL:-VERS-ALL:+VERS-TLS1.3:%SERVER_PRECEDENCE", MHD_OPTION_CONNECTION_LIMIT,
@@ -377,19 +376,19 @@ int xeno_http_server_new(struct sd_event *loop, const struct xeno_http_server_op
     return 0;
 }
 
-/* libmicrohttpd refuses to stop over a suspended or upgraded connection: wake them all, and let it
- * run once so that it sees what was closed. */
+/* libmicrohttpd refuses to stop over a suspended connection: wake them all, and let it run once so
+ * that it sees what was closed. */
 static void drop_all(struct xeno_http_server *s)
 {
     struct conn *c, *next;
 
+    http_upgrades_release(s);
     DL_FOREACH_SAFE (s->conns, c, next) {
         http_close_socket(c);
         http_peer_left(c);
         http_wake(c);
     }
     http_streams_fail(s);
-    http_upgrades_close(s, true);
     MHD_run(s->mhd);
 }
 

@@ -128,11 +128,12 @@ void xeno_http_stream_close(struct xeno_http_stream *s); /* ends the answer; `go
  * middle box nor a dead peer goes unnoticed. */
 
 /* Switch the connection to `protocol` (the request must ask for it: else a problem document is
- * sent and nothing is called). `ready` gets a connected, non-blocking stream socket that carries
- * the bytes after TLS, and any bytes that came early; it uses the socket until it ends with
- * xeno_http_upgrade_close(), which sends what was written, then closes it: never close(2) it.
+ * sent and nothing is called). `ready` is called from the loop with a connected, non-blocking
+ * stream socket that carries the bytes after TLS; `early` is empty, since a client may send nothing
+ * before the answer (RFC 9110 7.8). The owner uses the socket until it ends with
+ * xeno_http_upgrade_close(), which still sends what was written, then closes it: never close(2) it.
  * When the peer left before the switch `ready` is called with fd -1 and u NULL, so that it can free
- * its arg. Close every one before the server is freed. */
+ * its arg. When the peer leaves later, or the server is freed, the socket reads end of file. */
 struct xeno_http_upgraded;
 void xeno_http_upgrade(struct xeno_http_req *q, const char *protocol,
                        void (*ready)(int fd, const void *early, size_t early_len,

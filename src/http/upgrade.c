@@ -1,16 +1,18 @@
 /* src/http/upgrade.c - the server's side of a switch of protocol.
  *
- * libmicrohttpd keeps the TLS session and pumps its bytes through a socket pair; the owner gets a
- * duplicate of our end, so that closing the connection never closes a descriptor under it.
+ * libmicrohttpd 0.9.75 can do it over TLS, but has given its connection's memory away by then and
+ * pumps four bytes at a time. So the connection is put to sleep instead, where it leaves socket and
+ * TLS session alone; the answer 101 is the first thing our own pump sends. When all is over the
+ * connection is woken and dropped.
  */
 #include "http/server-priv.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <utlist.h>
+
+#include "http/pump.h"
 
 /* Is `word` one of the comma-separated words of the header? */
 static bool lists(const char *header, const char *word)
@@ -29,23 +31,83 @@ static bool lists(const char *header, const char *word)
     return false;
 }
 
-static void on_switched(void *cls, struct MHD_Connection *mhd, void *con_cls, const char *early,
-                        size_t early_len, MHD_socket sock, struct MHD_UpgradeResponseHandle *urh)
+/* Without connection and without owner nobody knows it any more. */
+static void maybe_free(struct xeno_http_upgraded *u)
 {
-    struct xeno_http_upgraded *u = cls;
-    struct xeno_http_req *q = con_cls;
+    if (u->req || (u->switched && u->fd >= 0))
+        return;
+    if (u->server)
+        DL_DELETE(u->server->upgraded, u);
+    pump_free(u->pump);
+    free(u->protocol);
+    free(u);
+}
 
-    (void)mhd;
-    if (q)
-        q->upgrade = NULL;
-    u->urh = urh;
-    u->fd = fcntl(sock, F_DUPFD_CLOEXEC, 3);
-    if (u->fd < 0 || fcntl(u->fd, F_SETFL, O_NONBLOCK) < 0) {
+void http_upgrade_drop(struct xeno_http_req *q)
+{
+    struct xeno_http_upgraded *u = xeno_take(&q->upgrade);
+
+    if (!u)
+        return;
+    u->req = NULL;
+    pump_free(xeno_take(&u->pump)); /* closes its end: the owner reads end of file */
+    if (!u->switched)
         u->ready(-1, NULL, 0, NULL, u->arg);
-        xeno_http_upgrade_close(u);
+    maybe_free(u);
+}
+
+static void on_ended(void *arg)
+{
+    struct xeno_http_upgraded *u = arg;
+    struct conn *c = u->req->conn;
+
+    u->pump = NULL;
+    u->req->dropped = true;
+    http_close_socket(c);
+    http_wake(c);
+}
+
+static void start(struct xeno_http_upgraded *u)
+{
+    struct conn *c = u->req->conn;
+    const union MHD_ConnectionInfo *session =
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    const union MHD_ConnectionInfo *net =
+        MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    xeno_autofree char *head = xeno_asprintf("HTTP/1.1 101 Switching Protocols\r\n"
+                                             "Connection: Upgrade\r\nUpgrade: %s\r\n\r\n",
+                                             u->protocol);
+    struct pump_first first = { .to_net = head, .to_net_len = strlen(head) };
+
+    c->hup = sd_event_source_disable_unref(c->hup); /* the pump watches the socket now */
+    if (!session || !net ||
+        pump_new(u->server->loop, (gnutls_session_t)session->tls_session, net->connect_fd, &first,
+                 on_ended, u, &u->pump, &u->fd, NULL) < 0) {
+        u->req->dropped = true;
+        http_wake(c);
         return;
     }
-    u->ready(u->fd, early, early_len, u, u->arg);
+    u->switched = true;
+    http_phase(c, PHASE_STREAMING);
+    u->ready(u->fd, NULL, 0, u, u->arg);
+}
+
+void http_upgrades_start(struct xeno_http_server *s)
+{
+    struct xeno_http_upgraded *u;
+    bool again = true;
+
+    /* `ready` may close this one or others: start over after each. */
+    while (again) {
+        again = false;
+        DL_FOREACH (s->upgraded, u) {
+            if (u->switched || !u->req || u->req->dropped)
+                continue;
+            start(u);
+            again = true;
+            break;
+        }
+    }
 }
 
 void xeno_http_upgrade(struct xeno_http_req *q, const char *protocol,
@@ -55,7 +117,6 @@ void xeno_http_upgrade(struct xeno_http_req *q, const char *protocol,
 {
     struct xeno_http_upgraded *u;
     struct xeno_err err;
-    struct MHD_Response *r;
 
     if (!lists(xeno_http_header(q, "Upgrade"), protocol) ||
         !lists(xeno_http_header(q, "Connection"), "upgrade")) {
@@ -67,50 +128,40 @@ void xeno_http_upgrade(struct xeno_http_req *q, const char *protocol,
     }
     u = xeno_new0(struct xeno_http_upgraded);
     u->server = q->server;
+    u->req = q;
+    u->protocol = xeno_strdup(protocol);
     u->fd = -1;
     u->ready = ready;
     u->arg = arg;
-    r = MHD_create_response_for_upgrade(on_switched, u);
-    if (!r)
-        abort();
-    MHD_add_response_header(r, "Upgrade", protocol);
     DL_APPEND(u->server->upgraded, u);
     q->upgrade = u;
+    q->gone = NULL;
     http_idem_end(q, 0, NULL);
-    http_give(q, 101, r);
+    http_running_end(q);
+    http_later(q->server); /* by when its connection sleeps */
 }
 
-void http_upgrade_failed(struct xeno_http_upgraded *u)
-{
-    u->ready(-1, NULL, 0, NULL, u->arg);
-    DL_DELETE(u->server->upgraded, u);
-    free(u);
-}
-
-static void really_close(struct xeno_http_upgraded *u)
-{
-    DL_DELETE(u->server->upgraded, u);
-    if (u->urh)
-        MHD_upgrade_action(u->urh, MHD_UPGRADE_ACTION_CLOSE);
-    if (u->fd >= 0)
-        close(u->fd);
-    free(u);
-}
-
-/* From the loop and not from here: the owner may call this inside `ready`, where libmicrohttpd has
- * not finished its own side of the switch. */
 void xeno_http_upgrade_close(struct xeno_http_upgraded *u)
 {
-    u->closing = true;
-    http_later(u->server);
+    close(u->fd);
+    u->fd = -1;
+    maybe_free(u);
 }
 
-void http_upgrades_close(struct xeno_http_server *s, bool all)
+void http_upgrades_release(struct xeno_http_server *s)
 {
-    struct xeno_http_upgraded *u, *next;
+    struct xeno_http_upgraded *u;
 
-    DL_FOREACH_SAFE (s->upgraded, u, next) {
-        if (all ? u->urh != NULL : u->closing)
-            really_close(u);
+    while ((u = s->upgraded) != NULL) {
+        struct xeno_http_req *q = u->req;
+
+        DL_DELETE(s->upgraded, u);
+        u->server = NULL; /* the owner may close it after us */
+        if (!q)
+            continue;
+        q->dropped = true;
+        http_close_socket(q->conn);
+        http_wake(q->conn);
+        http_upgrade_drop(q);
     }
 }
