@@ -82,9 +82,9 @@ struct xeno_task_driver {
                   int signal, struct xeno_err *err);
     /* Add what was used since the session became ready to *u, which holds run->base. */
     void (*usage)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_task_usage *u);
-    /* Has a started task ended? 1 with code and oom, 0 when not. */
+    /* Has a started task ended? 1 with code and kills for want of memory, 0. */
     int (*ended)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
-                 int64_t *ret_code, bool *ret_oom);
+                 int64_t *ret_code, int64_t *ret_oom_kills);
     int (*attach)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
                   int *ret_fd, struct xeno_err *err);
     int (*winch)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,

@@ -49,6 +49,7 @@ struct xeno_run_task {
     bool terminal;
     int64_t pid; /* 0 when it has none */
     int64_t code;
+    int64_t oom_kills; /* of an ended one: processes killed for want of memory */
     int64_t since_ms; /* wall clock of its start, for drivers that count time */
 };
 
@@ -88,15 +89,17 @@ void xeno_run_list_free(char **ids);
 /* The task named, or NULL. */
 struct xeno_run_task *xeno_run_find(struct xeno_run *run, const char *task);
 
-/* Make a task's folder and write its program. Errors: -EEXIST task.exists, -EMFILE task.many,
- * run.write. */
+/* Make a task's folder and write its program; one that was never started may be given another.
+ * Errors: -EEXIST task.exists, -EMFILE task.many, run.write. */
 int xeno_run_add_task(struct xeno_run *run, const char *task, const struct xeno_task_program *p,
                       struct xeno_err *err);
 int xeno_run_program(const struct xeno_run *run, const char *task, struct xeno_task_program *ret,
                      struct xeno_err *err);
-/* Write how it ended, and count the kill for want of memory in base. Again: no effect. */
-int xeno_run_end_task(struct xeno_run *run, struct xeno_run_task *t, int64_t code, bool oom,
-                      struct xeno_err *err);
+/* Write how it ended. Again: no effect. */
+int xeno_run_end_task(struct xeno_run *run, struct xeno_run_task *t, int64_t code,
+                      int64_t oom_kills, struct xeno_err *err);
+/* Before a restore: every task is as if it had never been started; programs and logs stay. */
+int xeno_run_reset_tasks(struct xeno_run *run, struct xeno_err *err);
 
 /* A path inside the session's folder; the caller's. */
 char *xeno_run_path(const struct xeno_run *run, const char *fmt, ...)

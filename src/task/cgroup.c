@@ -1,0 +1,358 @@
+#include "task/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "task/cgroup-priv.h"
+
+#define CGROUP2_MAGIC 0x63677270
+#define KILL_WAIT_MS  10000
+
+/* --- small files --- */
+
+int xeno_cgroup_write(const char *path, const char *fmt, ...)
+{
+    xeno_autofree char *text = NULL;
+    xeno_autoclose int fd = -1;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = xeno_vasprintf(fmt, ap);
+    va_end(ap);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        return -errno;
+    return 0;
+}
+
+bool xeno_cgroup_read(const char *path, char *buf, size_t room)
+{
+    xeno_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        return false;
+    n = read(fd, buf, room - 1);
+    if (n < 0)
+        return false;
+    buf[n] = '\0';
+    return true;
+}
+
+int64_t xeno_cgroup_read_int(const char *path)
+{
+    char buf[64];
+
+    return xeno_cgroup_read(path, buf, sizeof buf) ? strtoll(buf, NULL, 10) : 0;
+}
+
+int64_t xeno_cgroup_stat(const char *text, const char *key)
+{
+    size_t len = strlen(key);
+
+    while (text) {
+        if (strncmp(text, key, len) == 0 && text[len] == ' ')
+            return strtoll(text + len + 1, NULL, 10);
+        text = strchr(text, '\n');
+        if (text)
+            text++;
+    }
+    return 0;
+}
+
+int xeno_cgroup_mkdir(const char *path)
+{
+    return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* --- where things are --- */
+
+int xeno_cgroup_mount_line(const char *line, struct xeno_cgroup_tree *ret)
+{
+    char mount[128], type[32], super[512];
+    const char *rest = strstr(line, " - ");
+    int version;
+
+    if (!rest || sscanf(line, "%*d %*d %*s %*s %127s", mount) != 1 ||
+        sscanf(rest + 3, "%31s %*s %511s", type, super) != 2)
+        return 0;
+    version = strcmp(type, "cgroup") == 0 ? 1 : strcmp(type, "cgroup2") == 0 ? 2 : 0;
+    if (version == 0)
+        return 0;
+    *ret = (struct xeno_cgroup_tree){ .mount = "" };
+    strcpy(ret->mount, mount);
+    /* Of the options of the file system those with a name of a controller remain. */
+    for (char *save, *w = strtok_r(super, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+        if (strcmp(w, "rw") == 0 || strcmp(w, "ro") == 0 || strcmp(w, "xattr") == 0 ||
+            strlen(ret->controllers) + strlen(w) + 3 > sizeof ret->controllers)
+            continue;
+        if (!ret->controllers[0])
+            strcpy(ret->controllers, ",");
+        strcat(strcat(ret->controllers, w), ",");
+    }
+    return version;
+}
+
+int xeno_cgroup_tree_of(const struct xeno_cgroups *cg, const char *controller)
+{
+    char want[64];
+
+    snprintf(want, sizeof want, ",%s,", controller);
+    for (size_t i = 0; i < cg->ntrees; i++)
+        if (strstr(cg->trees[i].controllers, want))
+            return (int)i;
+    return -1;
+}
+
+char *xeno_cgroup_file(const struct xeno_cgroups *cg, size_t tree, const char *session,
+                       const char *task, const char *file)
+{
+    return xeno_asprintf("%s%s/sessions/%s%s%s%s%s", cg->trees[tree].mount, cg->base, session,
+                         task ? "/" : "", task ? task : "", file ? "/" : "", file ? file : "");
+}
+
+static int find_trees(struct xeno_cgroups *cg, struct xeno_err *err)
+{
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    struct xeno_cgroup_tree tree;
+    char line[4096];
+    struct statfs fs;
+
+    if (!f)
+        return xeno_fail_errno(err, -errno, "cgroup.none", "read /proc/self/mountinfo");
+    if (statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_MAGIC) {
+        cg->ops = &xeno_cgroup_v2;
+        strcpy(cg->trees[0].mount, "/sys/fs/cgroup");
+        cg->ntrees = 1;
+    } else {
+        cg->ops = &xeno_cgroup_v1;
+        while (fgets(line, sizeof line, f)) {
+            int version = xeno_cgroup_mount_line(line, &tree);
+
+            if (version == 0 || strncmp(tree.mount, "/sys/fs/cgroup/", 15) != 0)
+                continue;
+            if (version == 1 && cg->ntrees < XENO_CGROUP_TREES_MAX)
+                cg->trees[cg->ntrees++] = tree;
+            else if (version == 2)
+                strcpy(cg->unified, tree.mount);
+        }
+    }
+    fclose(f);
+    return 0;
+}
+
+int xeno_cgroups_open(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err)
+{
+    xeno_auto(xeno_cgroups) cg = xeno_new0(struct xeno_cgroups);
+    int r;
+
+    if (geteuid() != 0)
+        return xeno_fail(err, -EPERM, "cgroup.rights", "only root may make control groups");
+    snprintf(cg->instance, sizeof cg->instance, "%s", instance);
+    r = find_trees(cg, err);
+    if (r == 0)
+        r = cg->ops->prepare(cg, err);
+    if (r < 0)
+        return r;
+    *ret = xeno_take(&cg);
+    return 0;
+}
+
+void xeno_cgroups_free(struct xeno_cgroups *cg)
+{
+    free(cg);
+}
+
+const char *xeno_cgroups_version(const struct xeno_cgroups *cg)
+{
+    return cg->ops->version;
+}
+
+const char *xeno_cgroups_hybrid(const struct xeno_cgroups *cg)
+{
+    return cg->unified[0] ? cg->unified : NULL;
+}
+
+void xeno_cgroups_favour(struct xeno_cgroups *cg, pid_t pid)
+{
+    cg->ops->favour(cg, pid);
+}
+
+/* --- sessions --- */
+
+char **xeno_cgroups_list(const struct xeno_cgroups *cg)
+{
+    xeno_autofree char *path = xeno_asprintf("%s%s/sessions", cg->trees[0].mount, cg->base);
+    char **ids = xeno_new0_n(char *, 1);
+    DIR *dir = opendir(path);
+    struct dirent *e;
+    size_t n = 0;
+
+    while (dir && (e = readdir(dir))) {
+        if (e->d_type != DT_DIR || e->d_name[0] == '.')
+            continue;
+        ids = xeno_grow(ids, n + 2);
+        ids[n++] = xeno_strdup(e->d_name);
+        ids[n] = NULL;
+    }
+    if (dir)
+        closedir(dir);
+    return ids;
+}
+
+int xeno_cgroup_set(struct xeno_cgroups *cg, const char *session,
+                    const struct xeno_cgroup_limits *limits, struct xeno_err *err)
+{
+    return cg->ops->set(cg, session, limits, err);
+}
+
+int xeno_cgroup_usage(const struct xeno_cgroups *cg, const char *session,
+                      struct xeno_cgroup_usage *ret)
+{
+    return cg->ops->usage(cg, session, ret);
+}
+
+int64_t xeno_cgroup_oom_kills(const struct xeno_cgroups *cg, const char *session, const char *task)
+{
+    return cg->ops->oom_kills(cg, session, task);
+}
+
+int xeno_cgroup_oom_fd(const struct xeno_cgroups *cg, const char *session)
+{
+    return cg->ops->oom_fd(cg, session);
+}
+
+int xeno_cgroup_freeze(struct xeno_cgroups *cg, const char *session, bool frozen,
+                       struct xeno_err *err)
+{
+    return cg->ops->freeze(cg, session, frozen, err);
+}
+
+/* Returns: how many processes got the signal. Numbers come from the group itself, which nobody can
+ * leave, so one that is used again in between is at worst another process of the same session. */
+static int signal_procs(const char *path)
+{
+    xeno_autofree char *file = xeno_asprintf("%s/cgroup.procs", path);
+    FILE *f = fopen(file, "re");
+    int n = 0, pid;
+
+    while (f && fscanf(f, "%d", &pid) == 1)
+        if (pid > 0 && kill(pid, SIGKILL) == 0)
+            n++;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+int xeno_cgroup_signal_tree(const char *path)
+{
+    int n = signal_procs(path);
+    DIR *dir = opendir(path);
+    struct dirent *e;
+
+    while (dir && (e = readdir(dir))) {
+        xeno_autofree char *sub = NULL;
+
+        if (e->d_type != DT_DIR || e->d_name[0] == '.')
+            continue;
+        sub = xeno_asprintf("%s/%s", path, e->d_name);
+        n += xeno_cgroup_signal_tree(sub);
+    }
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+int xeno_cgroup_kill(struct xeno_cgroups *cg, const char *session, struct xeno_err *err)
+{
+    for (int waited = 0; waited < KILL_WAIT_MS; waited += 2) {
+        if (cg->ops->kill_all(cg, session) == 0)
+            return 0;
+        nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+    }
+    return xeno_fail(err, -ETIMEDOUT, "cgroup.kill", "processes of session %s do not end", session);
+}
+
+/* rmdir of a folder and those below, deepest first. A group that has just lost its last process may
+ * be busy for a moment. */
+static int remove_folder(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *e;
+    int r = 0;
+
+    while (dir && (e = readdir(dir))) {
+        xeno_autofree char *sub = NULL;
+
+        if (e->d_type != DT_DIR || e->d_name[0] == '.')
+            continue;
+        sub = xeno_asprintf("%s/%s", path, e->d_name);
+        r = remove_folder(sub);
+        if (r < 0)
+            break;
+    }
+    if (dir)
+        closedir(dir);
+    for (int tries = 0; r == 0 && rmdir(path) < 0; tries++) {
+        if (errno == ENOENT)
+            return 0;
+        if (errno != EBUSY || tries >= 100)
+            return -errno;
+        nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+    }
+    return r;
+}
+
+int xeno_cgroup_remove_task(struct xeno_cgroups *cg, const char *session, const char *task,
+                            struct xeno_err *err)
+{
+    int first = 0;
+
+    for (size_t i = 0; i < cg->ntrees; i++) {
+        xeno_autofree char *path = xeno_cgroup_file(cg, i, session, task, NULL);
+        int r = remove_folder(path);
+
+        if (r < 0 && first == 0)
+            first = xeno_fail_errno(err, r, "cgroup.remove", "remove '%s'", path);
+    }
+    return first;
+}
+
+int xeno_cgroup_remove(struct xeno_cgroups *cg, const char *session, struct xeno_err *err)
+{
+    return xeno_cgroup_remove_task(cg, session, NULL, err);
+}
+
+char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, const char *task)
+{
+    return xeno_asprintf("%s/sessions/%s/%s", cg->base, session, task);
+}
+
+void xeno_cgroups_remove(struct xeno_cgroups *cg)
+{
+    for (size_t i = 0; i < cg->ntrees; i++) {
+        xeno_autofree char *path = xeno_asprintf("%s%s", cg->trees[i].mount, cg->base);
+        xeno_autofree char *sessions = xeno_asprintf("%s/sessions", path);
+
+        if (rmdir(sessions) < 0 && errno != ENOENT)
+            continue; /* a session is left */
+        if (cg->ops == &xeno_cgroup_v1) {
+            xeno_autofree char *ours = xeno_asprintf("%s/daemons/cgroup.procs", path);
+            xeno_autofree char *top = xeno_asprintf("%s/cgroup.procs", cg->trees[i].mount);
+
+            if (access(ours, F_OK) == 0)
+                xeno_cgroup_write(top, "%d", (int)getpid());
+            remove_folder(path);
+        }
+    }
+}

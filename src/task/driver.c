@@ -1,0 +1,17 @@
+#include "task/driver.h"
+
+#include <string.h>
+
+const struct xeno_task_driver *const xeno_task_drivers[] = {
+    &xeno_task_driver_null,
+    &xeno_task_driver_oci,
+    NULL,
+};
+
+const struct xeno_task_driver *xeno_task_driver_find(const char *name)
+{
+    for (size_t i = 0; xeno_task_drivers[i]; i++)
+        if (strcmp(xeno_task_drivers[i]->name, name) == 0)
+            return xeno_task_drivers[i];
+    return NULL;
+}

@@ -1,0 +1,371 @@
+#include "task/rootfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "task/proc.h"
+
+#define POOL_MAX      16 /* sizes kept ready */
+#define MKFS_WAIT_MS  60000
+#define CHECK_WAIT_MS 600000
+#define LOOP_TRIES    64
+
+/* EXT4_IOC_RESIZE_FS of the kernel's ext4.h, which is not installed for programs. */
+#define EXT4_RESIZE _IOW('f', 16, uint64_t)
+#define BLOCK_BYTES 4096
+
+_Bool xeno_rootfs_mounted(const char *path)
+{
+    struct statx sx;
+
+    return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &sx) == 0 &&
+           (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static int make_dir(const char *path, uint32_t owner, mode_t mode, struct xeno_err *err)
+{
+    if ((mkdir(path, mode) < 0 && errno != EEXIST) || chown(path, owner, owner) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.mount", "make '%s'", path);
+    return 0;
+}
+
+/* --- the image file --- */
+
+/* Few sizes are in use at a time: the one unused for longest makes room. */
+static void trim_pool(const char *pool)
+{
+    xeno_autofree char *oldest = NULL;
+    struct stat st, old = { .st_atim = { .tv_sec = 0 } };
+    DIR *dir = opendir(pool);
+    struct dirent *e;
+    int n = 0;
+
+    while (dir && (e = readdir(dir))) {
+        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, 0) < 0)
+            continue;
+        n++;
+        if (!oldest || st.st_mtim.tv_sec < old.st_mtim.tv_sec) {
+            free(oldest);
+            oldest = xeno_strdup(e->d_name);
+            old = st;
+        }
+    }
+    if (dir && n > POOL_MAX)
+        unlinkat(dirfd(dir), oldest, 0);
+    if (dir)
+        closedir(dir);
+}
+
+static int mkfs(const char *path, int64_t bytes, struct xeno_err *err)
+{
+    xeno_autofree char *program = xeno_proc_find("mkfs.ext4");
+    const char *const argv[] = { program,
+                                 "-q",
+                                 "-F",
+                                 "-m",
+                                 "0",
+                                 "-b",
+                                 "4096",
+                                 "-O",
+                                 "^has_journal",
+                                 "-E",
+                                 "lazy_itable_init=1,nodiscard",
+                                 path,
+                                 NULL };
+    xeno_autoclose int fd = -1;
+
+    if (!program)
+        return xeno_fail(err, -ENOENT, "rootfs.image", "mkfs.ext4 is missing (package e2fsprogs)");
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, bytes) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.image", "make '%s'", path);
+    return xeno_proc_check(argv, MKFS_WAIT_MS, err);
+}
+
+/* Copy a sparse file with its holes. */
+static int copy_sparse(int from, int to, int64_t bytes)
+{
+    off_t at = 0;
+
+    if (ftruncate(to, bytes) < 0)
+        return -errno;
+    while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
+        off_t end = lseek(from, at, SEEK_HOLE), out = at;
+
+        while (at < end) {
+            ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
+
+            if (n <= 0)
+                return n < 0 ? -errno : -EIO;
+        }
+    }
+    return errno == ENXIO ? 0 : -errno;
+}
+
+/* A template that another process makes at the same moment is as good as ours. */
+static int need_template(const char *pool, const char *path, int64_t bytes, struct xeno_err *err)
+{
+    xeno_autofree char *tmp = NULL;
+    int r;
+
+    if (access(path, F_OK) == 0)
+        return 0;
+    tmp = xeno_asprintf("%s/.%d.new", pool, (int)getpid());
+    r = mkfs(tmp, bytes, err);
+    if (r == 0 && rename(tmp, path) < 0)
+        r = xeno_fail_errno(err, -errno, "rootfs.image", "make '%s'", path);
+    if (r < 0)
+        unlink(tmp);
+    else
+        trim_pool(pool);
+    return r;
+}
+
+static int make_image(const struct xeno_rootfs *s, const char *path, struct xeno_err *err)
+{
+    int64_t bytes = s->disk_bytes / BLOCK_BYTES * BLOCK_BYTES;
+    xeno_autofree char *template = xeno_asprintf("%s/%lld.img", s->pool, (long long)bytes);
+    xeno_autofree char *tmp = xeno_asprintf("%s.new", path);
+    xeno_autoclose int from = -1, to = -1;
+    int r;
+
+    r = need_template(s->pool, template, bytes, err);
+    if (r < 0)
+        return r;
+    from = open(template, O_RDONLY | O_CLOEXEC);
+    to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    r = from < 0 || to < 0 ? -errno : copy_sparse(from, to, bytes);
+    if (r == 0 && rename(tmp, path) < 0)
+        r = -errno;
+    if (r < 0) {
+        unlink(tmp);
+        return xeno_fail_errno(err, r, "rootfs.image", "make '%s'", path);
+    }
+    return 0;
+}
+
+/* One that was in use when the power went may be broken; -y because nobody is there to ask. */
+static int check_image(const char *path, struct xeno_err *err)
+{
+    xeno_autofree char *program = xeno_proc_find("e2fsck");
+    const char *const argv[] = { program, "-y", path, NULL };
+    int r;
+
+    if (!program)
+        return xeno_fail(err, -ENOENT, "rootfs.check", "e2fsck is missing (package e2fsprogs)");
+    r = xeno_proc_run(argv, CHECK_WAIT_MS, err);
+    if (r > 2)
+        return xeno_fail(err, -EIO, "rootfs.check", "'%s' cannot be repaired (e2fsck says %d)",
+                         path, r);
+    return r < 0 ? r : 0;
+}
+
+/* --- loop devices --- */
+
+/* /dev may be a plain tmpfs in which nobody makes nodes for new devices. */
+static int open_loop(int n)
+{
+    char path[32];
+    int fd;
+
+    snprintf(path, sizeof path, "/dev/loop%d", n);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        if (mknod(path, S_IFBLK | 0600, makedev(7, (unsigned)n)) < 0 && errno != EEXIST)
+            return -errno;
+        fd = open(path, O_RDWR | O_CLOEXEC);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+/* Returns: an open loop device over the image; it goes away with its last user. */
+static int attach_loop(const char *image, int *ret_number, struct xeno_err *err)
+{
+    xeno_autoclose int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    xeno_autoclose int file = open(image, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+    if (control < 0 || file < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.loop", "open '%s'",
+                               control < 0 ? "/dev/loop-control" : image);
+    for (int i = 0; i < LOOP_TRIES; i++) {
+        struct loop_config config = { .fd = (uint32_t)file,
+                                      .info = { .lo_flags = LO_FLAGS_AUTOCLEAR } };
+        int n = ioctl(control, LOOP_CTL_GET_FREE);
+        int fd = n < 0 ? -errno : open_loop(n);
+
+        if (fd < 0)
+            return xeno_fail_errno(err, fd, "rootfs.loop", "get a loop device");
+        snprintf((char *)config.info.lo_file_name, LO_NAME_SIZE, "%s", image);
+        if (ioctl(fd, LOOP_CONFIGURE, &config) == 0) {
+            *ret_number = n;
+            return fd;
+        }
+        close(fd);
+        if (errno != EBUSY) /* somebody else took it: try the next */
+            return xeno_fail_errno(err, -errno, "rootfs.loop", "set up /dev/loop%d", n);
+    }
+    return xeno_fail(err, -EBUSY, "rootfs.loop", "no loop device was free in %d tries", LOOP_TRIES);
+}
+
+static int mount_image(const char *image, const char *at, struct xeno_err *err)
+{
+    xeno_autoclose int loop = -1;
+    char device[32];
+    int n = 0;
+
+    loop = attach_loop(image, &n, err);
+    if (loop < 0)
+        return loop;
+    snprintf(device, sizeof device, "/dev/loop%d", n);
+    if (mount(device, at, "ext4", MS_NOATIME | MS_NODEV | MS_NOSUID,
+              "noinit_itable,errors=remount-ro") < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.mount", "mount '%s'", image);
+    return 0;
+}
+
+/* --- the overlay --- */
+
+/* Lowers are named relative to their folder, so that many fit into the one page of options. */
+static int mount_overlay(const struct xeno_rootfs *s, const char *upper, const char *at,
+                         struct xeno_err *err)
+{
+    xeno_autobuf options = { .max = 4090 };
+    bool fits = xeno_buf_puts(&options, "userxattr,lowerdir=");
+
+    for (size_t i = s->nlowers; i-- > 0;)
+        fits = fits && xeno_buf_printf(&options, "%s%s", s->lowers[i], i > 0 ? ":" : "");
+    fits = fits && xeno_buf_printf(&options, ",upperdir=%s/data,workdir=%s/work", upper, upper);
+    if (!fits)
+        return xeno_fail(err, -E2BIG, "rootfs.mount", "%zu layers do not fit into mount options",
+                         s->nlowers);
+    if (chdir(s->layers) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.mount", "enter '%s'", s->layers);
+    if (mount("overlay", at, "overlay", MS_NODEV, options.data) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.mount", "mount the layers of '%s'", s->session);
+    return 0;
+}
+
+static int need_upper(const struct xeno_rootfs *s, const char *image, const char *upper,
+                      struct xeno_err *err)
+{
+    int r = make_dir(upper, 0, 0700, err);
+
+    if (r < 0 || xeno_rootfs_mounted(upper))
+        return r;
+    r = access(image, F_OK) == 0 ? check_image(image, err) : make_image(s, image, err);
+    return r < 0 ? r : mount_image(image, upper, err);
+}
+
+int xeno_rootfs_build(const struct xeno_rootfs *s, struct xeno_err *err)
+{
+    xeno_autofree char *image = xeno_asprintf("%s/upper.img", s->session);
+    xeno_autofree char *upper = xeno_asprintf("%s/upper", s->session);
+    xeno_autofree char *data = xeno_asprintf("%s/data", upper);
+    xeno_autofree char *work = xeno_asprintf("%s/work", upper);
+    xeno_autofree char *root = xeno_asprintf("%s/rootfs", s->session);
+    int r;
+
+    r = need_upper(s, image, upper, err);
+    if (r == 0)
+        r = make_dir(root, s->owner, 0755, err);
+    if (r < 0 || xeno_rootfs_mounted(root))
+        return r;
+    r = make_dir(data, s->owner, 0755, err);
+    if (r == 0)
+        r = make_dir(work, s->owner, 0755, err);
+    return r < 0 ? r : mount_overlay(s, upper, root, err);
+}
+
+/* --- afterwards --- */
+
+int xeno_rootfs_grow(const char *session, int64_t disk_bytes, struct xeno_err *err)
+{
+    xeno_autofree char *image = xeno_asprintf("%s/upper.img", session);
+    xeno_autofree char *upper = xeno_asprintf("%s/upper", session);
+    xeno_autoclose int dir = -1, loop = -1;
+    uint64_t blocks = (uint64_t)disk_bytes / BLOCK_BYTES;
+    struct stat st, mounted;
+    int n;
+
+    if (stat(image, &st) < 0 || stat(upper, &mounted) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.image", "look at '%s'", image);
+    if ((int64_t)blocks * BLOCK_BYTES == st.st_size)
+        return 0;
+    if ((int64_t)blocks * BLOCK_BYTES < st.st_size)
+        return xeno_fail(err, -EINVAL, "rootfs.shrink",
+                         "the writable layer has %lld bytes and cannot shrink",
+                         (long long)st.st_size);
+    n = (int)minor(mounted.st_dev);
+    loop = open_loop(n);
+    dir = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (loop < 0 || dir < 0 || truncate(image, (off_t)blocks * BLOCK_BYTES) < 0 ||
+        ioctl(loop, LOOP_SET_CAPACITY) < 0 || ioctl(dir, EXT4_RESIZE, &blocks) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.image", "let '%s' grow", image);
+    return 0;
+}
+
+/* A runtime that has just ended may still hold a mount for a moment. */
+static int unmount(const char *path, bool now, struct xeno_err *err)
+{
+    for (int tries = 0; umount2(path, now ? MNT_DETACH : UMOUNT_NOFOLLOW) < 0; tries++) {
+        if (errno == EINVAL || errno == ENOENT)
+            return 0;
+        if (errno != EBUSY || tries >= 200)
+            return xeno_fail_errno(err, -errno, "rootfs.mount", "unmount '%s'", path);
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    }
+    return 0;
+}
+
+static int release(const char *session, bool now, struct xeno_err *err)
+{
+    xeno_autofree char *upper = xeno_asprintf("%s/upper", session);
+    xeno_autofree char *root = xeno_asprintf("%s/rootfs", session);
+    int r = unmount(root, now, err);
+
+    return r < 0 ? r : unmount(upper, now, err);
+}
+
+int xeno_rootfs_release(const char *session, struct xeno_err *err)
+{
+    return release(session, false, err);
+}
+
+int xeno_rootfs_destroy(const char *session, struct xeno_err *err)
+{
+    xeno_autofree char *image = xeno_asprintf("%s/upper.img", session);
+    int r = release(session, true, err);
+
+    if (r < 0)
+        return r;
+    if (unlink(image) < 0 && errno != ENOENT)
+        return xeno_fail_errno(err, -errno, "rootfs.image", "delete '%s'", image);
+    return 0;
+}
+
+int64_t xeno_rootfs_used(const char *session)
+{
+    xeno_autofree char *image = xeno_asprintf("%s/upper.img", session);
+    xeno_autofree char *upper = xeno_asprintf("%s/upper", session);
+    struct statvfs fs;
+    struct stat st;
+
+    if (xeno_rootfs_mounted(upper) && statvfs(upper, &fs) == 0)
+        return (int64_t)(fs.f_blocks - fs.f_bfree) * (int64_t)fs.f_frsize;
+    return stat(image, &st) == 0 ? (int64_t)st.st_blocks * 512 : 0;
+}

@@ -1,0 +1,52 @@
+/* src/task/rootfs.h - the root file system of a session.
+ *
+ *   SESSION/upper.img   ext4 in a sparse file: all that the session may write, and no more
+ *   SESSION/upper       where it is mounted; data/ and work/ in it belong to the overlay
+ *   SESSION/rootfs      overlayfs: the layers, below data/
+ *   POOL/BYTES.img      a fresh file system of that size, to be copied: faster than mkfs
+ *
+ * A session that fills its disk gets ENOSPC inside its own file system, and df(1) tells it the
+ * truth. The file has no journal (its life is that of a lease); one that was not unmounted is
+ * checked before it is used again.
+ *
+ * Needs root. Context: a child process; everything blocks for milliseconds.
+ */
+#ifndef XENO_TASK_ROOTFS_H
+#define XENO_TASK_ROOTFS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct xeno_rootfs {
+    const char *session;       /* folder, absolute */
+    const char *pool;          /* folder for templates, absolute */
+    const char *layers;        /* folder in which lowers are found by name */
+    const char *const *lowers; /* names in it, bottom first */
+    size_t nlowers;
+    int64_t disk_bytes; /* of a new writable layer; an old one keeps its size */
+    uint32_t owner;     /* uid and gid of the session's root on the host */
+};
+
+/* Make what is missing and mount what is not mounted.
+ * Errors: -ENOSPC and others rootfs.image, rootfs.loop, rootfs.mount, rootfs.check. */
+int xeno_rootfs_build(const struct xeno_rootfs *r, struct xeno_err *err);
+
+/* Let the writable layer grow to `disk_bytes` while it is in use.
+ * Errors: -EINVAL rootfs.shrink; rootfs.image. */
+int xeno_rootfs_grow(const char *session, int64_t disk_bytes, struct xeno_err *err);
+
+/* Unmount; the writable layer stays. Not mounted: no effect. Errors: -EBUSY rootfs.mount. */
+int xeno_rootfs_release(const char *session, struct xeno_err *err);
+
+/* Unmount at once, in use or not, and delete the writable layer. */
+int xeno_rootfs_destroy(const char *session, struct xeno_err *err);
+
+/* Bytes in use in the writable layer, mounted or not; 0 when there is none. Quick. */
+int64_t xeno_rootfs_used(const char *session);
+
+/* Is a file system mounted right there? Quick. */
+_Bool xeno_rootfs_mounted(const char *path);
+
+#endif
