@@ -16,6 +16,8 @@
 /* A request that waits for its answer. */
 struct open_request {
     int64_t id;
+    const void *owner;        /* whom to forget it for */
+    void (*drop)(void *data); /* frees data when nobody will be told; NULL: not ours */
     struct xeno_task_client *client;
     xeno_task_done *done;
     void *data;
@@ -48,6 +50,8 @@ static void drop_request(struct open_request *o)
     HASH_DEL(c->open, o);
     c->nopen--;
     sd_event_source_disable_unref(o->timer);
+    if (o->drop)
+        o->drop(o->data);
     free(o);
 }
 
@@ -58,6 +62,7 @@ static void finish(struct open_request *o, const struct xeno_json_at *ok, int *f
     xeno_task_done *done = o->done;
     void *data = o->data;
 
+    o->drop = NULL;
     drop_request(o);
     done(data, ok, fds, nfds, err);
 }
@@ -299,8 +304,8 @@ bool xeno_task_client_up(const struct xeno_task_client *c)
     return c->frames != NULL;
 }
 
-int xeno_task_client_ask(struct xeno_task_client *c, struct xeno_task_request *q, xeno_time timeout,
-                         xeno_task_done *done, void *data, struct xeno_err *err)
+static int ask(struct xeno_task_client *c, struct xeno_task_request *q, xeno_time timeout,
+               const struct open_request *form, struct xeno_err *err)
 {
     xeno_autofree char *text = NULL;
     struct open_request *o;
@@ -318,8 +323,9 @@ int xeno_task_client_ask(struct xeno_task_client *c, struct xeno_task_request *q
         r = xeno_task_frames_write(c->frames, text, len, NULL, 0, err);
     if (r < 0)
         return r; /* a broken connection is found by the loop, which then tells the others */
-    o = xeno_new0(struct open_request);
-    *o = (struct open_request){ .id = q->id, .client = c, .done = done, .data = data };
+    o = xeno_memdup(form, sizeof *form);
+    o->id = q->id;
+    o->client = c;
     HASH_ADD(hh, c->open, id, sizeof o->id, o);
     c->nopen++;
     sd_event_add_time_relative(c->loop, &o->timer, CLOCK_MONOTONIC,
@@ -329,12 +335,144 @@ int xeno_task_client_ask(struct xeno_task_client *c, struct xeno_task_request *q
     return 0;
 }
 
+int xeno_task_client_ask(struct xeno_task_client *c, struct xeno_task_request *q, xeno_time timeout,
+                         xeno_task_done *done, void *data, struct xeno_err *err)
+{
+    return ask(c, q, timeout, &(struct open_request){ .owner = data, .done = done, .data = data },
+               err);
+}
+
 void xeno_task_client_forget(struct xeno_task_client *c, const void *data)
 {
     struct open_request *o, *next;
 
     HASH_ITER (hh, c->open, o, next) {
-        if (o->data == data)
+        if (o->owner == data)
             drop_request(o);
     }
+}
+
+/* --- page by page --- */
+
+/* A question of which the pages are put together. */
+struct pages {
+    struct xeno_task_client *client;
+    enum xeno_task_op op;
+    xeno_time timeout;
+    xeno_task_usage_done *usage;
+    xeno_task_list_done *list;
+    void *data;
+    size_t n;
+    struct xeno_task_usage *usages;
+    struct xeno_task_session_info *sessions;
+};
+
+static void pages_free(void *data)
+{
+    struct pages *p = data;
+
+    free(p->usages);
+    free(p->sessions);
+    free(p);
+}
+
+static void pages_done(struct pages *p, const struct xeno_err *err)
+{
+    if (p->usage)
+        p->usage(p->data, p->usages, err ? 0 : p->n, err);
+    else
+        p->list(p->data, p->sessions, err ? 0 : p->n, err);
+    pages_free(p);
+}
+
+static int read_page(struct pages *p, const struct xeno_json_at *ok, struct xeno_err *err)
+{
+    struct xeno_json_at arr;
+    size_t n;
+    int r;
+
+    r = xeno_json_arr(ok, "sessions", XENO_TASK_FRAME_MAX, &arr, &n, err);
+    if (r < 0)
+        return r;
+    if (p->usage)
+        p->usages = xeno_grow(p->usages, p->n + n + 1);
+    else
+        p->sessions = xeno_grow(p->sessions, p->n + n + 1);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct xeno_json_at item = xeno_json_item(&arr, i);
+
+        r = p->usage ? xeno_task_usage_read(&item, &p->usages[p->n], err)
+                     : xeno_task_session_read(&item, &p->sessions[p->n], err);
+        p->n += r == 0;
+    }
+    return r;
+}
+
+static int ask_page(struct pages *p, const char *after, struct xeno_err *err);
+
+static void on_page(void *data, const struct xeno_json_at *ok, int *fds, size_t nfds,
+                    const struct xeno_err *why)
+{
+    struct pages *p = data;
+    struct xeno_err err = XENO_ERR_INIT;
+    const char *next = NULL;
+    int r;
+
+    (void)fds;
+    (void)nfds;
+    if (why) {
+        pages_done(p, why);
+        return;
+    }
+    r = read_page(p, ok, &err);
+    if (r == 0)
+        r = xeno_json_str_opt(ok, "next", 1, XENO_TASK_SESSION_LEN, &next, &err);
+    if (r == 0)
+        r = ask_page(p, next, &err);
+    else if (r == 1) {
+        pages_done(p, NULL);
+        return;
+    }
+    if (r < 0)
+        pages_done(p, &err);
+}
+
+static int ask_page(struct pages *p, const char *after, struct xeno_err *err)
+{
+    xeno_auto(xeno_task_request) q = xeno_task_request_new(p->op, NULL);
+
+    if (after)
+        strcpy(q->after, after);
+    return ask(
+        p->client, q, p->timeout,
+        &(struct open_request){ .owner = p->data, .done = on_page, .data = p, .drop = pages_free },
+        err);
+}
+
+static int ask_pages(const struct pages *form, struct xeno_err *err)
+{
+    struct pages *p = xeno_memdup(form, sizeof *form);
+    int r = ask_page(p, NULL, err);
+
+    if (r < 0)
+        pages_free(p);
+    return r;
+}
+
+int xeno_task_client_usage(struct xeno_task_client *c, xeno_time timeout,
+                           xeno_task_usage_done *done, void *data, struct xeno_err *err)
+{
+    return ask_pages(
+        &(struct pages){
+            .client = c, .op = XENO_TASK_USAGE, .timeout = timeout, .usage = done, .data = data },
+        err);
+}
+
+int xeno_task_client_list(struct xeno_task_client *c, xeno_time timeout, xeno_task_list_done *done,
+                          void *data, struct xeno_err *err)
+{
+    return ask_pages(
+        &(struct pages){
+            .client = c, .op = XENO_TASK_LIST, .timeout = timeout, .list = done, .data = data },
+        err);
 }

@@ -60,7 +60,19 @@ typedef void xeno_task_done(void *data, const struct xeno_json_at *ok, int *fds,
 int xeno_task_client_ask(struct xeno_task_client *c, struct xeno_task_request *q, xeno_time timeout,
                          xeno_task_done *done, void *data, struct xeno_err *err);
 
-/* Forget every open request whose data is `data`: its `done` is not told any more. */
+/* Ask for all there is, page by page; told exactly once. items is the callback's to keep until it
+ * returns; err is NULL or says why there are none. */
+typedef void xeno_task_usage_done(void *data, const struct xeno_task_usage *items, size_t n,
+                                  const struct xeno_err *err);
+typedef void xeno_task_list_done(void *data, const struct xeno_task_session_info *items, size_t n,
+                                 const struct xeno_err *err);
+int xeno_task_client_usage(struct xeno_task_client *c, xeno_time timeout,
+                           xeno_task_usage_done *done, void *data, struct xeno_err *err);
+int xeno_task_client_list(struct xeno_task_client *c, xeno_time timeout, xeno_task_list_done *done,
+                          void *data, struct xeno_err *err);
+
+/* Forget every open request whose data is `data`: its `done` is not told any more. Those of
+ * xeno_task_client_usage() and _list() included. */
 void xeno_task_client_forget(struct xeno_task_client *c, const void *data);
 
 #endif

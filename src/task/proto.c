@@ -18,6 +18,7 @@ enum {
     HAS_SIGNAL = 256,
     HAS_SIZE = 512,
     MAY_SIZE = 1024,
+    MAY_AFTER = 2048,
 };
 
 static const struct {
@@ -33,13 +34,13 @@ static const struct {
     [XENO_TASK_SNAPSHOT] = { "snapshot", HAS_SESSION },
     [XENO_TASK_RESTORE] = { "restore", HAS_SESSION | HAS_SPEC },
     [XENO_TASK_RESIZE] = { "resize", HAS_SESSION | HAS_SPEC },
-    [XENO_TASK_USAGE] = { "usage", 0 },
+    [XENO_TASK_USAGE] = { "usage", MAY_AFTER },
     [XENO_TASK_EXEC] = { "exec", HAS_SESSION | MAY_TASK | HAS_EXEC | HAS_PROGRAM | MAY_SIZE },
     [XENO_TASK_WINCH] = { "winch", HAS_SESSION | MAY_TASK | MAY_EXEC | HAS_SIZE },
     [XENO_TASK_ATTACH] = { "attach", HAS_SESSION | HAS_TASK },
     [XENO_TASK_LOGS] = { "logs", HAS_SESSION | HAS_TASK },
     [XENO_TASK_DESTROY] = { "destroy", HAS_SESSION },
-    [XENO_TASK_LIST] = { "list", 0 },
+    [XENO_TASK_LIST] = { "list", MAY_AFTER },
 };
 
 const char *xeno_task_op_name(enum xeno_task_op op)
@@ -407,6 +408,8 @@ int xeno_task_request_format(const struct xeno_task_request *q, char **ret, size
         xeno_json_set_int(obj, "cols", q->cols);
         xeno_json_set_int(obj, "rows", q->rows);
     }
+    if ((has & MAY_AFTER) && q->after[0])
+        xeno_json_set_str(obj, "after", q->after);
     text = xeno_json_format(obj, false, &len);
     if (len > XENO_TASK_FRAME_MAX) {
         free(text);
@@ -491,6 +494,9 @@ static int read_request(const struct xeno_json_at *at, struct xeno_task_request 
         r = xeno_json_int(at, "signal", 1, 64, &q->signal, err);
     if (r == 0 && (has & (HAS_SIZE | MAY_SIZE)))
         r = read_size(at, has & HAS_SIZE, q, err);
+    if (r == 0 && (has & MAY_AFTER))
+        r = read_id(at, "after", false, XENO_TASK_SESSION_LEN, xeno_task_session_ok, "task.session",
+                    q->after, err);
     return r;
 }
 
@@ -505,7 +511,7 @@ static int check_members(const struct xeno_json_at *at, unsigned has, struct xen
         { HAS_TASK | MAY_TASK, "task" }, { HAS_EXEC | MAY_EXEC, "exec" }, { HAS_PROGRAM, "argv" },
         { HAS_PROGRAM, "env" },          { HAS_PROGRAM, "cwd" },          { HAS_PROGRAM, "user" },
         { HAS_PROGRAM, "terminal" },     { HAS_PROGRAM, "stdin" },        { HAS_SIGNAL, "signal" },
-        { HAS_SIZE | MAY_SIZE, "cols" }, { HAS_SIZE | MAY_SIZE, "rows" },
+        { HAS_SIZE | MAY_SIZE, "cols" }, { HAS_SIZE | MAY_SIZE, "rows" }, { MAY_AFTER, "after" },
     };
     const char *keys[XENO_LEN(members) + 3] = { "id", "op" };
     size_t n = 2;

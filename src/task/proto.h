@@ -52,13 +52,13 @@ enum xeno_task_op {
     XENO_TASK_SNAPSHOT, /* session: stop processes, drop cgroup and network, keep writable layer */
     XENO_TASK_RESTORE,  /* session, spec: build again around the writable layer */
     XENO_TASK_RESIZE,   /* session, spec: other limits; layers and address must be the same */
-    XENO_TASK_USAGE,    /* cumulative use of every session */
+    XENO_TASK_USAGE,    /* opt. after: cumulative use of every session, a page at a time */
     XENO_TASK_EXEC,     /* session, exec, argv, env; opt. task, cwd, user, terminal, cols, rows */
     XENO_TASK_WINCH,    /* session, task or exec, cols, rows */
     XENO_TASK_ATTACH,   /* session, task -> [conmon's attach socket, SEQPACKET] */
     XENO_TASK_LOGS,     /* session, task -> [log file, read only] */
     XENO_TASK_DESTROY,  /* session: kill, unmount, delete everything; again: no effect */
-    XENO_TASK_LIST,     /* every session and task */
+    XENO_TASK_LIST,     /* opt. after: every session and its tasks, a page at a time */
     XENO_TASK_OPS
 };
 
@@ -120,6 +120,7 @@ struct xeno_task_request {
     struct xeno_task_program program;
     int64_t signal; /* 1 to 64 */
     int64_t cols, rows;
+    char after[XENO_TASK_SESSION_LEN + 1]; /* usage, list: sessions whose id sorts behind it */
 };
 
 struct xeno_task_request *xeno_task_request_new(enum xeno_task_op op, const char *session);
@@ -145,6 +146,10 @@ bool xeno_task_name_ok(const char *text);    /* [a-z0-9][a-z0-9-]{0,30} */
 bool xeno_task_layer_ok(const char *text);   /* sha256: and 64 digits */
 
 /* --- replies and events --- */
+
+/* What does not fit into one frame comes in pages: the reply to usage and list is
+ * {"sessions":[...]} in order of the id, with "next":ID when there are more: ask again with after =
+ * ID. xeno_task_client_usage() and xeno_task_client_list() (client.h) do that. */
 
 /* Cumulative since create; never going down while the session lives, also over a restart of
  * xeno-taskd and over snapshot and restore. memory_bytes, disk_bytes and pids are of this moment.

@@ -50,7 +50,7 @@ struct xeno_run_task {
     int64_t pid; /* 0 when it has none */
     int64_t code;
     int64_t oom_kills; /* of an ended one: processes killed for want of memory */
-    int64_t since_ms; /* wall clock of its start, for drivers that count time */
+    int64_t since_ms;  /* wall clock of its start, for drivers that count time */
 };
 
 struct xeno_run {

@@ -77,12 +77,10 @@ static int null_reap(const struct xeno_task_host *h, struct xeno_run *run, struc
 }
 
 /* What the present stay has brought so far; it begins anew when the daemon saves the session. */
-static void null_usage(const struct xeno_task_host *h, struct xeno_run *run,
-                       struct xeno_task_usage *u)
+static void accrue(const struct xeno_run *run, struct xeno_task_usage *u)
 {
     int64_t ms = run->paused ? 0 : wall_ms() - run->changed_ms;
 
-    (void)h;
     if (ms < 0)
         ms = 0;
     u->cpu_us += ms * run->spec.cpu_msps / 10;
@@ -90,6 +88,13 @@ static void null_usage(const struct xeno_task_host *h, struct xeno_run *run,
     u->net_tx_bytes += ms * 4;
     u->net_rx_packets += ms / 100;
     u->net_tx_packets += ms / 100;
+}
+
+static void null_usage(const struct xeno_task_host *h, struct xeno_run *run,
+                       struct xeno_task_usage *u)
+{
+    (void)h;
+    accrue(run, u);
     u->memory_bytes = run->spec.memory_bytes / 4;
     if (u->memory_peak < u->memory_bytes)
         u->memory_peak = u->memory_bytes;
@@ -104,18 +109,20 @@ static void null_usage(const struct xeno_task_host *h, struct xeno_run *run,
 static int null_resize(const struct xeno_task_host *h, struct xeno_run *run,
                        const struct xeno_task_spec *spec, struct xeno_err *err)
 {
+    (void)h;
     (void)err;
     (void)spec;
-    null_usage(h, run, &run->base);
+    accrue(run, &run->base);
     return 0;
 }
 
 static int null_pause(const struct xeno_task_host *h, struct xeno_run *run, bool paused,
                       struct xeno_err *err)
 {
+    (void)h;
     (void)err;
     if (paused)
-        null_usage(h, run, &run->base);
+        accrue(run, &run->base);
     return 0;
 }
 
