@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#define CARRY_ROUNDS 1024
+
 struct pump {
     sd_event *loop;
     gnutls_session_t session;
@@ -135,13 +137,23 @@ static void say_bye(struct pump *p)
                                on_linger, p);
 }
 
-static void run(struct pump *p)
+/* Every step that can be made, within a bound that is only met when a peer's bytes are thrown away:
+ * else the pair's buffers, which nobody empties or fills meanwhile, are the end of it. */
+static void carry(struct pump *p)
 {
     bool more = true;
 
-    /* Bounded: nobody empties or fills the pair while we are here, and its buffers are finite. */
-    while (more)
-        more = from_net(p) | into_app(p) | from_app(p) | into_net(p);
+    for (int i = 0; more && i < CARRY_ROUNDS; i++) {
+        more = from_net(p);
+        more = into_app(p) || more;
+        more = from_app(p) || more;
+        more = into_net(p) || more;
+    }
+}
+
+static void run(struct pump *p)
+{
+    carry(p);
     if (p->net_eof && p->to_app.len == 0) {
         end(p);
         return;
@@ -170,14 +182,11 @@ static int on_app(sd_event_source *src, int fd, uint32_t events, void *user)
     (void)fd;
     if (events & (EPOLLHUP | EPOLLERR)) {
         /* Closed on the other side, though what it wrote last may still be here to read. A hang-up
-         * cannot be masked, so it is looked at once; the rest is driven by the network. */
+         * cannot be masked, so it is looked at once: what does not fit into the network now is
+         * fetched when there is room again. */
         p->app_gone = true;
         p->to_app.len = 0;
-        if (p->to_net.len > 0 || !p->app_eof)
-            while (from_app(p) | into_net(p))
-                ;
-        if (p->app_eof)
-            sd_event_source_set_enabled(src, SD_EVENT_OFF);
+        sd_event_source_set_enabled(src, SD_EVENT_OFF);
     }
     run(p);
     return 0;

@@ -46,12 +46,13 @@ void xeno_stream_add(struct xeno_stream *in, const void *data, size_t len)
 
 int xeno_stream_next(struct xeno_stream *in, struct xeno_frame *ret, struct xeno_err *err)
 {
-    const uint8_t *p = (const uint8_t *)in->buf.data + in->used;
     size_t have = in->buf.len - in->used;
+    const uint8_t *p;
     uint32_t len;
 
     if (have == 0)
         return 0;
+    p = (const uint8_t *)in->buf.data + in->used;
     if (p[0] > XENO_CHANNEL_CONTROL)
         return xeno_fail(err, -EPROTO, "stream.channel", "frame for channel %u, known are 0 to %d",
                          p[0], XENO_CHANNEL_CONTROL);
