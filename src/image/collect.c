@@ -170,8 +170,7 @@ static int sweep(struct xeno_store *st, const char *path, struct mark *const *ma
         if (m)
             continue;
         (void)fstatat(dirfd(d), e->d_name, &sb, AT_SYMLINK_NOFOLLOW);
-        if (unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT)
-            r = xeno_fail_errno(err, -errno, "image.store", "remove '%s/%s'", path, e->d_name);
+        r = xeno_remove_tree(dirfd(d), e->d_name, err);
         ret->blobs += marks != NULL;
         ret->bytes += sb.st_size;
     }

@@ -105,7 +105,7 @@ static int arrange_fds(int in, int out, int dirfd)
         return -errno;
     for (int fd = 0; null >= 0 && fd <= (SANITIZED ? 1 : 2); fd++)
         dup2(null, fd);
-    if (dup2(a, 3) < 0 || dup2(b, 4) < 0 || (c >= 0 && dup2(c, 5) < 0))
+    if (dup2(a, 3) < 0 || dup2(b, 4) < 0 || (c >= 0 && dup2(c, XENO_CONFINED_DIR) < 0))
         return -errno;
     return syscall(SYS_close_range, c >= 0 ? 6u : 5u, ~0u, 0) < 0 ? -errno : 0;
 }
@@ -142,7 +142,7 @@ static int enter(const struct xeno_confine_opts *o, int in, int *out, const char
     if (r < 0)
         return r;
     *out = 4;
-    dirfd = o->dirfd >= 0 ? 5 : -1;
+    dirfd = o->dirfd >= 0 ? XENO_CONFINED_DIR : -1;
     *ret_step = "root folder";
     root = dirfd >= 0 && fchdir(dirfd) == 0 && chroot(".") == 0;
     if (dirfd >= 0 && !root && !o->own)

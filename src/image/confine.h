@@ -27,6 +27,8 @@ struct xeno_confined {
     int out; /* what the child answers */
 };
 
+#define XENO_CONFINED_DIR 5 /* where the folder's descriptor is in the child */
+
 /* Runs in the child, confined: reads `in`, may write to `out`, and returns its exit status. */
 typedef int (*xeno_confine_fn)(int in, int out, void *arg);
 

@@ -169,7 +169,7 @@ static int open_inner(struct xeno_tar *t, struct xeno_err *err)
     return 0;
 }
 
-static int tar_open(const struct xeno_tar_input *input, unsigned filters,
+static int tar_open(const struct xeno_tar_input *input, unsigned compressions, bool raw,
                     const struct xeno_unpack_limits *limits, struct xeno_tar **ret,
                     struct xeno_err *err)
 {
@@ -180,8 +180,8 @@ static int tar_open(const struct xeno_tar_input *input, unsigned filters,
     t->input = input;
     t->limits = limits;
     t->hash = xeno_sha256_new();
-    r = open_outer(t, filters, err);
-    if (r >= 0)
+    r = open_outer(t, compressions, err);
+    if (r >= 0 && !raw)
         r = open_inner(t, err);
     utf8_leave(old);
     if (r < 0)
@@ -190,19 +190,28 @@ static int tar_open(const struct xeno_tar_input *input, unsigned filters,
     return 0;
 }
 
-int xeno_tar_open(const struct xeno_tar_input *input, enum xeno_compression c,
+int xeno_tar_open(const struct xeno_tar_input *input, unsigned compressions,
                   const struct xeno_unpack_limits *limits, struct xeno_tar **ret,
                   struct xeno_err *err)
 {
-    return tar_open(input, 1u << c, limits, ret, err);
+    return tar_open(input, compressions, false, limits, ret, err);
 }
 
-int xeno_tar_open_any(const struct xeno_tar_input *input, const struct xeno_unpack_limits *limits,
-                      struct xeno_tar **ret, struct xeno_err *err)
+int xeno_tar_open_raw(const struct xeno_tar_input *input, unsigned compressions,
+                      const struct xeno_unpack_limits *limits, struct xeno_tar **ret,
+                      struct xeno_err *err)
 {
-    return tar_open(input,
-                    1u << XENO_COMPRESS_NONE | 1u << XENO_COMPRESS_GZIP | 1u << XENO_COMPRESS_ZSTD,
-                    limits, ret, err);
+    return tar_open(input, compressions, true, limits, ret, err);
+}
+
+int xeno_tar_bytes(struct xeno_tar *t, const void **ret, size_t *ret_len, struct xeno_err *err)
+{
+    la_ssize_t n = t->drained ? 0 : inner_read(t->outer, t, ret);
+
+    if (n < 0)
+        return xeno_fail(err, t->err.code, t->err.token, "%s", t->err.text);
+    *ret_len = (size_t)n;
+    return n > 0;
 }
 
 void xeno_tar_free(struct xeno_tar *t)
@@ -345,8 +354,8 @@ int xeno_tar_end(struct xeno_tar *t, char ret_diff_id[XENO_DIGEST_TEXT], int64_t
     uint8_t sha[32];
 
     while (!t->drained) {
-        if (inner_read(t->inner, t, &rest) < 0)
-            return fail_inner(t, err);
+        if (inner_read(t->outer, t, &rest) < 0)
+            return xeno_fail(err, t->err.code, t->err.token, "%s", t->err.text);
     }
     xeno_sha256_end(t->hash, sha);
     xeno_digest_text(sha, ret_diff_id);

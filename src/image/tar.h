@@ -51,13 +51,22 @@ struct xeno_tar_input xeno_tar_fd(const int *fd); /* read(2) of *fd */
 
 struct xeno_tar;
 
-/* Borrows input and limits until freed. Errors: -EBADMSG image.corrupt. */
-int xeno_tar_open(const struct xeno_tar_input *input, enum xeno_compression c,
+#define XENO_TAR_IS(c) (1u << (c))
+#define XENO_TAR_ANY                                                                               \
+    (XENO_TAR_IS(XENO_COMPRESS_NONE) | XENO_TAR_IS(XENO_COMPRESS_GZIP) |                           \
+     XENO_TAR_IS(XENO_COMPRESS_ZSTD))
+
+/* compressions: those it may have, of XENO_TAR_IS(). Borrows input and limits until freed.
+ * Errors: -EBADMSG image.corrupt. */
+int xeno_tar_open(const struct xeno_tar_input *input, unsigned compressions,
                   const struct xeno_unpack_limits *limits, struct xeno_tar **ret,
                   struct xeno_err *err);
-/* Plain, gzip or zstd, by looking at it. */
-int xeno_tar_open_any(const struct xeno_tar_input *input, const struct xeno_unpack_limits *limits,
-                      struct xeno_tar **ret, struct xeno_err *err);
+/* Only decompress: no tar is looked for, and xeno_tar_bytes() reads. */
+int xeno_tar_open_raw(const struct xeno_tar_input *input, unsigned compressions,
+                      const struct xeno_unpack_limits *limits, struct xeno_tar **ret,
+                      struct xeno_err *err);
+/* Returns: 1 and the next bytes, borrowed until the next call; 0 at the end. */
+int xeno_tar_bytes(struct xeno_tar *t, const void **ret, size_t *ret_len, struct xeno_err *err);
 void xeno_tar_free(struct xeno_tar *t);
 XENO_DEFINE_AUTO(xeno_tar, xeno_tar_free);
 

@@ -373,20 +373,32 @@ int xeno_tree_end(struct xeno_tree *tr, struct xeno_err *err)
     return 0;
 }
 
-int xeno_tree_unpack(const struct xeno_tar_input *input, enum xeno_compression c, int root,
-                     bool own, const struct xeno_unpack_limits *limits, struct xeno_unpacked *ret,
-                     struct xeno_err *err)
+/* The hook wants the plain name, which xeno_tree_add() keeps to itself. */
+static int call_hook(const struct xeno_tree_hook *hook, const struct xeno_unpack_limits *limits,
+                     const struct xeno_tar_entry *e, struct xeno_err *err)
+{
+    char path[PATH_MAX];
+    int r = xeno_tree_name(e->name, limits, path, err);
+
+    return r < 0 ? r : hook->fn(hook->arg, path, e, err);
+}
+
+int xeno_tree_unpack(const struct xeno_tar_input *input, unsigned compressions, int root, bool own,
+                     const struct xeno_unpack_limits *limits, const struct xeno_tree_hook *hook,
+                     struct xeno_unpacked *ret, struct xeno_err *err)
 {
     xeno_auto(xeno_tree) tr = xeno_tree_new(root, own, limits);
     struct xeno_unpacked done = { .entries = 0 };
     xeno_auto(xeno_tar) t = NULL;
     struct xeno_tar_entry e;
-    int r = xeno_tar_open(input, c, limits, &t, err);
+    int r = xeno_tar_open(input, compressions, limits, &t, err);
 
     if (r < 0)
         return r;
     while ((r = xeno_tar_next(t, &e, err)) > 0) {
         r = xeno_tree_add(tr, t, &e, err);
+        if (r >= 0 && hook)
+            r = call_hook(hook, limits, &e, err);
         if (r < 0)
             return r;
     }

@@ -33,9 +33,15 @@ int64_t xeno_tree_disk_bytes(const struct xeno_tree *tr);
 int xeno_tree_name(const char *raw, const struct xeno_unpack_limits *limits, char *out,
                    struct xeno_err *err);
 
-/* Read all of a layer into a folder (or nowhere, root -1), in this process. */
-int xeno_tree_unpack(const struct xeno_tar_input *input, enum xeno_compression c, int root,
-                     bool own, const struct xeno_unpack_limits *limits, struct xeno_unpacked *ret,
-                     struct xeno_err *err);
+/* Told of each member once it is judged and in place: its name in plain form. */
+struct xeno_tree_hook {
+    int (*fn)(void *arg, const char *path, const struct xeno_tar_entry *e, struct xeno_err *err);
+    void *arg;
+};
+
+/* Read all of a layer into a folder (or nowhere, root -1), in this process. hook: NULL for none. */
+int xeno_tree_unpack(const struct xeno_tar_input *input, unsigned compressions, int root, bool own,
+                     const struct xeno_unpack_limits *limits, const struct xeno_tree_hook *hook,
+                     struct xeno_unpacked *ret, struct xeno_err *err);
 
 #endif

@@ -1,257 +1,42 @@
-/* src/image/unpack.c - feed a blob to the confined child and hear what came of it. */
+/* src/image/unpack.c - the jobs done on layers: unpack, check, list, decompress. */
 #include "image/unpack.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
-#include "base/io.h"
-#include "image/confine.h"
+#include "base/buf.h"
+#include "image/job.h"
 #include "image/tree.h"
 
-#define CHUNK      (128 * 1024)
-#define REPORT_MAX 2048
-#define STALL_MS   120000 /* the child has moved nothing for so long: it hangs */
+#define RECORD_MAX (2 * PATH_MAX + 128)
 
-/* --- in the child --- */
+static const struct xeno_unpack_limits defaults = XENO_UNPACK_LIMITS;
 
-struct work {
-    enum xeno_compression compression;
-    int dirfd;
-    bool own;
-    struct xeno_unpack_limits limits;
-};
-
-static int work_run(int in, int out, void *arg)
+static int work_unpack(const struct xeno_job *job, const struct xeno_tar_input *input, int out,
+                       struct xeno_unpacked *ret, struct xeno_err *err)
 {
-    const struct work *w = arg;
-    struct xeno_tar_input input = xeno_tar_fd(&in);
-    struct xeno_err err = XENO_ERR_INIT;
+    (void)out;
+    return xeno_tree_unpack(input, job->compressions, job->dirfd, job->own, job->limits, NULL, ret,
+                            err);
+}
+
+/* Run `job` over a layer and compare what it found with what the image says. */
+static int run(struct xeno_job *job, int blob_fd, const struct xeno_layer *layer,
+               struct xeno_unpacked *ret, struct xeno_err *err)
+{
     struct xeno_unpacked done;
-    char text[REPORT_MAX];
-    int n, r;
+    int r;
 
-    r = xeno_tree_unpack(&input, w->compression, w->dirfd, w->own, &w->limits, &done, &err);
-    if (r >= 0)
-        n = snprintf(text, sizeof(text), "ok %s %lld %lld %lld", done.diff_id,
-                     (long long)done.entries, (long long)done.tar_bytes,
-                     (long long)done.disk_bytes);
-    else
-        n = snprintf(text, sizeof(text), "no %d %s %s", r, err.token, err.text);
-    if (n >= (int)sizeof(text))
-        n = (int)sizeof(text) - 1;
-    return xeno_write_all(out, text, (size_t)n) < 0 ? 1 : 0;
-}
-
-/* --- in the parent --- */
-
-struct feed {
-    struct xeno_confined child;
-    const struct xeno_layer *layer;
-    const struct xeno_progress *progress;
-    struct xeno_sha256 *hash;
-    int64_t done;
-    bool deaf; /* the child reads no more: it has found something, or died */
-    char report[REPORT_MAX + 1];
-    size_t report_len;
-};
-
-/* Take what the child says, when `events` say there is something. */
-static void listen_to(struct feed *f, short events)
-{
-    ssize_t n;
-
-    if (!(events & (POLLIN | POLLHUP | POLLERR)))
-        return;
-    n = recv(f->child.out, f->report + f->report_len, REPORT_MAX - f->report_len, MSG_DONTWAIT);
-    if (n > 0)
-        f->report_len += (size_t)n;
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        f->deaf = true;
-    if (f->report_len > 0)
-        f->deaf = true;
-}
-
-static int feed_chunk(struct feed *f, const char *data, size_t len, struct xeno_err *err)
-{
-    while (len > 0 && !f->deaf) {
-        struct pollfd p[2] = { { .fd = f->child.in, .events = POLLOUT },
-                               { .fd = f->child.out, .events = POLLIN } };
-        ssize_t n;
-        int r = poll(p, 2, STALL_MS);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            return xeno_fail(err, -ETIMEDOUT, "unpack.confine", "the unpacker does not go on");
-        listen_to(f, p[1].revents);
-        if (f->deaf || !p[0].revents)
-            continue;
-        n = send(f->child.in, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EAGAIN && errno != EINTR)
-            f->deaf = true;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
-/* All of the blob is hashed, also what the child no longer wants: a spoilt blob is the better
- * explanation of whatever the child found. */
-static int feed_all(struct feed *f, int blob_fd, struct xeno_err *err)
-{
-    struct xeno_progress_at at = { .phase = "unpack",
-                                   .text = f->layer->digest,
-                                   .total_bytes = f->layer->size_bytes };
-    xeno_autofree char *chunk = xeno_alloc0(1, CHUNK);
-
-    for (;;) {
-        ssize_t n = read(blob_fd, chunk, CHUNK);
-        int r;
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return xeno_fail_errno(err, -errno, "image.read", "read the layer");
-        if (n == 0)
-            break;
-        f->done += n;
-        if (f->done > f->layer->size_bytes)
-            break;
-        xeno_sha256_add(f->hash, chunk, (size_t)n);
-        r = feed_chunk(f, chunk, (size_t)n, err);
-        if (r < 0)
-            return r;
-        at.done_bytes = f->done;
-        if (f->progress && f->progress->fn && !f->progress->fn(f->progress->arg, &at))
-            return xeno_fail(err, -ECANCELED, "image.cancelled", "stopped");
-        at.text = NULL;
-    }
-    shutdown(f->child.in, SHUT_WR);
-    return 0;
-}
-
-static int check_blob(struct feed *f, struct xeno_err *err)
-{
-    char have[XENO_DIGEST_TEXT];
-    uint8_t sha[32];
-
-    if (f->done != f->layer->size_bytes)
-        return xeno_fail(err, -EBADMSG, "image.corrupt", "blob %s is %s %lld bytes",
-                         f->layer->digest,
-                         f->done < f->layer->size_bytes ? "shorter than" : "longer than",
-                         (long long)f->layer->size_bytes);
-    xeno_sha256_end(f->hash, sha);
-    xeno_digest_text(sha, have);
-    if (strcmp(have, f->layer->digest) != 0)
-        return xeno_fail(err, -EBADMSG, "image.corrupt", "blob %s has the content of %s",
-                         f->layer->digest, have);
-    return 0;
-}
-
-/* The rest of the report, until the child is done. */
-static int hear_out(struct feed *f, struct xeno_err *err)
-{
-    while (f->report_len < REPORT_MAX) {
-        struct pollfd p = { .fd = f->child.out, .events = POLLIN };
-        ssize_t n;
-        int r = poll(&p, 1, STALL_MS);
-
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r <= 0)
-            return xeno_fail(err, -ETIMEDOUT, "unpack.confine", "the unpacker does not go on");
-        n = recv(f->child.out, f->report + f->report_len, REPORT_MAX - f->report_len, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        f->report_len += (size_t)n;
-    }
-    f->report[f->report_len] = '\0';
-    return 0;
-}
-
-/* The child may be an intruder by now: its words are read as text, with bounds, and an error it
- * reports stays an error. What it says of diff_id holds for its own blob only (image/cache.h). */
-static int read_report(struct feed *f, int status, struct xeno_unpacked *ret, struct xeno_err *err)
-{
-    long long entries, tar_bytes, disk_bytes;
-    char digest[XENO_DIGEST_TEXT], token[XENO_ERR_TOKEN_MAX];
-    int code, at = 0;
-
-    if (sscanf(f->report, "ok %71s %lld %lld %lld", digest, &entries, &tar_bytes, &disk_bytes) ==
-            4 &&
-        xeno_digest_ok(digest) && entries >= 0 && tar_bytes >= 0 && disk_bytes >= 0 &&
-        WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        *ret = (struct xeno_unpacked){ .entries = entries,
-                                       .tar_bytes = tar_bytes,
-                                       .disk_bytes = disk_bytes };
-        memcpy(ret->diff_id, digest, sizeof(digest));
-        return 0;
-    }
-    if (sscanf(f->report, "no %d %47s %n", &code, token, &at) == 2 && at > 0 && code < 0 &&
-        code > -4096) {
-        for (char *p = f->report + at; *p != '\0'; p++)
-            if ((unsigned char)*p < 0x20 || *p == 0x7f)
-                *p = '?'; /* names in archives may hold what moves a terminal's cursor */
-        return xeno_fail(err, code, token, "%s", f->report + at);
-    }
-    if (WIFSIGNALED(status))
-        return xeno_fail(err, -EBADMSG, "image.corrupt", "the unpacker was ended by signal %d",
-                         WTERMSIG(status));
-    return xeno_fail(err, -EBADMSG, "image.corrupt", "the unpacker failed without a reason");
-}
-
-static int wait_child(pid_t pid)
-{
-    int status = 0;
-
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
-}
-
-static int unpack(int blob_fd, const struct xeno_layer *layer, int dirfd,
-                  const struct xeno_unpack_opts *opts, struct xeno_unpacked *ret,
-                  struct xeno_err *err)
-{
-    static const struct xeno_unpack_limits defaults = XENO_UNPACK_LIMITS;
-    struct work w = { .compression = layer->compression, .dirfd = dirfd, .own = opts->own };
-    struct feed f = { .layer = layer, .progress = opts->progress };
-    struct xeno_confine_opts co = { .dirfd = dirfd, .own = opts->own };
-    xeno_auto(xeno_sha256) hash = xeno_sha256_new();
-    struct xeno_unpacked done;
-    int status, r;
-
-    w.limits = opts->limits ? *opts->limits : defaults;
-    w.dirfd = dirfd >= 0 ? 5 : -1; /* where confinement puts it */
-    co.file_bytes = w.limits.file_bytes;
-    f.hash = hash;
-    r = xeno_confine_start(&co, work_run, &w, &f.child, err);
+    if (!job->limits)
+        job->limits = &defaults;
+    job->compressions = XENO_TAR_IS(layer->compression);
+    r = xeno_job_run(job, blob_fd, layer->digest, layer->size_bytes, &done, err);
     if (r < 0)
-        return r;
-    r = feed_all(&f, blob_fd, err);
-    if (r >= 0)
-        r = check_blob(&f, err);
-    if (r >= 0)
-        r = hear_out(&f, err);
-    if (r < 0)
-        kill(f.child.pid, SIGKILL);
-    status = wait_child(f.child.pid);
-    close(f.child.in);
-    close(f.child.out);
-    if (r >= 0)
-        r = read_report(&f, status, &done, err);
-    if (r < 0)
-        return xeno_context(err, r, "layer %.19s", layer->digest);
-    if (layer->diff_id[0] != '\0' && strcmp(layer->diff_id, done.diff_id) != 0)
+        return layer->digest[0] == '\0' ? r : xeno_context(err, r, "layer %.19s", layer->digest);
+    if (layer->diff_id[0] != '\0' && strcmp(done.diff_id, "-") != 0 &&
+        strcmp(layer->diff_id, done.diff_id) != 0)
         return xeno_fail(err, -EBADMSG, "image.corrupt",
                          "layer %.19s holds the tar %s, not %s as the image says", layer->digest,
                          done.diff_id, layer->diff_id);
@@ -263,15 +48,184 @@ int xeno_unpack_layer(int blob_fd, const struct xeno_layer *layer, int dirfd,
                       const struct xeno_unpack_opts *opts, struct xeno_unpacked *ret,
                       struct xeno_err *err)
 {
-    return unpack(blob_fd, layer, dirfd, opts, ret, err);
+    struct xeno_job job = { .work = work_unpack,
+                            .limits = opts->limits,
+                            .dirfd = dirfd,
+                            .own = opts->own,
+                            .phase = "unpack",
+                            .progress = opts->progress };
+
+    return run(&job, blob_fd, layer, ret, err);
 }
 
 int xeno_unpack_check(int blob_fd, const struct xeno_layer *layer,
                       const struct xeno_unpack_opts *opts, struct xeno_unpacked *ret,
                       struct xeno_err *err)
 {
-    struct xeno_unpack_opts judge = *opts;
+    struct xeno_job job = { .work = work_unpack,
+                            .limits = opts->limits,
+                            .dirfd = -1,
+                            .own = geteuid() != 0,
+                            .phase = "verify",
+                            .progress = opts->progress };
 
-    judge.own = geteuid() != 0;
-    return unpack(blob_fd, layer, -1, &judge, ret, err);
+    return run(&job, blob_fd, layer, ret, err);
+}
+
+/* --- listing: each member a record of three strings: numbers, name, link --- */
+
+struct speaker {
+    int out;
+    char text[48 * 1024];
+    size_t len;
+};
+
+static int flush(struct speaker *s, struct xeno_err *err)
+{
+    int r = xeno_job_say(s->out, s->text, s->len);
+
+    s->len = 0;
+    return r < 0 ? xeno_fail_errno(err, r, "image.write", "answer") : 0;
+}
+
+static int speak(void *arg, const char *path, const struct xeno_tar_entry *e, struct xeno_err *err)
+{
+    struct speaker *s = arg;
+    size_t path_len = strlen(path) + 1, link_len = strlen(e->link) + 1;
+    int r = 0;
+
+    if (s->len + path_len + link_len + 128 > sizeof(s->text))
+        r = flush(s, err);
+    if (r < 0)
+        return r;
+    s->len += (size_t)sprintf(s->text + s->len, "%d %u %lld %lld %lld", (int)e->type, e->mode,
+                              (long long)e->uid, (long long)e->gid, (long long)e->mtime.tv_sec) +
+              1;
+    memcpy(s->text + s->len, path, path_len);
+    s->len += path_len;
+    memcpy(s->text + s->len, e->link, link_len);
+    s->len += link_len;
+    return 0;
+}
+
+static int work_list(const struct xeno_job *job, const struct xeno_tar_input *input, int out,
+                     struct xeno_unpacked *ret, struct xeno_err *err)
+{
+    xeno_autofree struct speaker *s = xeno_new0(struct speaker);
+    struct xeno_tree_hook hook = { .fn = speak, .arg = s };
+    int r;
+
+    s->out = out;
+    r = xeno_tree_unpack(input, job->compressions, -1, job->own, job->limits, &hook, ret, err);
+    return r < 0 ? r : flush(s, err);
+}
+
+struct listener {
+    struct xeno_buf text;
+    int (*fn)(void *arg, const struct xeno_listed *e, struct xeno_err *err);
+    void *arg;
+};
+
+/* One record at the front of `text`. Returns: its length; 0 when it is not whole yet. */
+static ssize_t read_record(const char *text, size_t len, struct xeno_listed *ret,
+                           struct xeno_err *err)
+{
+    const char *path = memchr(text, '\0', len), *link, *end;
+    long long uid, gid, mtime;
+    unsigned mode, type;
+
+    link = path ? memchr(path + 1, '\0', len - (size_t)(path + 1 - text)) : NULL;
+    end = link ? memchr(link + 1, '\0', len - (size_t)(link + 1 - text)) : NULL;
+    if (!end)
+        return len > RECORD_MAX
+                   ? xeno_fail(err, -EBADMSG, "image.corrupt", "the unpacker answers nonsense")
+                   : 0;
+    if (sscanf(text, "%u %u %lld %lld %lld", &type, &mode, &uid, &gid, &mtime) != 5 ||
+        type > XENO_TAR_FIFO || mode > 07777)
+        return xeno_fail(err, -EBADMSG, "image.corrupt", "the unpacker answers nonsense");
+    *ret = (struct xeno_listed){ .type = (enum xeno_tar_type)type,
+                                 .mode = mode,
+                                 .uid = uid,
+                                 .gid = gid,
+                                 .mtime_s = mtime,
+                                 .path = path + 1,
+                                 .link = link + 1 };
+    return end + 1 - text;
+}
+
+static int hear(void *arg, const void *data, size_t len, struct xeno_err *err)
+{
+    struct listener *l = arg;
+    size_t at = 0;
+
+    xeno_buf_add(&l->text, data, len);
+    while (at < l->text.len) {
+        struct xeno_listed e;
+        ssize_t n = read_record(l->text.data + at, l->text.len - at, &e, err);
+        int r = n <= 0 ? (int)n : l->fn(l->arg, &e, err);
+
+        if (r < 0)
+            return r;
+        if (n == 0)
+            break;
+        at += (size_t)n;
+    }
+    xeno_buf_shift(&l->text, at);
+    return 0;
+}
+
+int xeno_layer_list(int blob_fd, const struct xeno_layer *layer,
+                    const struct xeno_unpack_limits *limits, const struct xeno_progress *progress,
+                    int (*fn)(void *arg, const struct xeno_listed *e, struct xeno_err *err),
+                    void *arg, struct xeno_unpacked *ret, struct xeno_err *err)
+{
+    struct listener l = { .fn = fn, .arg = arg };
+    struct xeno_job job = { .work = work_list,
+                            .limits = limits,
+                            .dirfd = -1,
+                            .own = geteuid() != 0,
+                            .phase = "read",
+                            .progress = progress,
+                            .sink = hear,
+                            .arg = &l };
+    int r = run(&job, blob_fd, layer, ret, err);
+
+    xeno_buf_release(&l.text);
+    return r;
+}
+
+/* --- decompressing --- */
+
+static int work_bytes(const struct xeno_job *job, const struct xeno_tar_input *input, int out,
+                      struct xeno_unpacked *ret, struct xeno_err *err)
+{
+    xeno_auto(xeno_tar) t = NULL;
+    const void *data;
+    size_t len;
+    int r = xeno_tar_open_raw(input, job->compressions, job->limits, &t, err);
+
+    while (r >= 0 && (r = xeno_tar_bytes(t, &data, &len, err)) > 0) {
+        r = xeno_job_say(out, data, len);
+        if (r < 0)
+            return xeno_fail_errno(err, r, "image.write", "answer");
+    }
+    return r < 0 ? r : xeno_tar_end(t, ret->diff_id, &ret->tar_bytes, err);
+}
+
+int xeno_layer_bytes(int blob_fd, const struct xeno_layer *layer,
+                     const struct xeno_unpack_limits *limits, const struct xeno_progress *progress,
+                     int (*sink)(void *arg, const void *data, size_t len, struct xeno_err *err),
+                     void *arg, struct xeno_err *err)
+{
+    struct xeno_job job = { .work = work_bytes,
+                            .limits = limits,
+                            .dirfd = -1,
+                            .own = geteuid() != 0,
+                            .phase = "convert",
+                            .progress = progress,
+                            .sink = sink,
+                            .arg = arg };
+    struct xeno_unpacked done;
+
+    return run(&job, blob_fd, layer, &done, err);
 }

@@ -146,6 +146,103 @@ static int do_collect(struct xeno_store *st, char **argv, struct xeno_err *err)
     return r;
 }
 
+static bool show(void *arg, const struct xeno_progress_at *at)
+{
+    (void)arg;
+    if (at->text && strcmp(at->phase, "build") == 0)
+        fprintf(stderr, "%s\n", at->text);
+    return true;
+}
+
+static const struct xeno_progress progress = { .fn = show };
+
+static void print_made(const struct xeno_made *m)
+{
+    printf("%s layers %zu size %lld tar %lld entries %lld skipped %zu\n", m->digest, m->layers,
+           (long long)m->size_bytes, (long long)m->tar_bytes, (long long)m->entries, m->skipped);
+}
+
+static bool compression(const char *word, enum xeno_compression *ret)
+{
+    *ret = word && strcmp(word, "gzip") == 0   ? XENO_COMPRESS_GZIP
+           : word && strcmp(word, "zstd") == 0 ? XENO_COMPRESS_ZSTD
+                                               : XENO_COMPRESS_NONE;
+    return word != NULL;
+}
+
+/* PATH NAME [COMPRESSION [REF]] */
+static int do_import(struct xeno_store *st, char **argv, struct xeno_err *err)
+{
+    struct xeno_import_opts o = { .path = argv[0], .progress = &progress };
+    struct xeno_made made;
+    int r;
+
+    o.name = strcmp(argv[1], "-") == 0 ? NULL : argv[1];
+    o.compression_set = argv[2] && strcmp(argv[2], "-") != 0;
+    (void)compression(argv[2], &o.compression);
+    o.ref = argv[2] ? argv[3] : NULL;
+    r = xeno_image_import(st, &o, &made, err);
+    if (r >= 0)
+        print_made(&made);
+    return r;
+}
+
+/* REF PATH [COMPRESSION] */
+static int do_export(struct xeno_store *st, char **argv, struct xeno_err *err)
+{
+    struct xeno_export_opts o = { .ref = argv[0], .path = argv[1] };
+
+    o.compression_set = compression(argv[2], &o.compression);
+    return xeno_image_export(st, &o, err);
+}
+
+/* NAME BASE|- (--delete | --hide=PATH | DIR=TARGET)... */
+static int do_overlay(struct xeno_store *st, char **argv, struct xeno_err *err)
+{
+    struct xeno_overlay_source sources[WORDS_MAX];
+    const char *hide[WORDS_MAX + 1];
+    struct xeno_overlay_opts o = { .name = argv[0], .sources = sources, .whiteouts = hide };
+    struct xeno_made made;
+    size_t hidden = 0;
+    int r;
+
+    o.base = strcmp(argv[1], "-") == 0 ? NULL : argv[1];
+    for (char **a = argv + 2; *a && o.source_count < WORDS_MAX && hidden < WORDS_MAX; a++) {
+        char *eq = strchr(*a, '=');
+
+        if (strcmp(*a, "--delete") == 0) {
+            o.remove = true;
+        } else if (strncmp(*a, "--hide=", 7) == 0) {
+            hide[hidden++] = *a + 7;
+        } else {
+            if (eq)
+                *eq++ = '\0';
+            sources[o.source_count++] = (struct xeno_overlay_source){ .dir = *a, .target = eq };
+        }
+    }
+    hide[hidden] = NULL;
+    r = xeno_overlay_create(st, &o, &made, err);
+    if (r >= 0)
+        print_made(&made);
+    return r;
+}
+
+/* FROM NAME|- PACKAGE... */
+static int do_build(struct xeno_store *st, char **argv, struct xeno_err *err)
+{
+    struct xeno_build_opts o = { .from = argv[0],
+                                 .include = (const char *const *)argv + 2,
+                                 .progress = &progress };
+    struct xeno_made made;
+    int r;
+
+    o.name = strcmp(argv[1], "-") == 0 ? NULL : argv[1];
+    r = xeno_template_build(st, &o, &made, err);
+    if (r >= 0)
+        print_made(&made);
+    return r;
+}
+
 static const struct {
     const char *name;
     size_t min_args;
@@ -154,7 +251,8 @@ static const struct {
     { "init", 0, do_init },       { "list", 0, do_list },     { "resolve", 1, do_resolve },
     { "tag", 2, do_tag },         { "rm", 1, do_rm },         { "gc", 0, do_gc },
     { "verify", 1, do_verify },   { "ensure", 3, do_ensure }, { "unpin", 2, do_unpin },
-    { "collect", 1, do_collect },
+    { "collect", 1, do_collect }, { "import", 2, do_import }, { "export", 2, do_export },
+    { "overlay", 3, do_overlay }, { "build", 2, do_build },
 };
 
 int main(int argc, char **argv)
