@@ -170,7 +170,7 @@ int xeno_corp_commit(struct xeno_corp *corp, struct xeno_err *err)
 
     assert(corp->open);
     if (corp->spoilt)
-        r = xeno_fail(err, -ECANCELED, "corp.undone",
+        r = xeno_fail(err, -EIO, "corp.undone",
                       "a call of this group failed in the database, so all of it was undone");
     if (r == 0)
         r = corp_rows_flush(corp, err);

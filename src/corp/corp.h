@@ -59,7 +59,7 @@ int64_t xeno_corp_now_ms(const struct xeno_corp *corp);
 
 /* Every other call that takes a `struct xeno_corp *` which is not const needs an open group.
  *
- * Errors of commit: those of the database, and -ECANCELED corp.undone when a call of the group had
+ * Errors of commit: those of the database, and -EIO corp.undone when a call of the group had
  * failed in the database. On failure the whole group is undone, also in memory.
  */
 int xeno_corp_begin(struct xeno_corp *corp, struct xeno_err *err);

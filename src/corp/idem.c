@@ -22,7 +22,7 @@ int xeno_idem_find(struct xeno_corp *corp, const char *name, const uint8_t body_
         return r;
     sha = xeno_query_col_blob(&q, 0, &len);
     if (len != 32 || memcmp(sha, body_sha, 32) != 0)
-        return xeno_fail(err, -EEXIST, "idem.reused",
+        return xeno_fail(err, -ENOTUNIQ, "http.idempotency",
                          "this Idempotency-Key was used for another request: make a new one");
     *ret_status = (int)xeno_query_col_int(&q, 1);
     *ret_body = xeno_strdup(xeno_query_col_text(&q, 2));

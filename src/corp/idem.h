@@ -12,7 +12,7 @@
 #define XENO_IDEM_NAME_MAX 320
 
 /* Returns: 1 and the kept answer (the caller's), or 0 when there is none.
- * Errors: -EEXIST idem.reused: the same key was used with another body. */
+ * Errors: -ENOTUNIQ http.idempotency: the same key was used with another body. */
 int xeno_idem_find(struct xeno_corp *corp, const char *name, const uint8_t body_sha[32],
                    int *ret_status, char **ret_body, struct xeno_err *err);
 int xeno_idem_keep(struct xeno_corp *corp, const char *name, const uint8_t body_sha[32], int status,

@@ -169,7 +169,7 @@ static int check_fresh(struct xeno_corp *corp, const struct corp_order *o,
     if (r < 0)
         return r;
     if (v->epoch != 0 || ended != 0)
-        return xeno_fail(err, -ESTALE, "order.epoch",
+        return xeno_fail(err, -EALREADY, "order.epoch",
                          "order %s is not bound; to bind it again ask for epoch %" PRId64, o->id,
                          o->epoch + 1);
     return 0;
@@ -248,7 +248,7 @@ static int validate_bound(struct xeno_corp *corp, struct corp_order *o,
     if (v->epoch == 0 || v->epoch == o->epoch)
         return 0;
     if (v->epoch != o->epoch + 1)
-        return xeno_fail(err, -ESTALE, "order.epoch",
+        return xeno_fail(err, -EALREADY, "order.epoch",
                          "order %s is bound under epoch %" PRId64 ", not %" PRId64, o->id, o->epoch,
                          v->epoch);
     return rebind_order(corp, o, v, err);

@@ -57,7 +57,7 @@ struct xeno_bound {
 
 /* Bind. Errors: -ENOENT order.unknown; -EPERM order.closed, order.expired, registry.disabled,
  *         registry.kind; -EDQUOT order.spent (nothing is left); -EBUSY order.bound;
- *         -ESTALE order.epoch. */
+ *         -EALREADY order.epoch. */
 int xeno_validate_apply(struct xeno_corp *corp, const struct xeno_validation *v,
                         struct xeno_bound *ret, struct xeno_err *err);
 

@@ -354,7 +354,7 @@ static void bindings_exclude_each_other(void **state)
     assert_int_equal(fixture_validate(&w.f, &w.other, &w.client, w.chain, S1, 0, &b, &err), -EBUSY);
     assert_string_equal(err.token, "order.bound");
     assert_int_equal(fixture_validate(&w.f, &w.server, &w.client, w.chain, S1, 3, &b, &err),
-                     -ESTALE);
+                     -EALREADY);
     assert_int_equal(fixture_validate(&w.f, &w.server, &w.other, w.chain, S1, 0, &b, &err), -EPERM);
     assert_string_equal(err.token, "order.holder");
 
@@ -363,7 +363,7 @@ static void bindings_exclude_each_other(void **state)
     assert_int_equal(post_as(&w, &w.server, &c, token), XENO_CHARGE_POSTED);
     /* the first question, delayed until now, binds nothing */
     assert_int_equal(fixture_validate(&w.f, &w.server, &w.client, w.chain, S1, 0, &b, &err),
-                     -ESTALE);
+                     -EALREADY);
     assert_string_equal(err.token, "order.epoch");
     assert_int_equal(fixture_validate(&w.f, &w.other, &w.client, w.chain, S1, 0, &b, NULL), 0);
     assert_int_equal(b.epoch, 2);

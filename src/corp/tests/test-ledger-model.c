@@ -221,7 +221,7 @@ static void step_validate(struct model *m)
         if (o->server != server || o->slot != slot)
             want = -EBUSY;
         else if (epoch != 0 && epoch != o->epoch && epoch != o->epoch + 1)
-            want = -ESTALE;
+            want = -EALREADY;
         else if (epoch == o->epoch + 1)
             fresh = true;
     } else {
@@ -233,7 +233,7 @@ static void step_validate(struct model *m)
         want = -EDQUOT;
     else if (fresh && o->server < 0 && epoch != o->epoch + 1 &&
              (epoch != 0 || o->had[server][slot]))
-        want = -ESTALE;
+        want = -EALREADY;
     r = fixture_validate(&m->f, &m->servers[server], &m->clients[o->client], o->chain,
                          session_name(server, slot), epoch, &b, NULL);
     assert_int_equal(r, want);

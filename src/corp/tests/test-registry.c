@@ -330,8 +330,8 @@ static void answers_are_kept(void **state)
     assert_int_equal(status, 201);
     assert_string_equal(body, "{\"a\":1}");
     assert_int_equal(IN_GROUP(&f, xeno_idem_find(f.corp, "k", other, &status, &body, &err)),
-                     -EEXIST);
-    assert_string_equal(err.token, "idem.reused");
+                     -ENOTUNIQ);
+    assert_string_equal(err.token, "http.idempotency");
     fixture_close(&f);
 }
 

@@ -1,0 +1,62 @@
+/* src/xenocorpd/job.h - a request at work: from its handler, through group commit, to its answer.
+ *
+ * A handler reads the request on the loop's thread, makes a job and submits it; act() runs in a
+ * group on the writer and fills the answer, which leaves after the commit. act() may run more than
+ * once, and sees nothing of the loop.
+ */
+#ifndef XENO_XENOCORPD_JOB_H
+#define XENO_XENOCORPD_JOB_H
+
+#include "corp/idem.h"
+#include "json/json.h"
+#include "xenocorpd/corpd.h"
+
+struct job {
+    struct work_item item; /* first: the two pointers are one */
+    struct corpd *d;
+    struct xeno_http_req *q; /* NULL: our own job, nobody asks */
+    struct xeno_id peer;     /* "" for nobody */
+
+    /* On the writer. Returns 0 with status and reply set, or a failure with err filled. */
+    int (*act)(struct job *j, struct xeno_corp *corp, struct xeno_err *err);
+    /* On a checker; NULL: nothing to check. */
+    int (*check)(struct job *j, struct xeno_err *err);
+    /* On the loop, before the answer leaves (it may still set `reply`), also after a failure;
+     * NULL: nothing. */
+    void (*finish)(struct job *j);
+
+    void *args; /* of the handler; freed by free_args */
+    void (*free_args)(void *args);
+
+    int status;
+    struct xeno_json *reply; /* the answer: this, or text of that type */
+    char *text;
+    size_t text_len;
+    const char *type; /* of text; NULL: application/json */
+
+    bool idempotent; /* its answer is kept with what it did */
+    char idem[XENO_IDEM_NAME_MAX + 1];
+    uint8_t idem_sha[32];
+};
+
+/* A job for `q`, answering 200 unless it says otherwise. `args` is taken. */
+struct job *job_new(struct corpd *d, struct xeno_http_req *q,
+                    int (*act)(struct job *j, struct xeno_corp *corp, struct xeno_err *err),
+                    void *args, void (*free_args)(void *args));
+/* Keep its answer under the request's Idempotency-Key. When there is none or it cannot be one, the
+ * request is answered with the problem, the job is gone, and false is returned. */
+bool job_keep(struct job *j);
+/* Give it to the threads; it is gone. When they are full, so is the answer: 503 corp.busy. */
+void job_submit(struct job *j);
+
+/* --- who asks --- */
+
+/* The peer's certificate when it is of the kind; otherwise the request is answered and NULL. */
+const struct xeno_cert *job_client(struct xeno_http_req *q);
+const struct xeno_cert *job_server(struct xeno_http_req *q);
+const struct xeno_cert *job_operator(struct xeno_http_req *q);
+
+/* Query "limit" and "after" of a paged list, within bounds; otherwise answered and false. */
+bool job_page(struct xeno_http_req *q, int most, int64_t *ret_after, int *ret_limit);
+
+#endif
