@@ -149,7 +149,7 @@ static void tell_order(struct xeno_host *h, struct session *s, const char *order
     event_tell(h, s, "session.order", o);
 }
 
-static void forget_next(struct rec *r)
+void order_forget_next(struct rec *r)
 {
     r->next_order[0] = '\0';
     r->next_for = FOR_NOTHING;
@@ -180,7 +180,7 @@ static void drop_next(struct xeno_host *h, struct session *s, const struct xeno_
 
     memcpy(order, s->r.next_order, sizeof(order));
     s->next_chain = NULL;
-    forget_next(&s->r);
+    order_forget_next(&s->r);
     if (xeno_db_begin(h->db, NULL) < 0 ||
         journal_end(h, save_orders(h, s, order, NULL), NULL) < 0) {
         s->r = old;
@@ -206,7 +206,7 @@ static void use_next(struct rec *r, const struct bound *b, int64_t budget)
     r->ends_ms += r->next_lifetime_ms;
     if (r->ends_ms > b->expires_ms)
         r->ends_ms = b->expires_ms;
-    forget_next(r);
+    order_forget_next(r);
 }
 
 /* The last charge of the old order, then the new one in its place; in the caller's transaction. An

@@ -6,13 +6,12 @@
 
 #include "host/internal.h"
 
-#define TICK_MS 1000
-
 /* --- configuration --- */
 
 void xeno_host_config_default(struct xeno_host_config *cfg)
 {
     *cfg = (struct xeno_host_config){
+        .sample_ms = 1000,
         .charge_interval_ms = 10 * 1000,
         .hold_ttl_ms = 30 * 1000,
         .hold_ttl_max_ms = 300 * 1000,
@@ -35,6 +34,7 @@ static int config_check(const struct xeno_host_config *c, struct xeno_err *err)
         const char *name;
         int64_t value, min, max;
     } rows[] = {
+        { "sample_ms", c->sample_ms, 100, 60 * 1000 },
         { "charge_interval_ms", c->charge_interval_ms, 1000, 3600 * 1000 },
         { "hold_ttl_ms", c->hold_ttl_ms, 1000, c->hold_ttl_max_ms },
         { "hold_ttl_max_ms", c->hold_ttl_max_ms, 1000, 24 * 3600 * 1000 },
@@ -264,7 +264,7 @@ int xeno_host_open(const struct xeno_host_config *cfg, const struct xeno_env *en
     h->admission = xeno_admission_new(&cfg->capacity);
     h->relist_ns = NEVER;
     h->wake_ns = mono_ns(h);
-    h->second_ns = mono_ns(h);
+    h->sample_ns = mono_ns(h);
     r = journal_open(h, err);
     if (r < 0)
         return r;
@@ -377,7 +377,7 @@ int xeno_host_tick(struct xeno_host *h, struct xeno_err *err)
     struct session *s, *next;
     int r, first = 0;
 
-    h->wake_ns = mono_ns(h) + TICK_MS * XENO_NS_PER_MS;
+    h->wake_ns = mono_ns(h) + h->cfg.sample_ms * XENO_NS_PER_MS;
     drive_timeouts(h);
     first = expire_holds(h, err);
     HASH_ITER (hh, h->sessions, s, next) {
@@ -387,8 +387,8 @@ int xeno_host_tick(struct xeno_host *h, struct xeno_err *err)
         if (r < 0 && first == 0)
             first = r;
     }
-    if (mono_ns(h) >= h->second_ns) {
-        h->second_ns = mono_ns(h) + TICK_MS * XENO_NS_PER_MS;
+    if (mono_ns(h) >= h->sample_ns) {
+        h->sample_ns = mono_ns(h) + h->cfg.sample_ms * XENO_NS_PER_MS;
         drive_sample(h);
     }
     if (h->link && mono_ns(h) >= h->relist_ns)

@@ -12,7 +12,7 @@
  *     xeno_host_open(&config, env, db, &ports, &host, err)     start and restart are one path
  *     xeno_host_task_link(host, true)         task manager connected: host asks it for its `list`,
  *                                             adopts what it owns, destroys what nobody owns
- *     once a second, and when xeno_host_next() says so:         xeno_host_tick(host)
+ *     when xeno_host_next() says so:       xeno_host_tick(host)
  *     for an API call:       xeno_host_hold(), _create(), _deploy(), ... then a *_json() view
  *     for an answer:         xeno_host_task_done(), xeno_host_corp_done()
  *     for a task event:      xeno_host_task_event()
@@ -70,6 +70,7 @@ struct xeno_host_config {
     struct xeno_capacity capacity;
     struct xeno_tariff tariff; /* of new holds; sessions keep what they were quoted */
 
+    int64_t sample_ms;           /* usage is sampled and money looked at each: 1,000 */
     int64_t charge_interval_ms;  /* default 10,000 */
     int64_t hold_ttl_ms;         /* when the asker names none: 30,000 */
     int64_t hold_ttl_max_ms;     /* 300,000 */
@@ -252,7 +253,7 @@ void xeno_host_corp_done(struct xeno_host *h, uint64_t tag, const struct xeno_js
  * Bounded work. Errors: the journal could not be written (nothing that needed it was done; it is
  * tried again at the next tick): log it. */
 int xeno_host_tick(struct xeno_host *h, struct xeno_err *err);
-/* Monotonic time at which xeno_host_tick() should be called next; at most a second away. */
+/* Monotonic time at which xeno_host_tick() should be called next; at most sample_ms away. */
 xeno_time xeno_host_next(const struct xeno_host *h);
 
 /* --- views --- */
@@ -288,5 +289,9 @@ int xeno_host_events(struct xeno_host *h, const struct xeno_id *who, const char 
 void xeno_host_metrics(struct xeno_host *h, struct xeno_buf *out);
 /* Call fn with each layer a session or hold needs (repeated ones too): the store keeps those. */
 void xeno_host_layers(struct xeno_host *h, void (*fn)(void *ctx, const char *digest), void *ctx);
+
+/* Check the invariants of session.h in memory and journal; for tests and the simulator.
+ * Errors: -EUCLEAN host.broken, naming the first that does not hold. */
+int xeno_host_sound(struct xeno_host *h, struct xeno_err *err);
 
 #endif

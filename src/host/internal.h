@@ -23,7 +23,6 @@
 
 #define REASON_CHARS 192
 #define NEVER        INT64_MAX
-#define LOOKAHEAD_MS 3000 /* a tick, a stale sample, and the way to the task manager */
 
 /* What was offered and agreed; never changes. Written once, as JSON. */
 struct offer {
@@ -183,7 +182,7 @@ struct xeno_host {
     bool link;          /* the task manager is connected */
     bool reconciled;    /* ... and its list has been gone through */
     int64_t relist_ns;  /* ask for the list (again) then; NEVER: not needed */
-    int64_t second_ns;  /* next sample */
+    int64_t sample_ns;  /* next sample */
     int64_t wake_ns;    /* next tick wanted */
     uint64_t sample_no; /* of the last usage request sent */
     uint64_t usage_tag;
@@ -207,6 +206,11 @@ static inline int64_t wall_ms(const struct xeno_host *h)
 static inline int64_t mono_ns(const struct xeno_host *h)
 {
     return xeno_mono(h->env).ns;
+}
+/* How far ahead money must reach: a tick, a stale sample, and the way to the task manager. */
+static inline int64_t lookahead_ms(const struct xeno_host *h)
+{
+    return 2 * h->cfg.sample_ms + 1000;
 }
 /* Monotonic time `ms` from now; also asks for a tick then. */
 int64_t host_after(struct xeno_host *h, int64_t ms);
@@ -303,6 +307,7 @@ struct xeno_json *outbox_refused_json(struct xeno_host *h, const char *session);
 void corp_kick(struct xeno_host *h); /* send what waits for the XenoCorp, if it may */
 bool corp_may(const struct xeno_host *h);
 void corp_failed(struct xeno_host *h); /* nothing goes there for a while */
+void order_forget_next(struct rec *r);
 void corp_timed_out(struct xeno_host *h, const struct op *op);
 void corp_expire_next(struct xeno_host *h, struct session *s);
 void corp_send(struct xeno_host *h, const struct op *op, const char *path, const char *type,

@@ -577,7 +577,7 @@ int journal_open(struct xeno_host *h, struct xeno_err *err)
 {
     int r;
 
-    r = xeno_db_migrate(h->db, schema, XENO_LEN(schema), err);
+    r = xeno_db_migrate_part(h->db, "host", schema, XENO_LEN(schema), err);
     if (r == 0)
         r = count_lives(h, err);
     if (r == 0)

@@ -61,7 +61,7 @@ int money_enough(const struct xeno_host *h, const struct offer *o, int64_t budge
 {
     int64_t aside = set_aside(h, o);
     int64_t first = xeno_tariff_cost(&o->tariff, &o->grant, XENO_SHARE_ALL, true,
-                                     h->cfg.charge_interval_ms + LOOKAHEAD_MS);
+                                     h->cfg.charge_interval_ms + lookahead_ms(h));
     int64_t need = plus(aside, first);
 
     if (budget >= need)
@@ -280,7 +280,7 @@ static int running_tick(struct xeno_host *h, struct session *s, struct xeno_err 
     int64_t part = session_running_part(h, s);
     int64_t left = part - session_on_order(s);
     int64_t soon =
-        xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_ALL, true, LOOKAHEAD_MS);
+        xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_ALL, true, lookahead_ms(h));
     int r;
 
     if (s->r.dead)
@@ -295,7 +295,7 @@ static int suspended_tick(struct xeno_host *h, struct session *s, struct xeno_er
 {
     int64_t left = session_running_part(h, s) - session_on_order(s);
     int64_t soon =
-        xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_KEPT, true, LOOKAHEAD_MS);
+        xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_KEPT, true, lookahead_ms(h));
 
     if (s->r.grace_ends_ms > 0) {
         if (wall_ms(h) < s->r.grace_ends_ms)

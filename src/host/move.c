@@ -71,9 +71,19 @@ static int settle_order(struct xeno_host *h, struct session *s, bool *ret_releas
     return *ret_release ? journal_release_put(h, s->r.order, s->id, err) : 0;
 }
 
+/* An order that was to take over will not be needed. */
+static int write_no_next(struct xeno_host *h, struct session *s, const char *next_order,
+                         struct xeno_err *err)
+{
+    int r;
+
+    r = journal_release_put(h, next_order, s->id, err);
+    return r == 0 ? journal_chain_put(h, s, err) : r;
+}
+
 /* What this transition writes; in the caller's transaction. */
 static int write_move(struct xeno_host *h, struct session *s, enum xeno_trigger trigger,
-                      bool *ret_release, struct xeno_err *err)
+                      const struct rec *old, bool *ret_release, struct xeno_err *err)
 {
     int r = 0;
 
@@ -81,8 +91,8 @@ static int write_move(struct xeno_host *h, struct session *s, enum xeno_trigger 
         r = restart_tasks(h, s, err);
     if (r == 0 && s->r.state == XENO_ENDED) {
         r = settle_order(h, s, ret_release, err);
-        if (r == 0 && s->next_chain)
-            r = journal_release_put(h, s->r.next_order, s->id, err);
+        if (r == 0 && old->next_order[0])
+            r = write_no_next(h, s, old->next_order, err);
     }
     if (r == 0)
         r = journal_session_put(h, s, err);
@@ -117,9 +127,8 @@ static void moved(struct xeno_host *h, struct session *s, enum xeno_trigger trig
     if (release)
         release_add(h, s->r.order, s->id);
     if (s->r.state == XENO_ENDED) {
-        if (s->next_chain)
-            release_add(h, s->r.next_order, s->id);
-        free(xeno_take(&s->next_chain));
+        if (old->next_order[0])
+            release_add(h, old->next_order, s->id);
         op_drop(h, &s->corp_tag);
         h->count.ended++;
     }
@@ -140,6 +149,8 @@ static void set_state(struct xeno_host *h, struct session *s, enum xeno_state ne
     s->r.since_ms = wall_ms(h);
     if (reason)
         snprintf(s->r.reason, sizeof(s->r.reason), "%s", reason);
+    if (next == XENO_ENDED)
+        order_forget_next(&s->r);
     if (next == XENO_RUNNING) {
         begin_meter(h, s);
         s->r.grace_ends_ms = 0;
@@ -153,6 +164,7 @@ int session_move(struct xeno_host *h, struct session *s, enum xeno_trigger trigg
     int next = xeno_state_next((enum xeno_state)s->r.state, trigger);
     bool parked = xeno_state_info((enum xeno_state)s->r.state)->parked, release = false;
     bool unpark = parked && next == XENO_RESTORING;
+    char *next_chain = NULL;
     struct rec old;
     int r;
 
@@ -166,15 +178,20 @@ int session_move(struct xeno_host *h, struct session *s, enum xeno_trigger trigg
             return r;
     }
     set_state(h, s, next, reason);
+    if (next == XENO_ENDED)
+        next_chain = xeno_take(&s->next_chain);
     r = xeno_db_begin(h->db, err);
     if (r == 0)
-        r = journal_end(h, write_move(h, s, trigger, &release, err), err);
+        r = journal_end(h, write_move(h, s, trigger, &old, &release, err), err);
     if (r < 0) {
         s->r = old;
+        if (next_chain)
+            s->next_chain = next_chain;
         if (unpark)
             xeno_admission_park(h->admission, s->id);
         return xeno_context(err, r, "session %s", s->id);
     }
+    free(next_chain);
     moved(h, s, trigger, &old, release);
     return 0;
 }

@@ -91,7 +91,7 @@ static int check_money_left(const struct xeno_host *h, const struct session *s,
 {
     int64_t left = session_running_part(h, s) - session_on_order(s);
     int64_t need = xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_ALL, true,
-                                    h->cfg.charge_interval_ms + LOOKAHEAD_MS);
+                                    h->cfg.charge_interval_ms + lookahead_ms(h));
 
     if (!s->r.dead && left >= need)
         return 0;
