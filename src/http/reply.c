@@ -66,7 +66,10 @@ void xeno_http_reply_json(struct xeno_http_req *q, int status, struct xeno_json 
 void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type, const void *data,
                           size_t len)
 {
-    http_idem_end(q, status, NULL);
+    bool json = strcmp(type, JSON_TYPE) == 0 && memchr(data, '\0', len) == NULL;
+    xeno_autofree char *text = json && q->idem ? xeno_strndup(data, len) : NULL;
+
+    http_idem_end(q, status, text);
     http_give(q, status, http_answer_text(type, data, len));
 }
 
