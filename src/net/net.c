@@ -12,7 +12,27 @@
 #include "base/io.h"
 #include "net/internal.h"
 #include "net/ns.h"
+#include "net/resolv.h"
 #include "net/rules.h"
+
+static int configure_dns(struct xeno_net *net, const struct xeno_net_config *c,
+                         struct xeno_err *err)
+{
+    struct xeno_net_dns found;
+
+    if (c->n_dns == 0) {
+        xeno_net_dns_find("/", &found);
+        for (; net->n_dns < found.n; net->n_dns++)
+            (void)xeno_net_address_parse(found.server[net->n_dns], &net->dns[net->n_dns], NULL);
+    }
+    for (; net->n_dns < c->n_dns; net->n_dns++) {
+        int r = xeno_net_address_parse(c->dns[net->n_dns], &net->dns[net->n_dns], err);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
 
 static int configure(struct xeno_net *net, const struct xeno_net_config *c, struct xeno_err *err)
 {
@@ -42,12 +62,7 @@ static int configure(struct xeno_net *net, const struct xeno_net_config *c, stru
         if (r < 0)
             return r;
     }
-    for (; net->n_dns < c->n_dns; net->n_dns++) {
-        r = xeno_net_address_parse(c->dns[net->n_dns], &net->dns[net->n_dns], err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    return configure_dns(net, c, err);
 }
 
 static void derive(struct xeno_net *net, const struct xeno_net_config *c)

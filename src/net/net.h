@@ -60,8 +60,8 @@ struct xeno_net_config {
     const char *uplink;      /* sessions leave only here; NULL: by any interface not of sessions */
     const char *const *deny; /* further prefixes that sessions must not reach: "192.168.0.0/16" */
     size_t n_deny;
-    const char *const *dns; /* name servers (IPv4) sessions are told and may ask; see resolv.h */
-    size_t n_dns;
+    const char *const *dns; /* name servers (IPv4) sessions are told and may always ask */
+    size_t n_dns;           /* 0: the host's own, found as resolv.h says */
 };
 
 /* Take over or build the instance's network in the caller's network namespace: bridge, nft table,

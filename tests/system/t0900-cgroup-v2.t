@@ -1,0 +1,53 @@
+#!/bin/bash
+# The container tests on cgroup v2: Debian's kernel with systemd, emulated, on this machine's own
+# root file system (tests/vm). Skips only where the machine cannot be made.
+. "$(dirname "$0")/../lib/tap.sh"
+need_root
+
+vm=$top/tests/vm
+cache=$build/vm
+limit=${XENO_VM_SECONDS:-420}
+out=$("$vm/prepare" "$cache" 2>&1)
+case $? in
+0) ;;
+2) skip_all "no machine with cgroup v2: $out" ;;
+*) bail "tests/vm/prepare" "$out" ;;
+esac
+
+# What runs inside, in this order; each is a TAP script.
+inside=("$top"/tests/vm/t*.t "$top"/tests/system/t02*.t "$top"/tests/system/t0301-*.t "$top"/tests/system/t0302-*.t)
+share=$work/share
+mkdir -p "$share/tap"
+{
+    echo "export XENO_BUILD='$build' XENO_IN_VM=1"
+    for t in "${inside[@]}"; do
+        [ -e "$t" ] || continue
+        n=$(basename "$t" .t)
+        echo "timeout 150 bash '$t' >/vm/tap/$n 2>&1; echo \$? >/vm/tap/$n.status"
+    done
+    echo "cp -r /run/xeno-vm-logs /vm/logs 2>/dev/null; sync; echo finished"
+} >"$share/run"
+
+started=$(date +%s)
+"$vm/boot" "$cache" "$share" "$limit" "$top,$build" >"$work/boot.log" 2>&1
+status=$?
+is "$status" 0 "the machine ran its job and stopped after $(($(date +%s) - started)) s" ||
+    sed 's/^/# /' "$work/boot.log" <(tail -n 20 "$share/console")
+is "$(tail -n 1 "$share/output")" finished "to the end" || sed 's/^/# /' "$share/output"
+
+for t in "${inside[@]}"; do
+    [ -e "$t" ] || continue
+    n=$(basename "$t" .t)
+    tap=$share/tap/$n
+    tap_count=$((tap_count + 1))
+    if grep -q '^1\.\.0 # SKIP' "$tap" 2>/dev/null; then
+        echo "ok $tap_count - $n inside # SKIP $(sed -n 's/^1\.\.0 # SKIP //p' "$tap")"
+    elif [ "$(cat "$tap.status" 2>/dev/null)" = 0 ] && grep -q '^1\.\.' "$tap" && ! grep -q '^not ok' "$tap"; then
+        echo "ok $tap_count - $n inside: $(grep -c '^ok' "$tap") tests on cgroup v2"
+    else
+        tap_failed=$((tap_failed + 1))
+        echo "not ok $tap_count - $n inside, status $(cat "$tap.status" 2>/dev/null)"
+        grep -v '^ok' "$tap" 2>/dev/null | head -n 60 | sed 's/^/# /'
+    fi
+done
+done_testing
