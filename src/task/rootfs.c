@@ -39,7 +39,9 @@ _Bool xeno_rootfs_mounted(const char *path)
 
 static int make_dir(const char *path, uint32_t owner, mode_t mode, struct xeno_err *err)
 {
-    if ((mkdir(path, mode) < 0 && errno != EEXIST) || chown(path, owner, owner) < 0)
+    /* Whatever the umask is: a session's users must pass through its root. */
+    if ((mkdir(path, mode) < 0 && errno != EEXIST) || chown(path, owner, owner) < 0 ||
+        chmod(path, mode) < 0)
         return xeno_fail_errno(err, -errno, "rootfs.mount", "make '%s'", path);
     return 0;
 }

@@ -54,27 +54,29 @@ static int write_files(const struct xeno_task_host *h, const struct xeno_run *ru
     return r < 0 ? r : write_etc(run, "resolv.conf", h->resolv_conf, err);
 }
 
-/* sysfs shows the network namespace of whoever mounts it, so it is mounted from within. A session
- * could not mount one itself: the network namespace is not its user namespace's. */
+/* sysfs shows the network namespace of whoever mounts it, so it is mounted from within; without an
+ * address our own, which is empty. A session could not mount one itself: the network namespace is
+ * not its user namespace's. */
 static int mount_sys(const struct xeno_task_host *h, const struct xeno_run *run,
                      struct xeno_err *err)
 {
     xeno_autofree char *path = xeno_run_path(run, "sys");
-    xeno_autofree char *netns = h->netns ? h->netns(h, run->id) : NULL;
+    xeno_autofree char *netns = xeno_oci_netns(h, run);
     xeno_autoclose int inside = -1, outside = -1;
     int r = 0;
 
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
         return xeno_fail_errno(err, -errno, "oci.sys", "make '%s'", path);
-    if (!netns || xeno_rootfs_mounted(path))
+    if (xeno_rootfs_mounted(path))
         return 0;
-    inside = open(netns, O_RDONLY | O_CLOEXEC);
     outside = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (inside < 0 || outside < 0 || setns(inside, CLONE_NEWNET) < 0)
+    inside = netns ? open(netns, O_RDONLY | O_CLOEXEC) : -1;
+    if (netns && (inside < 0 || outside < 0 || setns(inside, CLONE_NEWNET) < 0))
         return xeno_fail_errno(err, -errno, "oci.sys", "enter '%s'", netns);
     if (mount("sysfs", path, "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         r = xeno_fail_errno(err, -errno, "oci.sys", "mount '%s'", path);
-    setns(outside, CLONE_NEWNET);
+    if (netns)
+        setns(outside, CLONE_NEWNET);
     return r;
 }
 

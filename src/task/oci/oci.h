@@ -44,6 +44,9 @@ char *xeno_oci_name(const struct xeno_task_host *h, const struct xeno_run *run, 
 int xeno_oci_call(const struct xeno_oci *oci, const char *const *words, int timeout_ms,
                   struct xeno_err *err);
 
+/* The path of the session's network namespace, the caller's; NULL when it has no address. */
+char *xeno_oci_netns(const struct xeno_task_host *h, const struct xeno_run *run);
+
 /* Fill what config.json says of a program of this session; borrows from all of them. The strings
  * in *ret_strings are the caller's to free after use. */
 struct xeno_oci_words {

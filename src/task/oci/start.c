@@ -36,13 +36,18 @@ static uint64_t nofile_limit(void)
     return now.rlim_max < NOFILE_WANTED ? now.rlim_max : NOFILE_WANTED;
 }
 
+char *xeno_oci_netns(const struct xeno_task_host *h, const struct xeno_run *run)
+{
+    return h->netns && run->spec.address[0] ? h->netns(h, run->id) : NULL;
+}
+
 int xeno_oci_bundle(const struct xeno_task_host *h, const struct xeno_run *run, const char *task,
                     const struct xeno_task_program *p, struct xeno_oci_words *words,
                     struct xeno_oci_bundle *ret, struct xeno_err *err)
 {
     struct xeno_oci_words w = { .rootfs = xeno_run_path(run, "rootfs"),
                                 .sys = xeno_run_path(run, "sys"),
-                                .netns = h->netns ? h->netns(h, run->id) : NULL,
+                                .netns = xeno_oci_netns(h, run),
                                 .cgroup = xeno_cgroup_oci_path(h->cgroups, run->id, task) };
     int r;
 

@@ -1,0 +1,183 @@
+/* src/taskd/taskd.h - the parts of xeno-taskd. Only for src/taskd.
+ *
+ * One thread, one sd-event loop. Whatever may block (mounting, unpacking, the runtime) runs in a
+ * child process forked for it, a *job*, which holds the session's lock, reads the session from its
+ * folder, changes it and ends; the daemon then reads the folder again. So kill -9 of either at any
+ * moment leaves what the folder says, and start is one with restart.
+ *
+ *     request --> quick:  answered in the same turn         (query.c)
+ *             '-> slow:   waits for the session --> job --> network --> answer   (ops.c)
+ *             '-> exec:   a job of its own, until the program ends               (exec.c)
+ *
+ * Of one session at most one slow request is at work at a time; of all sessions JOBS_MAX.
+ */
+#ifndef XENO_TASKD_TASKD_H
+#define XENO_TASKD_TASKD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include <uthash.h>
+
+#include "base/units.h"
+#include "json/json.h"
+#include "net/net.h"
+#include "task/driver.h"
+#include "task/frame.h"
+#include "task/proto.h"
+#include "task/run.h"
+
+#define TASKD_PEERS_MAX    8
+#define TASKD_SESSIONS_MAX 4096
+#define TASKD_WAITING_MAX  64 /* slow requests waiting for one session */
+#define TASKD_EXECS_MAX    1024
+
+/* From options, files and arguments (options.c). */
+struct taskd_conf {
+    char *dir, *socket, *instance, *images, *cache, *pool, *uplink, *deny, *dns;
+    int64_t peer_uid;
+    bool verbose;
+};
+
+struct taskd;
+struct session;
+
+/* --- job.c: work in child processes --- */
+
+/* What runs in the child. Returns 0 or a positive value, or a failure in *err. */
+typedef int job_fn(struct taskd *d, void *arg, struct xeno_task_channel *ch, struct xeno_err *err);
+/* Told once, at the end: err is NULL when it went well, with the value. */
+typedef void job_done(struct taskd *d, void *arg, int value, const struct xeno_err *err);
+/* Told at most once, before: the program of an exec runs. Takes the descriptors. */
+typedef void job_running(struct taskd *d, void *arg, int64_t pid, int *fds, size_t nfds);
+
+struct job_kind {
+    job_fn *fn;
+    job_done *done;
+    job_running *running; /* may be NULL */
+    int timeout_s;        /* 0: none */
+    bool at_once;         /* does not wait for its turn among JOBS_MAX */
+};
+
+/* Start a job or let it wait for its turn. Failures come through `done`, from the loop. */
+void job_start(struct taskd *d, const struct job_kind *kind, void *arg);
+/* End a job's processes; `done` comes as for a failure. */
+void job_cancel(struct taskd *d, void *arg);
+
+/* --- peer.c: connections --- */
+
+struct peer;
+
+int peers_listen(struct taskd *d, struct xeno_err *err);
+void peers_close(struct taskd *d);
+/* `ok` and descriptors are taken. peer may be NULL: nobody asked. */
+void reply_ok(struct peer *p, int64_t id, struct xeno_json *ok, const int *fds, size_t nfds);
+void reply_error(struct peer *p, int64_t id, const struct xeno_err *err);
+void send_event(struct taskd *d, const struct xeno_task_event *e);
+
+/* --- session.c --- */
+
+/* A slow request that waits or is at work. */
+struct work {
+    struct work *next;
+    struct session *session;
+    struct peer *peer; /* NULL: asked by ourselves, or the asker is gone */
+    struct xeno_task_request *q;
+    void (*begin)(struct taskd *d, struct work *w);
+    struct xeno_err err; /* of a failure whose undoing is at work */
+};
+
+struct session {
+    struct taskd *daemon;
+    char id[XENO_TASK_SESSION_LEN + 1];
+    struct xeno_run *run; /* NULL: not made yet, or gone */
+    const struct xeno_task_driver *drv;
+    struct work *first, **last; /* the first is at work */
+    size_t nwaiting;
+    sd_event_source *oom, *oom_check;
+    int64_t oom_seen;
+    struct xeno_task_usage told; /* what usage said last: never less again */
+    UT_hash_handle hh;
+};
+
+struct session *session_find(struct taskd *d, const char *id);
+/* Finds or adds one without a run. */
+struct session *session_get(struct taskd *d, const char *id);
+/* Forget it if it has neither run nor work. */
+void session_drop(struct taskd *d, struct session *s);
+/* Read the folder again; run is NULL when there is none. */
+void session_reload(struct taskd *d, struct session *s);
+/* Write down and tell which tasks have ended, and have their remains removed. */
+void session_check(struct taskd *d, struct session *s);
+void session_watch_oom(struct taskd *d, struct session *s);
+void session_usage(struct taskd *d, struct session *s, const struct xeno_net_counters *net,
+                   struct xeno_task_usage *ret);
+
+/* --- ops.c, exec.c, query.c --- */
+
+/* Put work behind what waits for the session. */
+void work_add(struct taskd *d, struct session *s, struct peer *p, struct xeno_task_request *q,
+              void (*begin)(struct taskd *d, struct work *w));
+/* The first work of its session is over: answer (err NULL: ok, taken), take the next. */
+void work_end(struct taskd *d, struct work *w, struct xeno_json *ok, const struct xeno_err *err);
+void work_forget_peer(struct taskd *d, struct peer *p);
+
+/* Each takes the request. */
+void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q);
+void op_query(struct taskd *d, struct peer *p, struct xeno_task_request *q);
+void op_exec(struct taskd *d, struct peer *p, struct xeno_task_request *q);
+void exec_forget_peer(struct taskd *d, struct peer *p);
+/* The process of a running exec, as a pidfd (borrowed) and number; false when there is none. */
+bool exec_find(struct taskd *d, const char *session, const char *exec, int *ret_pidfd,
+               int64_t *ret_pid);
+void exec_cancel_all(struct taskd *d, const struct session *s);
+
+/* What we ask of ourselves: begin functions for work_add() without a peer. */
+void begin_destroy(struct taskd *d, struct work *w);
+void begin_settle(struct taskd *d, struct work *w); /* to stopped, whatever it was */
+void begin_reap(struct taskd *d, struct work *w);
+void begin_repause(struct taskd *d, struct work *w);
+
+/* --- network.c: the calls of net.h, made in the host's network namespace --- */
+
+int network_open(struct taskd *d, struct xeno_err *err);
+int network_add(struct taskd *d, const char *session, const struct xeno_task_spec *spec,
+                struct xeno_err *err);
+int network_set(struct taskd *d, const char *session, const struct xeno_task_spec *spec,
+                struct xeno_err *err);
+int network_del(struct taskd *d, const char *session, struct xeno_err *err);
+void network_counters(struct taskd *d, struct xeno_net_counters **ret, size_t *ret_n);
+void network_sweep(struct taskd *d);
+void network_close(struct taskd *d);
+
+/* --- adopt.c --- */
+
+/* Go on where the last daemon was: the one path of start and restart. */
+int adopt(struct taskd *d, struct xeno_err *err);
+
+struct taskd {
+    struct taskd_conf conf;
+    struct xeno_task_host host;
+    sd_event *loop;
+    int lock; /* of the folder */
+    int listener;
+    sd_event_source *accept;
+    struct peer *peers;
+    size_t npeers;
+    struct session *sessions; /* by id */
+    struct job *jobs;         /* at work */
+    struct job *queue, **queue_end;
+    size_t njobs;
+    struct exec *execs;
+    size_t nexecs;
+    bool usable[8]; /* by place in xeno_task_drivers */
+    char why_not[8][XENO_ERR_TEXT_MAX];
+    struct xeno_net *net; /* NULL without root */
+    int netns_host, netns_own;
+    int exits; /* inotify on the folder where conmon tells ends */
+    sd_event_source *exits_source, *tick;
+};
+
+bool driver_usable(const struct taskd *d, const struct xeno_task_driver *drv);
+
+#endif
