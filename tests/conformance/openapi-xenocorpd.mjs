@@ -1,0 +1,185 @@
+// tests/conformance/openapi-xenocorpd.mjs - each operation of a XenoCorp, good and refused.
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import { call as callAt, covered, done, fresh, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
+import { batch, charge, newKey, read, readChain, signer, textOfCertificate } from './documents.mjs';
+
+const base = process.env.CORP_URL;
+const call = (...args) => callAt(base, ...args);
+const csr = name => fs.readFileSync(`${process.env.WORK}/${name}/csr.pem`, 'utf8');
+const session = () => crypto.randomBytes(16).toString('hex').replace(/./g, c => 'abcdefghijklmnop'[parseInt(c, 16)]).slice(0, 16);
+const anybody = nobody(), operator = party('operator'), alice = party('alice');
+const first = party('first'), second = party('second');
+const firstKey = await signer(first.key), aliceKey = await signer(alice.key);
+const corpKey = await textOfCertificate(fs.readFileSync(`${process.env.WORK}/ca.pem`, 'utf8'));
+
+// --- what anybody may read ---
+await call(anybody, 'getHealth', 200);
+const metrics = await call(anybody, 'getMetrics', 200);
+ok(metrics.text.split('\n').every(l => l === '' || /^# (HELP|TYPE) |^[a-z_]+({[^}]*})? -?[0-9.]+$/.test(l)),
+   'metrics are Prometheus text', metrics.text);
+await call(anybody, 'getCa', 200);
+const revocations = await call(anybody, 'getRevocations', 200);
+is((await read(revocations.json.signed, 'xeno-revocations+json', corpKey)).serials.length, 0, 'nobody is revoked yet');
+
+// --- joining ---
+const token = (await call(operator, 'issueToken', 201, { json: { kind: 'client', lifetime_s: 60 } })).json.token;
+await call(operator, 'issueToken', 400, { json: { kind: 'king' } });
+await call(operator, 'issueToken', 400, { json: { kind: 'client', lifetime_s: 0 } });
+await call(alice, 'issueToken', 403, { json: { kind: 'client' } });
+await call(anybody, 'issueToken', 401, { json: { kind: 'client' } });
+const join = { token, csr: csr('bob'), name: 'bob', contact: 'bob@example.net', charging: { card: 'none' } };
+const bob = await call(anybody, 'joinClient', 201, { json: join });
+const again = await call(anybody, 'joinClient', 201, { json: join });
+is(again.json.id, bob.json.id, 'the same token and key again: the same party');
+await call(anybody, 'joinClient', 403, { json: { ...join, csr: csr('third') } });
+await call(anybody, 'joinClient', 400, { json: { token } });
+await call(anybody, 'joinClient', 400, { json: { ...join, csr: 'nonsense' } });
+const serverToken = (await call(operator, 'issueToken', 201, { json: { kind: 'server' } })).json.token;
+const machine = { architecture: 'x86_64', cpu: 'x', cpus: 2, memory_bytes: 4294967296, network_mbps: 100 };
+const server = { token: serverToken, csr: csr('third'), name: 'third', owner: 'o', contact: 'c', payout: { iban: 'none' },
+                 machine, endpoint: 'https://127.0.0.1:1', hosts: ['127.0.0.1'] };
+await call(anybody, 'joinServer', 400, { json: { ...server, machine: { ...machine, cpus: 0 } } });
+const third = await call(anybody, 'joinServer', 201, { json: server });
+await call(anybody, 'joinServer', 403, { json: { ...server, token: 'xt1.' + 'A'.repeat(22) + '.' + process.env.CORP_ID, csr: csr('bob') } });
+await call(alice, 'renewCredential', 200);
+await call(anybody, 'renewCredential', 401);
+await call(anybody, 'renewCredential', 200, { json: { csr: csr('bob') } });
+await call(alice, 'renewCredential', 403, { json: { csr: csr('bob') } });
+
+// --- money ---
+await call(operator, 'fundAccount', 200, { json: { id: bob.json.id, amount: 1000 }, key: 'fund-bob' });
+const twice = await call(operator, 'fundAccount', 200, { json: { id: bob.json.id, amount: 1000 }, key: 'fund-bob' });
+is(twice.json.free, 1000, 'funding again under the same key adds nothing');
+await call(operator, 'fundAccount', 422, { json: { id: bob.json.id, amount: 1001 }, key: 'fund-bob' });
+await call(operator, 'fundAccount', 400, { json: { id: bob.json.id, amount: 1 }, key: null });
+await call(operator, 'fundAccount', 400, { json: { id: bob.json.id, amount: -1 } });
+await call(operator, 'fundAccount', 404, { json: { id: 'a'.repeat(32), amount: 1 } });
+await call(alice, 'fundAccount', 403, { json: { id: alice.id, amount: 1 } });
+is((await call(alice, 'getAccount', 200)).json.free, 5000000, 'what alice has');
+is((await call(first, 'getAccount', 200)).json.kind, 'server', 'a XenoServer has an account, too');
+await call(anybody, 'getAccount', 401);
+
+// --- orders ---
+const ask = { amount: 1000000, lifetime_s: 3600 };
+const made = await call(alice, 'createOrder', 201, { json: ask, key: 'order-1' });
+const order = made.json.order, chain = made.json.chain;
+is((await call(alice, 'createOrder', 201, { json: ask, key: 'order-1' })).json.order, order, 'a repeat makes no second order');
+await call(alice, 'createOrder', 422, { json: { ...ask, amount: 2 }, key: 'order-1' });
+const block = (await readChain(chain, corpKey)).blocks[0];
+ok(block.order === order && block.limit === 1000000 && block.key === aliceKey.x && block.sponsor === alice.id,
+   'the chain says what was asked for', block);
+await call(alice, 'createOrder', 402, { json: { ...ask, amount: 999000000 } });
+await call(alice, 'createOrder', 400, { json: { ...ask, amount: 0 } });
+await call(alice, 'createOrder', 400, { json: { amount: 1 } });
+await call(alice, 'createOrder', 400, { json: ask, key: null });
+await call(first, 'createOrder', 403, { json: ask });
+await call(anybody, 'createOrder', 401, { json: ask });
+const other = (await call(alice, 'createOrder', 201, { json: { amount: 5000, expires_ms: Date.now() + 600000, key: (await newKey()).x } })).json.order;
+const page = await call(alice, 'listOrders', 200, { query: { limit: 1 } });
+is(page.json.orders.length, 1, 'a page is as long as asked for');
+const rest = await call(alice, 'listOrders', 200, { query: { after: page.json.next } });
+is(rest.json.orders[0].order, other, 'and the next one goes on after it');
+await call(alice, 'listOrders', 400, { query: { limit: 0 } });
+await call(anybody, 'listOrders', 401);
+is((await call(alice, 'getOrder', 200, { params: { order } })).json.chain, chain, 'an order can be read again with its chain');
+await call(alice, 'getOrder', 404, { params: { order: 'a'.repeat(32) } });
+await call(anybody, 'getOrder', 401, { params: { order } });
+
+// --- validation ---
+const s1 = session(), holder = aliceKey.x;
+const bind = { chain, session: s1, epoch: 0, env_type: 'Linux', rate_per_hour: 1000, holder };
+const bound = await call(first, 'validateOrder', 200, { json: bind, key: 'v1' });
+is(bound.json.left, 1000000, 'the whole order is there to be charged');
+is((await call(first, 'validateOrder', 200, { json: bind })).json.epoch, bound.json.epoch, 'again: the same binding');
+await call(first, 'validateOrder', 422, { json: { ...bind, rate_per_hour: 1 }, key: 'v1' });
+await call(second, 'validateOrder', 409, { json: { ...bind, session: session() } });
+await call(first, 'validateOrder', 409, { json: { ...bind, session: session() } });
+await call(first, 'validateOrder', 403, { json: { ...bind, holder: (await newKey()).x } });
+await call(first, 'validateOrder', 403, { json: { ...bind, chain: chain.slice(0, -4) + 'AAAA' } });
+await call(first, 'validateOrder', 400, { json: { ...bind, chain: 'x' } });
+await call(first, 'validateOrder', 400, { json: { ...bind, session: 'short' } });
+await call(first, 'validateOrder', 413, { json: { ...bind, chain: 'x'.repeat(100000) } });
+await call(alice, 'validateOrder', 403, { json: bind });
+await call(anybody, 'validateOrder', 401, { json: bind });
+is((await call(alice, 'getOrder', 200, { params: { order } })).json.bound?.session, s1, 'the order says whom it is bound to');
+
+// --- charges, made by jose ---
+const t0 = Date.now() - 20000, epoch = bound.json.epoch;
+const c1 = charge({ order, epoch, session: s1, seq: 1, from_ms: Date.now(), to_ms: Date.now(), tariff: 1, final: false, activity: 'test' },
+                  [['cpu', 100, 50, 10, 50, 40], ['memory', 1000, 500, 5, 5, 2]]);
+const bad = { ...c1, seq: 2, amount: 41 };
+const text = await batch(firstKey, [c1, bad]);
+const posted = await call(first, 'postCharges', 200, { jose: text });
+is(posted.json?.results.map(r => r.status).join(), 'posted,refused', 'the good charge is posted, the bad one refused', posted.text);
+is(posted.json?.results[1].error?.type, 'charge.sum', 'and it says why');
+is((await call(first, 'postCharges', 200, { jose: text })).json.results[0].status, 'repeated', 'a repeat posts nothing');
+await call(first, 'postCharges', 415, { json: {} });
+await call(first, 'postCharges', 400, { jose: 'nonsense' });
+await call(first, 'postCharges', 403, { jose: await batch(await signer(second.key), [c1]) });
+await call(first, 'postCharges', 413, { jose: 'x'.repeat(600000) });
+await call(alice, 'postCharges', 403, { jose: text });
+await call(anybody, 'postCharges', 401, { jose: text });
+
+await call(first, 'releaseOrder', 200, { json: { order, session: s1 } });
+await call(first, 'releaseOrder', 200, { json: { order, session: s1 } });
+await call(second, 'releaseOrder', 403, { json: { order, session: s1 } });
+await call(first, 'releaseOrder', 404, { json: { order: 'a'.repeat(32), session: s1 } });
+await call(first, 'releaseOrder', 400, { json: { order } });
+await call(anybody, 'releaseOrder', 401, { json: { order, session: s1 } });
+is((await call(alice, 'closeOrder', 200, { params: { order } })).json.state, 'closed', 'a released order can be closed');
+await call(alice, 'closeOrder', 200, { params: { order } });
+await call(alice, 'closeOrder', 400, { params: { order }, key: null });
+await call(alice, 'closeOrder', 404, { params: { order: 'a'.repeat(32) } });
+await call(anybody, 'closeOrder', 401, { params: { order } });
+await call(first, 'validateOrder', 403, { json: { ...bind, session: session() } });
+
+// --- statements, and the books behind them ---
+const lines = (await call(alice, 'getStatement', 200)).json.entries;
+const account = (await call(alice, 'getAccount', 200)).json;
+is(lines.reduce((sum, l) => sum + l.amount, 0), account.free + account.held, 'the statement adds up to the account');
+is(lines.at(-1)?.balance, account.free + account.held, 'and so does its last balance');
+is((await call(alice, 'getStatement', 200, { query: { limit: 1 } })).json.entries.length, 1, 'statements come in pages');
+await call(first, 'getStatement', 200);
+await call(alice, 'getStatement', 400, { query: { after: 'x' } });
+await call(anybody, 'getStatement', 401);
+const ledger = (await call(operator, 'getLedger', 200, { query: { check: 1 } })).json;
+ok(ledger.balanced && ledger.checked && ledger.sum === 0, 'the books balance', ledger);
+await call(operator, 'getLedger', 200);
+await call(alice, 'getLedger', 403);
+await call(anybody, 'getLedger', 401);
+const trail = await call(operator, 'listCharges', 200, { query: { order } });
+ok(trail.json.charges.length === 1 && trail.json.charges[0].amount === 42, 'the audit trail has the charge', trail.json);
+is((await call(operator, 'listCharges', 200, { query: { session: session() } })).json.charges.length, 0, 'and none of another session');
+await call(alice, 'listCharges', 403);
+await call(anybody, 'listCharges', 401);
+const evidence = await call(operator, 'getBatch', 200, { params: { batch: trail.json.charges[0].batch } });
+is(evidence.text, text, 'with the document it came in, byte for byte');
+await call(operator, 'getBatch', 404, { params: { batch: 999999 } });
+await call(alice, 'getBatch', 403, { params: { batch: 1 } });
+await call(anybody, 'getBatch', 401, { params: { batch: 1 } });
+ok((await call(operator, 'listActs', 200)).json.acts.length > 5, 'administrative acts are recorded');
+await call(alice, 'listActs', 403);
+await call(anybody, 'listActs', 401);
+const parties = await call(operator, 'listParties', 200);
+ok(parties.json.parties.some(p => p.id === third.json.id && p.endpoint === 'https://127.0.0.1:1'), 'parties are listed');
+is((await call(operator, 'listParties', 200, { query: { limit: 2 } })).json.parties.length, 2, 'in pages');
+await call(alice, 'listParties', 403);
+await call(anybody, 'listParties', 401);
+
+// --- disabling ---
+await call(alice, 'disableParty', 403, { params: { id: bob.json.id } });
+await call(anybody, 'disableParty', 401, { params: { id: bob.json.id } });
+await call(operator, 'disableParty', 404, { params: { id: 'a'.repeat(32) } });
+await call(operator, 'disableParty', 200, { params: { id: second.id } });
+await call(operator, 'disableParty', 200, { params: { id: second.id } });
+await call(second, 'getAccount', 401);
+const list = await read((await call(anybody, 'getRevocations', 200)).json.signed, 'xeno-revocations+json', corpKey);
+const serial = new crypto.X509Certificate(fs.readFileSync(`${process.env.WORK}/second/credential.pem`)).serialNumber.toLowerCase();
+ok(list.serials.map(s => s.replace(/^0+/, '')).includes(serial.replace(/^0+/, '')), 'its credential is on the list', list, serial);
+
+covered('xenocorp');
+await nothing_else(base, operator, 'xenocorp');
+const big = await request(operator, 'GET', base + '/healthz', { 'X-Long': 'x'.repeat(17000) });
+is(big.status, 431, 'a header above 16 KiB is refused');
+done();
