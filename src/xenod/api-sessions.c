@@ -1,0 +1,280 @@
+/* src/xenod/api-sessions.c - sessions: made, shown, and told what to do. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/enc.h"
+#include "spec/requirement.h"
+#include "xenod/xenod.h"
+
+#define CHAIN_MAX  (32 * 1024)
+#define PROOF_MAX  2048
+#define PAGE_MAX   1000
+#define PAGE       100
+#define EXTEND_MAX (XENO_HOST_LIFETIME_MAX)
+
+/* Answer with the session object; a wrong id with its problem. */
+static void reply_session(struct xenod *d, struct xeno_http_req *q, const struct xeno_id *who,
+                          const char *session, int status)
+{
+    struct xeno_json *body = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xeno_host_session_json(d->host, who, session, &body, &err) < 0)
+        xenod_refuse(q, &err);
+    else
+        xeno_http_reply_json(q, status, body);
+}
+
+/* --- making --- */
+
+/* What POST /v1/sessions asks; borrows from the body. */
+struct ask {
+    const char *hold, *requirements, *chain, *proof, *name;
+};
+
+static int read_ask(const struct xeno_json *body, struct ask *ret, struct xeno_err *err)
+{
+    static const char *const keys[] = { "hold", "requirements", "chain", "proof", "name", NULL };
+    struct xeno_json_at at = xeno_json_top(body);
+    int r = xeno_json_only(&at, keys, err);
+
+    memset(ret, 0, sizeof *ret);
+    if (r >= 0)
+        r = xeno_json_str(&at, "chain", 1, CHAIN_MAX, &ret->chain, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&at, "hold", XENO_HOLD_CHARS, XENO_HOLD_CHARS, &ret->hold, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&at, "requirements", 1, XENO_REQUIREMENT_MAX_BYTES,
+                              &ret->requirements, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&at, "proof", 1, PROOF_MAX, &ret->proof, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&at, "name", 1, XENO_SESSION_NAME_MAX, &ret->name, err);
+    if (r < 0)
+        return r;
+    if (!ret->hold == !ret->requirements)
+        return xeno_fail(err, -EINVAL, "api.session",
+                         "give either hold or requirements, and not both");
+    return 0;
+}
+
+/* What a proof of possession must be for: the document, or the hold's id. */
+static void audience_of(const struct ask *a, char out[65])
+{
+    const char *text = a->requirements ? a->requirements : a->hold;
+    uint8_t sha[32];
+
+    xeno_sha256_of(text, strlen(text), sha);
+    xeno_hex(sha, sizeof sha, out);
+}
+
+static int create(struct xenod *d, const struct xeno_cert *peer, const struct ask *a,
+                  const struct xeno_requirement *req, bool dry_run,
+                  char ret_id[XENO_SESSION_CHARS + 1], struct xeno_err *err)
+{
+    char audience[65];
+    struct xeno_host_create c = {
+        .who = &peer->id,
+        .holder = &peer->pub,
+        .hold = a->hold,
+        .req = req,
+        .chain = a->chain,
+        .proof = a->proof,
+        .proof_aud_sha = a->proof ? audience : NULL,
+        .name = a->name,
+    };
+
+    audience_of(a, audience);
+    if (peer->kind != XENO_PARTY_CLIENT)
+        return xeno_fail(err, -EPERM, "api.kind", "sessions are for clients, not for a %s",
+                         xeno_party_name(peer->kind));
+    return xeno_host_create(d->host, &c, dry_run, ret_id, err);
+}
+
+static void reply_possible(struct xeno_http_req *q)
+{
+    struct xeno_json *body = xeno_json_object();
+
+    xeno_json_set_bool(body, "dry_run", true);
+    xeno_json_set_bool(body, "possible", true);
+    xeno_http_reply_json(q, 200, body);
+}
+
+void xenod_post_session(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    xeno_auto(xeno_json) body = NULL;
+    xeno_auto(xeno_requirement) req = NULL;
+    const struct xeno_cert *peer = xeno_http_peer(q);
+    bool dry_run = xenod_query_flag(q, "dry_run");
+    char id[XENO_SESSION_CHARS + 1] = "";
+    struct xeno_err err = XENO_ERR_INIT;
+    struct ask a;
+    int r;
+
+    if (xeno_http_body_json(q, &body) < 0)
+        return;
+    r = read_ask(body, &a, &err);
+    if (r == 0 && a.requirements)
+        r = xeno_requirement_parse(a.requirements, strlen(a.requirements), &req, &err);
+    if (r < 0) {
+        xenod_refuse(q, &err);
+        return;
+    }
+    xenod_begin(d);
+    r = create(d, peer, &a, req, dry_run, id, &err);
+    if (r < 0 || dry_run) {
+        xenod_cancel(d);
+        if (r < 0)
+            xenod_refuse(q, &err);
+        else
+            reply_possible(q);
+        return;
+    }
+    if (req)
+        xenod_image_remember(d, id, req);
+    else
+        xenod_image_rename(d, a.hold, id);
+    reply_session(d, q, &peer->id, id, 201);
+    xenod_end(d);
+}
+
+/* --- showing --- */
+
+void xenod_get_sessions(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    const char *after = xeno_http_query(q, "after");
+    int64_t limit;
+
+    if (xenod_query_int(q, "limit", 1, PAGE_MAX, PAGE, &limit))
+        xeno_http_reply_json(
+            q, 200, xeno_host_sessions_json(d->host, xenod_who(d, q), after, (size_t)limit));
+}
+
+void xenod_get_session(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+
+    reply_session(d, q, xenod_who(d, q), xeno_http_param(q, "session"), 200);
+}
+
+void xenod_get_usage(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    struct xeno_json *body = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xeno_host_usage_json(d->host, xenod_who(d, q), xeno_http_param(q, "session"), &body, &err) <
+        0)
+        xenod_refuse(q, &err);
+    else
+        xeno_http_reply_json(q, 200, body);
+}
+
+/* --- verbs --- */
+
+static enum xeno_host_verb verb_of(const char *path)
+{
+    static const struct {
+        const char *word;
+        enum xeno_host_verb verb;
+    } verbs[] = { { "/pause", XENO_HOST_PAUSE },
+                  { "/resume", XENO_HOST_RESUME },
+                  { "/suspend", XENO_HOST_SUSPEND } };
+    const char *word = strrchr(path, '/');
+
+    for (size_t i = 0; i < XENO_LEN(verbs); i++) {
+        if (strcmp(word, verbs[i].word) == 0)
+            return verbs[i].verb;
+    }
+    return XENO_HOST_END;
+}
+
+/* Answer a request that changed a session, or was refused. */
+static void finish(struct xenod *d, struct xeno_http_req *q, int r, const struct xeno_err *err)
+{
+    if (r < 0) {
+        xenod_cancel(d);
+        xenod_refuse(q, err);
+        return;
+    }
+    reply_session(d, q, xenod_who(d, q), xeno_http_param(q, "session"), 202);
+    xenod_end(d);
+}
+
+void xenod_post_verb(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    struct xeno_err err = XENO_ERR_INIT;
+    int r;
+
+    xenod_begin(d);
+    r = xeno_host_do(d->host, xenod_who(d, q), xeno_http_param(q, "session"),
+                     verb_of(xeno_http_path(q)), &err);
+    finish(d, q, r, &err);
+}
+
+/* The members "chain" and, for extend, "lifetime_s"; both may be missing, and so may the body. */
+static int read_more(struct xeno_http_req *q, struct xeno_json **ret_body, const char **ret_chain,
+                     int64_t *ret_lifetime_s, struct xeno_err *err)
+{
+    static const char *const both[] = { "chain", "lifetime_s", NULL };
+    static const char *const one[] = { "chain", NULL };
+    struct xeno_json_at at;
+    size_t len;
+    const char *text = xeno_http_body(q, &len);
+    int r;
+
+    if (len == 0)
+        return 0;
+    r = xeno_json_parse(text, len, 128 * 1024, ret_body, err);
+    if (r < 0)
+        return r;
+    at = xeno_json_top(*ret_body);
+    r = xeno_json_only(&at, ret_lifetime_s ? both : one, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&at, "chain", 1, CHAIN_MAX, ret_chain, err);
+    if (r >= 0 && ret_lifetime_s)
+        r = xeno_json_int_opt(&at, "lifetime_s", 1, EXTEND_MAX, ret_lifetime_s, err);
+    return r < 0 ? r : 0;
+}
+
+void xenod_post_restore(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    xeno_auto(xeno_json) body = NULL;
+    const char *chain = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+    int r = read_more(q, &body, &chain, NULL, &err);
+
+    if (r < 0) {
+        xenod_refuse(q, &err);
+        return;
+    }
+    xenod_begin(d);
+    r = xeno_host_restore(d->host, xenod_who(d, q), &xeno_http_peer(q)->pub,
+                          xeno_http_param(q, "session"), chain, &err);
+    finish(d, q, r, &err);
+}
+
+void xenod_post_extend(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    xeno_auto(xeno_json) body = NULL;
+    const char *chain = NULL;
+    int64_t lifetime_s = 0;
+    struct xeno_err err = XENO_ERR_INIT;
+    int r = read_more(q, &body, &chain, &lifetime_s, &err);
+
+    if (r == 0 && !chain && lifetime_s == 0)
+        r = xeno_fail(&err, -EINVAL, "api.extend", "give lifetime_s, chain or both");
+    if (r < 0) {
+        xenod_refuse(q, &err);
+        return;
+    }
+    xenod_begin(d);
+    r = xeno_host_extend(d->host, xenod_who(d, q), &xeno_http_peer(q)->pub,
+                         xeno_http_param(q, "session"), lifetime_s * 1000, chain, &err);
+    finish(d, q, r, &err);
+}

@@ -1,0 +1,111 @@
+/* src/xenod/api-status.c - what this XenoServer is and how it fares. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "conf/args.h"
+#include "crypto/jws.h"
+#include "doc/types.h"
+#include "http/metrics.h"
+#include "xenod/xenod.h"
+
+void xenod_get_health(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    struct xeno_json *body = xeno_json_object();
+
+    xeno_json_set_str(body, "state", d->task_ready && d->corp_answers ? "ok" : "degraded");
+    xeno_json_set_bool(body, "task_manager", d->task_ready);
+    xeno_json_set_bool(body, "corp", d->corp_answers);
+    xeno_json_set_str(body, "version", xeno_version());
+    xeno_http_reply_json(q, 200, body);
+}
+
+/* --- metrics --- */
+
+/* The second number of /proc/self/statm is resident pages. */
+static int64_t resident_bytes(void)
+{
+    xeno_autoclose int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[128] = "";
+    long long size = 0, resident = 0;
+
+    if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+        return 0;
+    if (sscanf(text, "%lld %lld", &size, &resident) != 2)
+        return 0;
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+static void own_metrics(const struct xenod *d, struct xeno_buf *out)
+{
+    xeno_metric(out, "xenod_task_manager_up", "gauge", "Is the task manager connected and usable?");
+    xeno_metric_int(out, "xenod_task_manager_up", NULL, NULL, d->task_ready);
+    xeno_metric(out, "xenod_corp_up", "gauge", "Did the XenoCorp answer the last request?");
+    xeno_metric_int(out, "xenod_corp_up", NULL, NULL, d->corp_answers);
+    xeno_metric(out, "xenod_credential_expires_seconds", "gauge",
+                "When the credential ends, in seconds since 1970.");
+    xeno_metric_int(out, "xenod_credential_expires_seconds", NULL, NULL,
+                    d->cert->not_after.ns / XENO_NS_PER_S);
+    xeno_metric(out, "xenod_resident_memory_bytes", "gauge", "Memory of the program.");
+    xeno_metric_int(out, "xenod_resident_memory_bytes", NULL, NULL, resident_bytes());
+}
+
+void xenod_get_metrics(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    xeno_autobuf out = XENO_BUF_INIT;
+    struct xeno_err err;
+
+    if (!xeno_http_from_loopback(q) && (!xeno_http_peer(q) || xenod_who(d, q))) {
+        xeno_fail(&err, -EPERM, "api.loopback",
+                  "metrics are told to this machine and to operators only");
+        xenod_refuse(q, &err);
+        return;
+    }
+    xeno_host_metrics(d->host, &out);
+    own_metrics(d, &out);
+    xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);
+}
+
+/* --- status --- */
+
+static struct xeno_json *machine_json(const struct xenod *d)
+{
+    struct xeno_json *m = xeno_json_object();
+
+    xeno_json_set_str(m, "architecture", d->machine.architecture);
+    xeno_json_set_str(m, "cpu", *d->machine.cpu ? d->machine.cpu : NULL);
+    xeno_json_set_int(m, "cpus", d->machine.cpus);
+    xeno_json_set_int(m, "memory_bytes", d->machine.memory_bytes);
+    xeno_json_set_str(m, "kernel", d->machine.kernel);
+    return m;
+}
+
+void xenod_get_status(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    struct xeno_json *body = xeno_json_object();
+    struct xeno_json *status = xeno_host_status_json(d->host);
+    struct xeno_json *classes = xeno_json_array();
+    xeno_autofree char *text = NULL;
+    xeno_autofree char *jws = NULL;
+    size_t len;
+
+    xeno_json_append_str(classes, strcmp(d->opt.driver, "null") == 0 ? "null" : "container");
+    xeno_json_set_str(status, "corp", d->corp.s);
+    xeno_json_set_str(status, "name", d->opt.name);
+    xeno_json_set_str(status, "endpoint", d->opt.endpoint);
+    xeno_json_set_str(status, "version", xeno_version());
+    xeno_json_set_str(status, "template", d->opt.template_ref);
+    xeno_json_set(status, "isolation", classes);
+    xeno_json_set(status, "machine", machine_json(d));
+    xeno_json_set_bool(status, "accepting", d->task_ready);
+    text = xeno_json_format(status, false, &len);
+    jws = xeno_jws_sign(d->key, XENO_TYP_STATUS, text, len);
+    xeno_json_set(body, "status", status);
+    xeno_json_set_str(body, "signed", jws);
+    xeno_http_reply_json(q, 200, body);
+}

@@ -1,0 +1,98 @@
+/* src/xenod/main.c - the environment manager: faces the network, holds no rights. */
+#include <signal.h>
+#include <string.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "sandbox/sandbox.h"
+#include "xenod/xenod.h"
+
+static int fail(const struct xeno_err *err)
+{
+    xeno_log_err(LOG_ERR, "xenod.exit", err, "%s", "");
+    return EXIT_FAILURE;
+}
+
+/* The event loop takes these; nothing may end us before it does. */
+static void block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* The folder of the configuration file stays readable for a reload. */
+static const char *config_of(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            return argv[i] + 9;
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            return argv[i + 1];
+    }
+    return NULL;
+}
+
+static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
+{
+    const char *folders[4] = { d->opt.dir };
+    size_t n = 1;
+
+    if (d->opt.images && *d->opt.images)
+        folders[n++] = d->opt.images;
+    folders[n] = config_of(d->argc, d->argv);
+    return xeno_sandbox_enter("xenod", folders, err);
+}
+
+static int serve(struct xenod *d, struct xeno_err *err)
+{
+    int r;
+
+    block_signals();
+    r = xenod_open(d, err);
+    if (r == 0)
+        r = enter_sandbox(d, err);
+    if (r == 0)
+        r = xenod_adopt(d, err);
+    if (r < 0)
+        return r;
+    sd_notify(0, "READY=1");
+    r = sd_event_loop(d->loop);
+    sd_notify(0, "STOPPING=1");
+    return r < 0 ? xeno_fail_errno(err, r, "loop.run", "event loop") : 0;
+}
+
+int main(int argc, char **argv)
+{
+    xeno_auto(xenod) d = xeno_new0(struct xenod);
+    struct xeno_conf_ask ask = { .todo = XENO_CONF_DONE };
+    struct xeno_err err = XENO_ERR_INIT;
+    int r;
+
+    xeno_log_init("xenod", LOG_INFO);
+    xeno_crypto_init();
+    d->env = xeno_env_real();
+    d->dirfd = -1;
+    d->argc = argc;
+    d->argv = argv;
+    r = xeno_conf_args(&xenod_program, &d->opt, argc, argv, &ask, &err);
+    if (r == 0)
+        r = xenod_options_check(&d->opt, &err);
+    if (r < 0)
+        return fail(&err);
+    if (ask.todo == XENO_CONF_DONE)
+        return EXIT_SUCCESS;
+    xeno_log_init("xenod", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+    if (d->opt.user && *d->opt.user && xeno_sandbox_user(d->opt.user, &err) < 0)
+        return fail(&err);
+    if (ask.todo == XENO_CONF_CHECK)
+        return xenod_check(d);
+    r = ask.todo == XENO_CONF_VERB ? xenod_enrol(d, ask.value, &err) : serve(d, &err);
+    return r < 0 ? fail(&err) : EXIT_SUCCESS;
+}

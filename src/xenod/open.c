@@ -1,0 +1,309 @@
+/* src/xenod/open.c - put the parts together, and take them apart. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "image/store.h"
+#include "spec/requirement.h"
+#include "xenod/xenod.h"
+
+static const char *const types_of_containers[] = { "Linux", NULL };
+static const char *const types_of_null[] = { "Linux", "Null", NULL };
+
+/* --- configuration of the host --- */
+
+static struct xeno_price price(xeno_credit reserved, xeno_credit used)
+{
+    return (struct xeno_price){ reserved.micro, used.micro };
+}
+
+static void fill_tariff(const struct xenod_options *o, struct xeno_tariff *t)
+{
+    t->price[XENO_RES_CPU] = price(o->cpu_reserved, o->cpu_used);
+    t->price[XENO_RES_MEMORY] = price(o->memory_reserved, o->memory_used);
+    t->price[XENO_RES_DISK] = price(o->disk_reserved, o->disk_used);
+    t->price[XENO_RES_NET] = price(o->net_reserved, o->net_used);
+    t->price[XENO_RES_ADDRESS] = price(o->address_reserved, xeno_micro(0));
+}
+
+static void fill_capacity(const struct xenod *d, struct xeno_capacity *c)
+{
+    const struct xenod_options *o = &d->opt;
+    const struct xenod_machine *m = &d->machine;
+    uint32_t first = 0, count = 0;
+
+    (void)xenod_pool_parse(o->pool, &first, &count, NULL); /* was checked */
+    *c = (struct xeno_capacity){
+        .cpu_msps = o->cpu_msps ? o->cpu_msps : m->cpus * 1000,
+        .memory_bytes = o->memory_bytes ? o->memory_bytes : m->memory_bytes,
+        .disk_bytes = o->disk_bytes ? o->disk_bytes : m->disk_bytes,
+        .net_kbps = o->net_mbps * 1000,
+        .reserve_cpu_msps = o->reserve_cpu_msps,
+        .reserve_memory_bytes = o->reserve_memory_bytes,
+        .reserve_disk_bytes = o->reserve_disk_bytes,
+        .headroom_percent = (int)o->headroom_percent,
+        .nat_first = first,
+        .nat_count = count - (uint32_t)o->own_addresses,
+        .own_first = o->own_addresses ? first + count - (uint32_t)o->own_addresses : 0,
+        .own_count = (uint32_t)o->own_addresses,
+        .port_first = (uint16_t)o->port_first,
+        .port_last = (uint16_t)o->port_last,
+    };
+}
+
+void xenod_host_config(const struct xenod *d, struct xeno_host_config *ret)
+{
+    const struct xenod_options *o = &d->opt;
+
+    xeno_host_config_default(ret);
+    ret->key = d->key;
+    ret->corp = d->corp_pub;
+    ret->driver = o->driver;
+    ret->env_types = strcmp(o->driver, "null") == 0 ? types_of_null : types_of_containers;
+    ret->kernel = d->machine.kernel;
+    ret->tariff.epoch = d->tariff_epoch;
+    fill_tariff(o, &ret->tariff);
+    fill_capacity(d, &ret->capacity);
+    ret->charge_interval_ms = o->charge_interval.ns / XENO_NS_PER_MS;
+    ret->hold_ttl_ms = o->hold_ttl.ns / XENO_NS_PER_MS;
+    ret->hold_ttl_max_ms = o->hold_ttl_max.ns / XENO_NS_PER_MS;
+    ret->grace_ms = o->grace.ns / XENO_NS_PER_MS;
+    ret->retain_ms = o->retain.ns / XENO_NS_PER_MS;
+    ret->warn_percent[0] = (int)o->warn_first_percent;
+    ret->warn_percent[1] = (int)o->warn_last_percent;
+    ret->sessions_max = (size_t)o->sessions_max;
+    ret->owner_sessions_max = (size_t)o->owner_sessions_max;
+}
+
+static int number_tariff(struct xenod *d, struct xeno_err *err)
+{
+    struct xeno_tariff t = { .epoch = 1 };
+    int r;
+
+    fill_tariff(&d->opt, &t);
+    r = xenod_keep_tariff(d, &t, err);
+    if (r == 0)
+        d->tariff_epoch = t.epoch;
+    return r;
+}
+
+/* --- open --- */
+
+static int open_journal(struct xenod *d, struct xeno_err *err)
+{
+    xeno_autofree char *url = xeno_asprintf("sqlite:%s/journal.db", d->opt.dir);
+    int r = xeno_db_open(url, &d->db, err);
+
+    if (r == 0)
+        r = xenod_keep_open(d, err);
+    if (r == 0)
+        r = number_tariff(d, err);
+    return r;
+}
+
+static int open_client(struct xenod *d, struct xeno_err *err)
+{
+    struct xeno_http_client_opts opts = {
+        .env = d->env, .ca_pem = d->ca_pem, .cert_pem = d->cert_pem, .key = d->key
+    };
+
+    return xeno_http_client_new(d->loop, &opts, &d->client, err);
+}
+
+static int open_server(struct xenod *d, struct xeno_err *err)
+{
+    struct xeno_http_limits limits = xeno_http_limits_default;
+    struct xeno_http_server_opts opts = {
+        .listen = d->opt.listen,
+        .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
+        .cert_pem = d->cert_pem,
+        .key = d->key,
+        .ca_pem = d->ca_pem,
+        .env = d->env,
+        .limits = &limits,
+        .routes = xenod_routes,
+        .user = d,
+        .revoked = xenod_revoked,
+        .idem_get = xenod_idem_get,
+        .idem_put = xenod_idem_put,
+    };
+
+    limits.connections = (unsigned)d->opt.connections;
+    limits.connections_per_address = (unsigned)d->opt.connections_per_address;
+    return xeno_http_server_new(d->loop, &opts, &d->server, err);
+}
+
+int xenod_open(struct xenod *d, struct xeno_err *err)
+{
+    int r = sd_event_default(&d->loop);
+
+    if (r < 0)
+        return xeno_fail_errno(err, r, "loop.new", "make an event loop");
+    xeno_spec_init();
+    r = xenod_identity_dir(d, err);
+    xenod_probe(&d->machine, d->opt.dir);
+    if (r == 0)
+        r = xenod_identity_open(d, err);
+    if (r == 0)
+        r = open_journal(d, err);
+    if (r == 0)
+        r = xenod_image_open(d, err);
+    if (r == 0)
+        r = open_client(d, err);
+    if (r == 0)
+        r = xenod_task_open(d, err);
+    if (r == 0)
+        r = open_server(d, err);
+    return r;
+}
+
+void xenod_free(struct xenod *d)
+{
+    if (!d)
+        return;
+    xenod_streams_close(d);
+    xeno_http_server_free(d->server);
+    xeno_http_client_free(d->client);
+    xeno_task_client_free(d->task);
+    xenod_ports_release(d);
+    xeno_host_free(d->host);
+    xeno_store_free(d->images);
+    xeno_db_free(d->db);
+    sd_event_source_disable_unref(d->tick);
+    sd_event_source_disable_unref(d->describe_retry);
+    sd_event_unref(d->loop);
+    xeno_revocations_free(d->revoked);
+    xeno_cert_free(d->cert);
+    xeno_key_free(d->key);
+    free(d->cert_pem);
+    free(d->ca_pem);
+    if (d->dirfd >= 0)
+        close(d->dirfd);
+    xeno_conf_release(xenod_program.items, xenod_program.count, &d->opt);
+    free(d);
+}
+
+/* --- time --- */
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *data)
+{
+    struct xenod *d = data;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    (void)s;
+    (void)usec;
+    if (xeno_host_tick(d->host, &err) < 0)
+        xeno_log_err(LOG_ERR, "host.tick", &err, "%s", "");
+    xenod_identity_tick(d);
+    xenod_keep_tick(d);
+    return 0;
+}
+
+/* After each event: whatever it was, it may have changed when the host wants to be called. */
+static int on_turn(sd_event_source *s, void *data)
+{
+    struct xenod *d = data;
+    uint64_t next = (uint64_t)xeno_host_next(d->host).ns / 1000 + 1, old = 0;
+    int on = SD_EVENT_OFF;
+
+    (void)s;
+    (void)sd_event_source_get_time(d->tick, &old);
+    (void)sd_event_source_get_enabled(d->tick, &on);
+    if (on != SD_EVENT_OFF && old == next)
+        return 0;
+    (void)sd_event_source_set_time(d->tick, next);
+    (void)sd_event_source_set_enabled(d->tick, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *data)
+{
+    (void)s;
+    (void)si;
+    xenod_reload(data);
+    return 0;
+}
+
+static int add_sources(struct xenod *d)
+{
+    int r = sd_event_add_time(d->loop, &d->tick, CLOCK_BOOTTIME, 0, 1000, on_tick, d);
+
+    if (r >= 0)
+        r = sd_event_add_post(d->loop, NULL, on_turn, d);
+    if (r >= 0)
+        r = sd_event_add_signal(d->loop, NULL, SIGTERM, NULL, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(d->loop, NULL, SIGINT, NULL, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(d->loop, NULL, SIGHUP, on_hangup, d);
+    if (r >= 0)
+        r = sd_event_set_watchdog(d->loop, true);
+    return r < 0 ? r : 0;
+}
+
+int xenod_adopt(struct xenod *d, struct xeno_err *err)
+{
+    struct xeno_host_ports ports = xenod_ports;
+    struct xeno_host_config cfg;
+    int r;
+
+    ports.ctx = d;
+    xenod_host_config(d, &cfg);
+    r = xeno_host_open(&cfg, d->env, d->db, &ports, &d->host, err);
+    if (r < 0)
+        return r;
+    r = add_sources(d);
+    if (r < 0)
+        return xeno_fail_errno(err, r, "loop.source", "prepare the event loop");
+    xeno_log(LOG_NOTICE, "xenod.ready", "version=%s server=%s corp=%s port=%u driver=%s",
+             xeno_version(), d->id.s, d->corp.s, xeno_http_server_port(d->server), d->opt.driver);
+    return 0;
+}
+
+/* --- reload --- */
+
+/* Of the options just read, take those that may change while running. */
+static void take_reloadable(struct xenod *d, struct xenod_options *fresh)
+{
+    for (size_t i = 0; i < xenod_program.count; i++) {
+        const struct xeno_conf_item *it = &xenod_program.items[i];
+        char *to = (char *)&d->opt + it->offset, *from = (char *)fresh + it->offset;
+        size_t size = it->type == XENO_CONF_BOOL ? sizeof(bool) : sizeof(int64_t);
+        char old[sizeof(int64_t)];
+
+        if (!it->reloadable)
+            continue;
+        memcpy(old, to, size);
+        memcpy(to, from, size);
+        memcpy(from, old, size); /* released with the rest */
+    }
+}
+
+void xenod_reload(struct xenod *d)
+{
+    struct xenod_options fresh = { .dir = NULL };
+    struct xeno_host_config cfg;
+    struct xeno_conf_ask ask;
+    struct xeno_err err = XENO_ERR_INIT;
+    int r = xeno_conf_args(&xenod_program, &fresh, d->argc, d->argv, &ask, &err);
+
+    if (r == 0)
+        r = xenod_options_check(&fresh, &err);
+    if (r == 0) {
+        take_reloadable(d, &fresh);
+        r = number_tariff(d, &err);
+    }
+    if (r == 0) {
+        xenod_host_config(d, &cfg);
+        r = xeno_host_reconfigure(d->host, &cfg, &err);
+    }
+    xeno_conf_release(xenod_program.items, xenod_program.count, &fresh);
+    xeno_log_init("xenod", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+    if (r < 0)
+        xeno_log_err(LOG_ERR, "config.reload", &err, "%s", "");
+    else
+        xeno_log(LOG_NOTICE, "config.reloaded", "tariff=%lld", (long long)d->tariff_epoch);
+}

@@ -1,0 +1,196 @@
+/* src/xenod/xenod.h - what the files of xenod share. Private to the program.
+ *
+ * xenod faces the network and holds no rights. Every decision is made by src/host; here are the
+ * sockets, the clock, the files and the routes around it. One thread, one sd-event loop.
+ *
+ * How a request that changes something is answered: xenod_begin() opens a transaction, the host and
+ * the answer's idempotency record are written inside it, xenod_end() makes all of it durable at
+ * once and only then sends what the host wanted sent. The answer itself leaves after the handler
+ * returns. When the commit fails the process ends: what is on the disk is the truth, and starting
+ * is the one way to come to it (crash-only).
+ */
+#ifndef XENOD_XENOD_H
+#define XENOD_XENOD_H
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "base/env.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "crypto/x509.h"
+#include "db/db.h"
+#include "doc/revoke.h"
+#include "host/host.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "task/client.h"
+#include "xenod/options.h"
+
+struct xeno_store;
+struct xenod_message; /* what the host wants sent, kept until the commit: ports.c */
+struct xenod_answer;  /* and what it waits for */
+struct xenod_watch;   /* who follows a session's events: watch.c */
+struct xenod_stream;
+
+/* The machine, as probed. */
+struct xenod_machine {
+    char kernel[64], architecture[32], cpu[96];
+    int64_t cpus, memory_bytes, disk_bytes; /* disk: free on that of dir, and of ours */
+};
+
+struct xenod {
+    struct xenod_options opt;
+    int argc; /* kept for a reload */
+    char **argv;
+    const struct xeno_env *env;
+    sd_event *loop;
+    struct xenod_machine machine;
+
+    /* identity.c */
+    int dirfd;
+    struct xeno_key *key;
+    struct xeno_id id;
+    char *cert_pem, *ca_pem;
+    struct xeno_cert *cert;
+    struct xeno_pub corp_pub;
+    struct xeno_id corp;
+    struct xeno_revocations *revoked; /* NULL: none known yet */
+    bool renewing, fetching;
+    xeno_time renew_after; /* monotonic */
+    xeno_time fetch_at;    /* wall clock; 0: at once */
+    bool corp_answers;     /* the last request to the XenoCorp got an answer */
+
+    struct xeno_db *db;
+    struct xeno_host *host;
+    struct xeno_store *images; /* NULL: none */
+    struct xeno_task_client *task;
+    struct xeno_http_client *client;
+    struct xeno_http_server *server;
+    sd_event_source *tick, *describe_retry;
+    bool task_ready;      /* connected, described, and it has our driver */
+    int64_t tariff_epoch; /* number of the present prices */
+    xeno_time keep_after; /* monotonic: when old rows are forgotten next */
+
+    int depth;                    /* of xenod_begin() */
+    struct xenod_message *out;    /* in order */
+    struct xenod_answer *answers; /* awaited */
+    struct xenod_watch *watches;
+    struct xenod_stream *streams; /* exec and attach: stream.c */
+};
+
+/* --- open.c --- */
+void xenod_free(struct xenod *d);
+XENO_DEFINE_AUTO(xenod, xenod_free);
+/* Everything that needs rights or files: identity, journal, sockets. */
+int xenod_open(struct xenod *d, struct xeno_err *err);
+/* The one path of start and restart; after the sandbox. */
+int xenod_adopt(struct xenod *d, struct xeno_err *err);
+/* Read the configuration again and use what may change while running. */
+void xenod_reload(struct xenod *d);
+/* The host's configuration from options and probing. */
+void xenod_host_config(const struct xenod *d, struct xeno_host_config *ret);
+
+/* --- identity.c --- */
+int xenod_identity_open(struct xenod *d, struct xeno_err *err);
+int xenod_identity_dir(struct xenod *d, struct xeno_err *err); /* opens or makes the folder */
+/* Check `cert_pem` against the CA and our key. Takes neither. Errors: identity.*, x509.* */
+int xenod_identity_check(const struct xenod *d, const char *cert_pem, const char *ca_pem,
+                         struct xeno_cert **ret, struct xeno_err *err);
+void xenod_identity_tick(struct xenod *d); /* renews, fetches revocations; once a second */
+bool xenod_revoked(const char *serial, void *user);
+
+/* --- enrol.c, check.c --- */
+int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err);
+int xenod_check(struct xenod *d); /* prints; returns the exit code */
+
+/* --- probe.c --- */
+void xenod_probe(struct xenod_machine *ret, const char *dir);
+
+/* --- ports.c --- */
+extern const struct xeno_host_ports xenod_ports; /* ctx is to be set */
+void xenod_begin(struct xenod *d);
+void xenod_end(struct xenod *d);    /* durable, or the process ends */
+void xenod_cancel(struct xenod *d); /* nothing was changed after all */
+void xenod_ports_release(struct xenod *d);
+
+/* --- tasklink.c --- */
+int xenod_task_open(struct xenod *d, struct xeno_err *err);
+/* Has the task manager, by its answer to describe, our driver? Errors: -ENOTSUP task.driver. */
+int xenod_task_check(const struct xenod *d, const struct xeno_json_at *ok, struct xeno_err *err);
+
+/* --- keep.c: rows of our own in the journal --- */
+int xenod_keep_open(struct xenod *d, struct xeno_err *err);
+bool xenod_idem_get(const char *key, const char *body_sha, int *ret_status, char **ret_body,
+                    void *user);
+void xenod_idem_put(const char *key, const char *body_sha, int status, const char *body,
+                    void *user);
+/* A named text; NULL: none. The caller's. */
+char *xenod_keep_get(struct xenod *d, const char *name);
+void xenod_keep_put(struct xenod *d, const char *name, const char *text);
+/* The number of this set of prices: a new one each time the prices change. */
+int xenod_keep_tariff(struct xenod *d, struct xeno_tariff *t, struct xeno_err *err);
+void xenod_keep_tick(struct xenod *d); /* forgets old rows; bounded */
+
+/* --- image.c --- */
+/* The environment, folder and user that an image gives its programs, as one JSON text. */
+int xenod_image_open(struct xenod *d, struct xeno_err *err);
+int xenod_image_layers(void *ctx, const struct xeno_requirement *req, char (**ret)[XENO_LAYER_TEXT],
+                       size_t *ret_count, struct xeno_err *err);
+/* Remember what a hold's or session's image gives; by its requirement, or from a hold. */
+void xenod_image_remember(struct xenod *d, const char *id, const struct xeno_requirement *req);
+void xenod_image_rename(struct xenod *d, const char *from, const char *to);
+/* Fill what the document leaves open. */
+struct xeno_task_doc;
+void xenod_image_complete(struct xenod *d, const char *session, struct xeno_task_doc *t);
+
+/* --- watch.c: who follows what happens in a session --- */
+struct xenod_watch {
+    char session[XENO_SESSION_CHARS + 1];
+    /* Either may be NULL. Called from inside the host: must not call the host. May remove its own
+     * watch, no other. */
+    void (*host_event)(struct xenod_watch *w, const struct xeno_host_event *ev);
+    void (*task_event)(struct xenod_watch *w, const struct xeno_task_event *ev);
+    struct xenod_watch *prev, *next;
+};
+void xenod_watch_add(struct xenod *d, struct xenod_watch *w);
+void xenod_watch_remove(struct xenod *d, struct xenod_watch *w);
+void xenod_watch_host(struct xenod *d, const struct xeno_host_event *ev);
+void xenod_watch_task(struct xenod *d, const struct xeno_task_event *ev);
+
+/* --- api.c --- */
+extern const struct xeno_http_route xenod_routes[];
+/* Whose sessions the peer may see: its id, or NULL for an operator. */
+const struct xeno_id *xenod_who(const struct xenod *d, const struct xeno_http_req *q);
+/* The query parameter as a number; `fallback` when absent. Answers the request and returns false
+ * when it is none or out of bounds. */
+bool xenod_query_int(struct xeno_http_req *q, const char *name, int64_t min, int64_t max,
+                     int64_t fallback, int64_t *ret);
+bool xenod_query_flag(const struct xeno_http_req *q, const char *name);
+/* Log and answer a failure. */
+void xenod_refuse(struct xeno_http_req *q, const struct xeno_err *err);
+
+void xenod_get_health(struct xeno_http_req *q, void *user);
+void xenod_get_metrics(struct xeno_http_req *q, void *user);
+void xenod_get_status(struct xeno_http_req *q, void *user);
+void xenod_post_hold(struct xeno_http_req *q, void *user);
+void xenod_get_holds(struct xeno_http_req *q, void *user);
+void xenod_delete_hold(struct xeno_http_req *q, void *user);
+void xenod_post_session(struct xeno_http_req *q, void *user);
+void xenod_get_sessions(struct xeno_http_req *q, void *user);
+void xenod_get_session(struct xeno_http_req *q, void *user);
+void xenod_get_usage(struct xeno_http_req *q, void *user);
+void xenod_post_verb(struct xeno_http_req *q, void *user);
+void xenod_post_restore(struct xeno_http_req *q, void *user);
+void xenod_post_extend(struct xeno_http_req *q, void *user);
+void xenod_get_events(struct xeno_http_req *q, void *user);
+void xenod_post_task(struct xeno_http_req *q, void *user);
+void xenod_get_tasks(struct xeno_http_req *q, void *user);
+void xenod_post_signal(struct xeno_http_req *q, void *user);
+void xenod_get_logs(struct xeno_http_req *q, void *user);
+void xenod_get_exec(struct xeno_http_req *q, void *user);
+void xenod_get_attach(struct xeno_http_req *q, void *user);
+/* End every exec and attach: before the server is freed. */
+void xenod_streams_close(struct xenod *d);
+
+#endif
