@@ -91,6 +91,8 @@ int xeno_json_arr_opt(const struct xeno_json_at *at, const char *key, size_t max
 struct xeno_json_at xeno_json_item(const struct xeno_json_at *at, size_t i);
 int xeno_json_item_str(const struct xeno_json_at *at, size_t i, size_t min, size_t max,
                        const char **ret, struct xeno_err *err);
+int xeno_json_item_int(const struct xeno_json_at *at, size_t i, int64_t min, int64_t max,
+                       int64_t *ret, struct xeno_err *err);
 
 /* Refuse members of the object at `at` that are not in `keys` (NULL-terminated): -EINVAL
  * json.unknown, naming the first. For documents where an unknown restriction must not be passed

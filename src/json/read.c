@@ -126,16 +126,11 @@ int xeno_json_str_opt(const struct xeno_json_at *at, const char *key, size_t min
     return r != 0 ? r : read_str(v, path, min, max, ret, err);
 }
 
-int xeno_json_int_opt(const struct xeno_json_at *at, const char *key, int64_t min, int64_t max,
-                      int64_t *ret, struct xeno_err *err)
+static int read_int(const json_t *v, const char *path, int64_t min, int64_t max, int64_t *ret,
+                    struct xeno_err *err)
 {
-    char path[XENO_JSON_PATH];
-    const json_t *v = NULL;
     int64_t n;
-    int r = member(at, key, path, &v, err);
 
-    if (r != 0)
-        return r;
     if (!json_is_integer(v))
         return wrong_type(path, "an integer", v, err);
     n = json_integer_value(v);
@@ -145,6 +140,16 @@ int xeno_json_int_opt(const struct xeno_json_at *at, const char *key, int64_t mi
                          max);
     *ret = n;
     return 0;
+}
+
+int xeno_json_int_opt(const struct xeno_json_at *at, const char *key, int64_t min, int64_t max,
+                      int64_t *ret, struct xeno_err *err)
+{
+    char path[XENO_JSON_PATH];
+    const json_t *v = NULL;
+    int r = member(at, key, path, &v, err);
+
+    return r != 0 ? r : read_int(v, path, min, max, ret, err);
 }
 
 int xeno_json_bool_opt(const struct xeno_json_at *at, const char *key, bool *ret,
@@ -249,6 +254,14 @@ int xeno_json_item_str(const struct xeno_json_at *at, size_t i, size_t min, size
     struct xeno_json_at item = xeno_json_item(at, i);
 
     return read_str(in(item.j), item.path, min, max, ret, err);
+}
+
+int xeno_json_item_int(const struct xeno_json_at *at, size_t i, int64_t min, int64_t max,
+                       int64_t *ret, struct xeno_err *err)
+{
+    struct xeno_json_at item = xeno_json_item(at, i);
+
+    return read_int(in(item.j), item.path, min, max, ret, err);
 }
 
 static bool listed(const char *const *keys, const char *key)

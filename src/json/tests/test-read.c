@@ -137,6 +137,9 @@ static void paths(void **state)
     assert_string_equal(err.text, "a[0]: must be a string, is an object");
     assert_int_equal(xeno_json_item_str(&at, 3, 1, 9, &s, &err), -EINVAL);
     assert_string_equal(err.text, "a[3]: must be a string, is nothing");
+    assert_int_equal(xeno_json_item_int(&at, 2, 0, 99, &n, &err), 0);
+    assert_int_equal(xeno_json_item_int(&at, 1, 0, 9, &n, &err), -EINVAL);
+    assert_string_equal(err.text, "a[1]: must be an integer, is a string");
 }
 
 static void top_is_no_object(void **state)
