@@ -52,10 +52,12 @@ struct xeno_http_answer {
 
 struct xeno_http_ask {
     const char *method;
-    const char *url;       /* "https://host:port/path" or "unix:/sock:/path" */
-    const char *server_id; /* the party id its certificate must have; NULL: any of our CA */
-    const char *type;      /* of the body; NULL: application/json */
-    const void *body;      /* copied */
+    const char *url; /* "https://host:port/path" or "unix:/sock:/path" */
+    const char
+        *server_id;   /* the party id its certificate must have (of a XenoCorp: its own id, by
+                         which its CA vouches for a server of kind corp); NULL: any of our CA */
+    const char *type; /* of the body; NULL: application/json */
+    const void *body; /* copied */
     size_t body_len;
     const char *idempotency_key; /* NULL: none */
     bool retry;
