@@ -53,9 +53,10 @@ struct xeno_http_answer {
 struct xeno_http_ask {
     const char *method;
     const char *url; /* "https://host:port/path" or "unix:/sock:/path" */
-    const char
-        *server_id;   /* the party id its certificate must have (of a XenoCorp: its own id, by
-                         which its CA vouches for a server of kind corp); NULL: any of our CA */
+    /* The party id its certificate must have; NULL: any of our CA. A XenoCorp serves with a key
+     * that is not its CA's: for its id a certificate of kind corp by that CA, for that host, is
+     * right. */
+    const char *server_id;
     const char *type; /* of the body; NULL: application/json */
     const void *body; /* copied */
     size_t body_len;

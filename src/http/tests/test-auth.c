@@ -217,6 +217,34 @@ static void a_client_certificate_is_no_server(void **state)
     assert_string_equal(err.token, "http.peer");
 }
 
+static void a_xenocorp_is_known_by_its_ca(void **state)
+{
+    const char *const hosts[] = { "127.0.0.1", NULL };
+    struct xeno_cert_spec spec = { .kind = XENO_PARTY_CORP, .hosts = hosts, .serial = { 1 } };
+    xeno_auto(xeno_http_server) s = NULL;
+    struct xeno_http_client_opts o = { .env = xeno_env_real(), .ca_pem = w.ca_pem };
+    struct xeno_err err = XENO_ERR_INIT;
+    struct world v = w;
+    xeno_autofree char *base = NULL;
+    xeno_autofree char *other_host = NULL;
+
+    (void)state;
+    spec.pub = *xeno_key_pub(w.other_key);
+    spec.not_before = xeno_time_add(xeno_wall(o.env), xeno_s(-60));
+    spec.not_after = xeno_time_add(xeno_wall(o.env), xeno_s(60));
+    v.server_key = w.other_key;
+    v.server_chain = NULL;
+    assert_int_equal(xeno_cert_make(w.ca, w.ca_pem, &spec, &v.server_chain, &err), 0);
+    s = world_server(&v, &world_limits, NULL);
+    base = xeno_asprintf("https://127.0.0.1:%u", xeno_http_server_port(s));
+    other_host = xeno_asprintf("https://localhost:%u", xeno_http_server_port(s));
+    assert_int_equal(visit(&o, base, w.ca_id.s, &err), 200);
+    assert_int_equal(visit(&o, other_host, w.ca_id.s, &err), 0);
+    assert_string_equal(err.token, "http.peer");
+    assert_int_equal(visit(&o, base, w.server_id.s, &err), 0);
+    free(v.server_chain);
+}
+
 static void renewal_both_sides(void **state)
 {
     xeno_autofree char *server_leaf = NULL;
@@ -278,6 +306,7 @@ int main(void)
         cmocka_unit_test(host_must_be_in_the_certificate),
         cmocka_unit_test(pinned_ca),
         cmocka_unit_test(a_client_certificate_is_no_server),
+        cmocka_unit_test(a_xenocorp_is_known_by_its_ca),
         cmocka_unit_test(renewal_both_sides),
         cmocka_unit_test(only_tls_1_3),
     };
