@@ -90,21 +90,40 @@ void economy_run(struct economy *e, int64_t ms)
 
 /* --- the end --- */
 
+/* Nothing lives, and XenoCorp knows of no binding: the last charges have arrived. */
+static bool quiet(struct economy *e)
+{
+    struct xeno_ledger_totals totals = { .clients = 0 };
+
+    for (size_t i = 0; i < e->server_count; i++) {
+        xeno_auto(xeno_json) status = NULL;
+        struct xeno_json_at top;
+        int64_t sessions = 1;
+
+        if (!e->servers[i].host)
+            return false;
+        status = xeno_host_status_json(e->servers[i].host);
+        top = xeno_json_top(status);
+        (void)xeno_json_int(&top, "sessions", 0, INT64_MAX, &sessions, NULL);
+        if (sessions > 0)
+            return false;
+    }
+    return xeno_ledger_totals(e->corp.corp, &totals, NULL) == 0 && totals.orders_bound == 0;
+}
+
 static void end_all(struct economy *e)
 {
     e->w.faults = sim_faults_none;
     for (size_t i = 0; i < e->client_count; i++)
         e->clients[i].resting = true;
     /* What clients have forgotten ends by itself: orders and life times are finite. */
-    for (int hour = 0; hour < 24 && !e->w.failed; hour++) {
-        int left = 0;
-
+    for (int tenth = 0; tenth < 240 && !e->w.failed && !quiet(e); tenth++) {
         for (size_t i = 0; i < e->client_count; i++)
-            left += sim_client_end_all(&e->clients[i]);
-        world_run_ms(&e->w, HOUR_MS);
+            (void)sim_client_end_all(&e->clients[i]);
+        world_run_ms(&e->w, HOUR_MS / 10);
         sim_corp_tick(&e->corp);
-        (void)left;
     }
+    world_run_ms(&e->w, HOUR_MS / 10); /* what is still under way, such as releases */
 }
 
 /* One member of a JSON view as an integer. */
@@ -232,10 +251,13 @@ struct economy_sums economy_sums(struct economy *e)
     struct xeno_ledger_totals totals = { .clients = 0 };
     struct xeno_err err = XENO_ERR_INIT;
 
+    if (xeno_corp_begin(e->corp.corp, &err) < 0)
+        sim_fail(&e->w, "begin: %s", err.text);
     for (size_t i = 0; i < e->server_count && !e->w.failed; i++)
         check_server(e, &e->servers[i], &sums);
     if (xeno_ledger_totals(e->corp.corp, &totals, &err) < 0)
         sim_fail(&e->w, "totals: %s", err.text);
+    xeno_corp_rollback(e->corp.corp); /* only read */
     sums.ledger = totals.earned.micro + totals.fees.micro;
     if (totals.orders_bound != 0)
         sim_fail(&e->w, "%lld orders are still bound", (long long)totals.orders_bound);
