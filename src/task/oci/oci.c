@@ -26,15 +26,14 @@
 
 /* --- create --- */
 
+/* Bound into /etc, writable as everywhere: so they are on the session's own disk, or it could fill
+ * the host's with them. The folder is not part of its root, so no link of its can be there. */
 static int write_etc(const struct xeno_run *run, const char *name, const char *text,
                      struct xeno_err *err)
 {
-    xeno_autofree char *path = xeno_run_path(run, "%s", name);
-    int r;
+    xeno_autofree char *path = xeno_run_path(run, "upper/etc/%s", name);
+    int r = xeno_run_write(path, text, strlen(text), err);
 
-    if (access(path, F_OK) == 0)
-        return 0; /* the session may have changed it */
-    r = xeno_run_write(path, text, strlen(text), err);
     if (r == 0 && (chown(path, XENO_SUBID_BASE, XENO_SUBID_BASE) < 0 || chmod(path, 0644) < 0))
         r = xeno_fail_errno(err, -errno, "oci.files", "set the owner of '%s'", path);
     return r;
@@ -46,8 +45,12 @@ static int write_files(const struct xeno_task_host *h, const struct xeno_run *ru
     const char *name = run->spec.hostname[0] ? run->spec.hostname : run->id;
     xeno_autofree char *hosts = xeno_net_hosts(name, run->spec.address);
     xeno_autofree char *hostname = xeno_asprintf("%s\n", name);
+    xeno_autofree char *folder = xeno_run_path(run, "upper/etc");
     int r;
 
+    if (mkdir(folder, 0755) < 0 && errno != EEXIST)
+        return xeno_fail_errno(err, -errno, "oci.files", "make '%s'", folder);
+    chmod(folder, 0755);
     r = write_etc(run, "hosts", hosts, err);
     if (r == 0)
         r = write_etc(run, "hostname", hostname, err);
@@ -130,11 +133,11 @@ static int oci_create(const struct xeno_task_host *h, struct xeno_run *run, stru
 
     r = xeno_cgroup_set(h->cgroups, run->id, &limits, err);
     if (r == 0)
-        r = write_files(h, run, err);
-    if (r == 0)
         r = build_rootfs(h, run, err);
     if (r == 0) /* of a session that comes back with more */
         r = xeno_rootfs_grow(run->path, run->spec.disk_bytes, err);
+    if (r == 0)
+        r = write_files(h, run, err);
     return r < 0 ? r : mount_sys(h, run, err);
 }
 

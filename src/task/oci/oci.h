@@ -50,7 +50,7 @@ char *xeno_oci_netns(const struct xeno_task_host *h, const struct xeno_run *run)
 /* Fill what config.json says of a program of this session; borrows from all of them. The strings
  * in *ret_strings are the caller's to free after use. */
 struct xeno_oci_words {
-    char *rootfs, *sys, *netns, *cgroup;
+    char *rootfs, *sys, *files, *netns, *cgroup;
 };
 void xeno_oci_words_release(struct xeno_oci_words *w);
 int xeno_oci_bundle(const struct xeno_task_host *h, const struct xeno_run *run, const char *task,

@@ -50,10 +50,15 @@ static int write_bundle(const struct xeno_task_host *h, const char *dir, struct 
     static const char config[] =
         "{\"ociVersion\":\"1.0.2\",\"process\":{\"terminal\":false,\"user\":{\"uid\":0,\"gid\":0},"
         "\"args\":[\"/true\",\"--xeno-true\"],\"cwd\":\"/\",\"noNewPrivileges\":true},"
-        "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"linux\":{\"cgroupsPath\":\"%s\","
+        "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"mounts\":["
+        "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+        "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"}],"
+        "\"linux\":{\"cgroupsPath\":\"%s\","
         "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},"
         "{\"type\":\"network\"}]}}";
     xeno_autofree char *rootfs = xeno_asprintf("%s/rootfs", dir);
+    xeno_autofree char *proc = xeno_asprintf("%s/proc", rootfs);
+    xeno_autofree char *dev = xeno_asprintf("%s/dev", rootfs);
     xeno_autofree char *program = xeno_asprintf("%s/true", rootfs);
     xeno_autofree char *path = xeno_asprintf("%s/config.json", dir);
     xeno_autofree char *helper = xeno_asprintf("%s/xeno-crun", h->libexec);
@@ -63,7 +68,9 @@ static int write_bundle(const struct xeno_task_host *h, const char *dir, struct 
     size_t len;
     int r;
 
-    r = xeno_mkdirs(AT_FDCWD, rootfs, 0755, err);
+    r = xeno_mkdirs(AT_FDCWD, proc, 0755, err);
+    if (r == 0)
+        r = xeno_mkdirs(AT_FDCWD, dev, 0755, err);
     if (r == 0)
         r = xeno_file_read(AT_FDCWD, helper, 16 << 20, &binary, &len, err);
     if (r == 0)
@@ -167,6 +174,7 @@ void xeno_oci_words_release(struct xeno_oci_words *w)
 {
     free(w->rootfs);
     free(w->sys);
+    free(w->files);
     free(w->netns);
     free(w->cgroup);
     *w = (struct xeno_oci_words){ .rootfs = NULL };

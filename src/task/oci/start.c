@@ -48,6 +48,7 @@ int xeno_oci_bundle(const struct xeno_task_host *h, const struct xeno_run *run, 
     struct xeno_oci_words w = { .rootfs = xeno_run_path(run, "rootfs"),
                                 .sys = xeno_run_path(run, "sys"),
                                 .netns = xeno_oci_netns(h, run),
+                                .files = xeno_run_path(run, "upper/etc"),
                                 .cgroup = xeno_cgroup_oci_path(h->cgroups, run->id, task) };
     int r;
 
@@ -55,7 +56,7 @@ int xeno_oci_bundle(const struct xeno_task_host *h, const struct xeno_run *run, 
         (struct xeno_oci_bundle){ .program = p,
                                   .hostname = run->spec.hostname[0] ? run->spec.hostname : run->id,
                                   .rootfs = w.rootfs,
-                                  .files = run->path,
+                                  .files = w.files,
                                   .sys = xeno_rootfs_mounted(w.sys) ? w.sys : NULL,
                                   .netns = w.netns,
                                   .cgroup = w.cgroup,
