@@ -93,7 +93,7 @@ static int count(struct xeno_tar *t, size_t n)
 static la_ssize_t inner_read(struct archive *a, void *arg, const void **ret)
 {
     struct xeno_tar *t = arg;
-    la_ssize_t n = archive_read_data(t->outer, t->out, sizeof(t->out));
+    la_ssize_t n = t->drained ? 0 : archive_read_data(t->outer, t->out, sizeof(t->out));
 
     if (n < 0) {
         if (t->err.code == 0)
