@@ -117,3 +117,44 @@ server_party() {
         endpoint: "https://127.0.0.1:8443", hosts: ["127.0.0.1", "localhost"]}')" ||
         bail "$1 joins" "$body"
 }
+
+# As an ordinary user, also when the test runs as root: the null driver needs no rights.
+plain_user() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
+    else
+        "$@"
+    fi
+}
+
+# xenod_start NAME [OPTION...]: a XenoServer on the null driver that joined $corp; sets
+# $server_url, and makes the party NAME (its key and credential, to ask the XenoCorp as it).
+xenod_start() {
+    local name=$1 dir=$work/$1.d
+    shift
+    need xenod xeno-taskd setpriv
+    mkdir -p "$dir/task" "$dir/host"
+    [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$dir"
+    token server
+    local all=(--dir "$dir/host" --instance "$name" --listen 127.0.0.1:0 --corp-url "$corp_url"
+        --task-socket "$dir/task/socket" --driver null --name "$name" --owner tester
+        --endpoint https://127.0.0.1:1 --pool 10.250.1.0/24)
+    plain_user xenod "${all[@]}" --enrol "$token" >"$work/enrol.log" 2>&1 ||
+        bail "xenod --enrol" "$(cat "$work/enrol.log")"
+    background "taskd-$name" plain_user xeno-taskd --dir "$dir/task" --socket "$dir/task/socket" \
+        --instance "$name" --pool 10.250.1.0/24
+    background "xenod-$name" plain_user xenod "${all[@]}" "$@"
+    server_pid=$pid
+    wait_for 10 log_has "xenod-$name" ' port=' || bail "xenod starts" "$(cat "$work/xenod-$name.log")"
+    server_url=https://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' "$work/xenod-$name.log" | tail -n 1)
+    mkdir -p "$work/$name"
+    cp "$dir/host/key.pem" "$dir/host/credential.pem" "$dir/host/ca.pem" "$work/$name/"
+    openssl x509 -in "$work/$name/credential.pem" -noout -subject | sed 's/.*CN = //' >"$work/$name/id"
+    wait_for 15 server_accepts || bail "the XenoServer accepts sessions" "$(cat "$work/xenod-$name.log")"
+    export SERVER_URL=$server_url SERVER_ID=$(id_of "$name")
+}
+
+server_accepts() {
+    call - GET "$server_url/v1/status"
+    [ "$(jq -r .status.accepting <<<"$body")" = true ]
+}
