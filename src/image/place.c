@@ -247,7 +247,8 @@ int xeno_place_dir_attrs(struct xeno_place *p, const char *path, unsigned mode, 
         return fail_at(err, "open", path);
     if (!p->own && fchown(fd, (uid_t)uid, (gid_t)gid) < 0)
         return fail_at(err, "set the owner of", path);
-    if (fchmod(fd, mode) < 0)
+    /* Without root's rights a folder must stay open to its owner, or it could not be removed. */
+    if (fchmod(fd, p->own ? mode | 0700 : mode) < 0)
         return fail_at(err, "set the mode of", path);
     if (futimens(fd, times) < 0)
         return fail_at(err, "set the times of", path);

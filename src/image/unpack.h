@@ -57,7 +57,7 @@ struct xeno_unpacked {
 struct xeno_unpack_opts {
     const struct xeno_unpack_limits *limits; /* NULL: the defaults */
     const struct xeno_progress *progress;    /* NULL: none; in bytes of the blob */
-    bool own; /* for callers that are not root: owners are not kept, all belongs to the caller */
+    bool own; /* for callers that are not root: all belongs to the caller, folders stay writable */
 };
 
 /* Unpack the blob `blob_fd` (at offset 0, layer->size_bytes long) into the empty folder `dirfd`,

@@ -82,7 +82,7 @@ static void plain_things(void **state)
     assert_int_equal(sb.st_mode & 07777, 0750);
     assert_int_equal(sb.st_mtime, 1000000000);
     sb = look(top, "bin");
-    assert_int_equal(sb.st_mode & 07777, 0500);
+    assert_int_equal(sb.st_mode & 07777, 0700); /* 0500, but its owner is to remove it again */
     assert_int_equal(sb.st_mtime, 1000000000);
     sb = look(top, "bin/su");
     assert_int_equal(sb.st_mode, S_IFREG | 04755);
@@ -240,7 +240,7 @@ static void owners_as_root(void **state)
     tar_add(&b, &(struct member){ '0', "nobody", .uid = 65534 });
     tar_add(&b, &(struct member){ '2', "link", .link = "x", .uid = 33 });
     tar_add(&b, &(struct member){ '0', ".wh.gone" });
-    tar_add(&b, &(struct member){ '5', "d", .uid = 33 });
+    tar_add(&b, &(struct member){ '5', "d", .mode = 0500, .uid = 33 });
     tar_pax(&b, "SCHILY.xattr.security.capability", cap2, sizeof(cap2));
     tar_add(&b, &(struct member){ '0', "ping" });
     tar_end(&b);
@@ -255,6 +255,7 @@ static void owners_as_root(void **state)
     assert_int_equal(look(top, "nobody").st_uid, XENO_SUBID_BASE + 65534);
     assert_int_equal(look(top, "link").st_gid, XENO_SUBID_BASE + 33);
     assert_int_equal(look(top, "d").st_uid, XENO_SUBID_BASE + 33);
+    assert_int_equal(look(top, "d").st_mode & 07777, 0500);
     assert_int_equal(look(top, "gone").st_uid, XENO_SUBID_BASE);
     assert_true(is_whiteout(top, "gone"));
     ping = temp_path(top, "ping"); /* version 3: bound to the namespace whose root is BASE */
