@@ -51,6 +51,7 @@ enum purpose { FOR_NOTHING, FOR_RESTORE, FOR_EXTEND };
 struct rec {
     int64_t state; /* enum xeno_state; by name in the journal */
     int64_t since_ms;
+    int64_t parked;            /* its claim is the kept part only */
     char reason[REASON_CHARS]; /* why it is in this state: a token, or a token and a text */
     int64_t created_ms, ends_ms;
 

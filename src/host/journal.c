@@ -51,11 +51,11 @@ struct field {
     }
 
 static const struct field rec_fields[] = {
-    INT(since_ms),      TEXT(reason),       INT(created_ms),       INT(ends_ms),     TEXT(order),
-    INT(epoch),         INT(budget),        INT(order_charged),    INT(window_ms),   INT(dead),
-    TEXT(next_order),   INT(next_for),      INT(next_lifetime_ms), INT(validations), INT(seq),
-    INT(charged_to_ms), INT(charged),       INT(posted),           INT(refused),     INT(forfeited),
-    INT(warned),        INT(grace_ends_ms), INT(task_number),
+    INT(since_ms),  INT(parked),        TEXT(reason),       INT(created_ms),       INT(ends_ms),
+    TEXT(order),    INT(epoch),         INT(budget),        INT(order_charged),    INT(window_ms),
+    INT(dead),      TEXT(next_order),   INT(next_for),      INT(next_lifetime_ms), INT(validations),
+    INT(seq),       INT(charged_to_ms), INT(charged),       INT(posted),           INT(refused),
+    INT(forfeited), INT(warned),        INT(grace_ends_ms), INT(task_number),
 };
 
 #define METER(member)                                                                              \
@@ -473,7 +473,6 @@ static int load_holds(struct xeno_host *h, struct xeno_err *err)
 static int load_session(struct xeno_host *h, struct session *s, struct xeno_query *q,
                         struct xeno_err *err)
 {
-    const struct xeno_state_info *info;
     int r;
 
     s->chain = xeno_strdup(xeno_query_col_text(q, 3));
@@ -484,10 +483,9 @@ static int load_session(struct xeno_host *h, struct session *s, struct xeno_quer
         r = rec_read(xeno_query_col_text(q, 5), &s->r, err);
     if (r < 0)
         return r;
-    info = xeno_state_info((enum xeno_state)s->r.state);
-    if (!info->claimed)
+    if (!xeno_state_info((enum xeno_state)s->r.state)->claimed)
         return 0;
-    return xeno_admission_adopt(h->admission, s->id, &s->offer.grant, info->parked, err);
+    return xeno_admission_adopt(h->admission, s->id, &s->offer.grant, s->r.parked, err);
 }
 
 static int load_sessions(struct xeno_host *h, struct xeno_err *err)

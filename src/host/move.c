@@ -117,7 +117,7 @@ static void moved(struct xeno_host *h, struct session *s, enum xeno_trigger trig
     const struct xeno_state_info *info = xeno_state_info((enum xeno_state)s->r.state);
 
     outbox_added(h, s, old);
-    if (info->parked)
+    if (s->r.parked)
         xeno_admission_park(h->admission, s->id);
     if (!info->claimed)
         xeno_admission_drop(h->admission, s->id);
@@ -149,6 +149,10 @@ static void set_state(struct xeno_host *h, struct session *s, enum xeno_state ne
     s->r.since_ms = wall_ms(h);
     if (reason)
         snprintf(s->r.reason, sizeof(s->r.reason), "%s", reason);
+    if (next == XENO_SUSPENDED)
+        s->r.parked = 1; /* also while it ends from there */
+    if (next == XENO_RESTORING)
+        s->r.parked = 0;
     if (next == XENO_ENDED)
         order_forget_next(&s->r);
     if (next == XENO_RUNNING) {
@@ -162,8 +166,7 @@ int session_move(struct xeno_host *h, struct session *s, enum xeno_trigger trigg
                  const char *reason, struct xeno_err *err)
 {
     int next = xeno_state_next((enum xeno_state)s->r.state, trigger);
-    bool parked = xeno_state_info((enum xeno_state)s->r.state)->parked, release = false;
-    bool unpark = parked && next == XENO_RESTORING;
+    bool unpark = s->r.parked && next == XENO_RESTORING, release = false;
     char *next_chain = NULL;
     struct rec old;
     int r;

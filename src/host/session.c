@@ -42,15 +42,15 @@ static const struct {
     const char *name;
     struct xeno_state_info info;
 } states[XENO_STATE_COUNT] = {
-    [XENO_HELD] = { "held", { XENO_SHARE_NONE, true, false, false, false } },
-    [XENO_CREATING] = { "creating", { XENO_SHARE_NONE, true, false, true, false } },
-    [XENO_RUNNING] = { "running", { XENO_SHARE_ALL, true, false, true, true } },
-    [XENO_PAUSED] = { "paused", { XENO_SHARE_ALL, true, false, true, true } },
-    [XENO_SUSPENDING] = { "suspending", { XENO_SHARE_ALL, true, false, true, false } },
-    [XENO_SUSPENDED] = { "suspended", { XENO_SHARE_KEPT, true, true, true, false } },
-    [XENO_RESTORING] = { "restoring", { XENO_SHARE_KEPT, true, false, true, false } },
-    [XENO_ENDING] = { "ending", { XENO_SHARE_NONE, true, false, true, false } },
-    [XENO_ENDED] = { "ended", { XENO_SHARE_NONE, false, false, false, false } },
+    [XENO_HELD] = { "held", { XENO_SHARE_NONE, true, false, false } },
+    [XENO_CREATING] = { "creating", { XENO_SHARE_NONE, true, true, false } },
+    [XENO_RUNNING] = { "running", { XENO_SHARE_ALL, true, true, true } },
+    [XENO_PAUSED] = { "paused", { XENO_SHARE_ALL, true, true, true } },
+    [XENO_SUSPENDING] = { "suspending", { XENO_SHARE_ALL, true, true, false } },
+    [XENO_SUSPENDED] = { "suspended", { XENO_SHARE_KEPT, true, true, false } },
+    [XENO_RESTORING] = { "restoring", { XENO_SHARE_KEPT, true, true, false } },
+    [XENO_ENDING] = { "ending", { XENO_SHARE_NONE, true, true, false } },
+    [XENO_ENDED] = { "ended", { XENO_SHARE_NONE, false, false, false } },
 };
 
 const char *xeno_state_name(enum xeno_state state)

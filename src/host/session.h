@@ -20,10 +20,10 @@
  * to ending, from restoring to suspending. Only ending has no way back and never gives up.
  * Migration will be one more row between running and ended; states are journalled by name.
  *
- * Invariants (host-check in the tests):
+ * Invariants (xeno_host_sound() checks them):
  *  1. The journal has the state before any message that follows from it leaves.
  *  2. A claim of admission exists exactly while the state is not ended; it is parked exactly in
- *     suspended.
+ *     suspended, and in ending when that came from there.
  *  3. Reserved resources are billed only in states of share ALL or KEPT, and never before running.
  *  4. The task manager may have something of the session only in states where `built` is true; what
  *     it has in others, or for unknown sessions, is destroyed.
@@ -79,7 +79,6 @@ int xeno_state_next(enum xeno_state state, enum xeno_trigger trigger);
 struct xeno_state_info {
     enum xeno_share share; /* what is billed as reserved */
     bool claimed;          /* holds a claim of admission */
-    bool parked;           /* ... but only the kept part */
     bool built;            /* the task manager may have something of it */
     bool processes;        /* exec and attach make sense */
 };

@@ -97,10 +97,8 @@ static void meanings(void **state)
         const struct xeno_state_info *info = xeno_state_info(i);
 
         assert_int_equal(info->claimed, i != XENO_ENDED);
-        assert_int_equal(info->parked, i == XENO_SUSPENDED);
         assert_true(info->share == XENO_SHARE_NONE || info->built);
         assert_true(!info->processes || info->share == XENO_SHARE_ALL);
-        assert_true(!info->parked || info->share == XENO_SHARE_KEPT);
     }
 }
 
