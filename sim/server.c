@@ -394,6 +394,10 @@ bool sim_server_begin(struct sim_server *s)
     s->calls++;
     s->mute = world_chance(s->w, s->w->faults.crash);
     s->outer = s->mute && world_dice(s->w, 2);
+    if (s->die_in > 0 && --s->die_in == 0) {
+        s->mute = true;
+        s->outer = s->die_outer;
+    }
     if (s->outer && xeno_db_begin(s->db, NULL) < 0)
         sim_fail(s->w, "begin");
     return true;

@@ -223,9 +223,9 @@ int xeno_host_extend(struct xeno_host *h, const struct xeno_id *who, const struc
 int xeno_host_signal(struct xeno_host *h, const struct xeno_id *who, const char *session,
                      const char *task, int signo, uint64_t *ret_tag, struct xeno_err *err);
 
-/* For logs, exec and attach, which the program does itself: is there such a session, with processes
- * (running or paused; any state but ended for logs), and such a task (NULL: not asked)?
- * Errors: as above. */
+/* For what the program does itself (events, logs, exec, attach): is there such a session, and such
+ * a task in it (NULL: not asked)? With needs_processes it must be running or paused, too. Errors:
+ * -ENOENT session.unknown, task.unknown; -EBUSY session.state. */
 int xeno_host_check(struct xeno_host *h, const struct xeno_id *who, const char *session,
                     const char *task, bool needs_processes, struct xeno_err *err);
 

@@ -283,6 +283,7 @@ int order_check(const struct xeno_host *h, const struct offer *o, const char *ch
 void session_advance(struct xeno_host *h, struct session *s); /* the meter, to now */
 int64_t session_on_order(const struct session *s);            /* owed on this order */
 int64_t session_running_part(const struct xeno_host *h, const struct session *s);
+int64_t session_run_need(const struct xeno_host *h, const struct session *s); /* to run at all */
 int64_t session_hour_max(const struct offer *o);
 /* Can `budget` pay for the grace time and a charge interval of this? Errors: -EDQUOT. */
 int money_enough(const struct xeno_host *h, const struct offer *o, int64_t budget,

@@ -291,18 +291,23 @@ static int running_tick(struct xeno_host *h, struct session *s, struct xeno_err 
     return session_move(h, s, XENO_ON_SUSPEND, "order.spent", err);
 }
 
+int64_t session_run_need(const struct xeno_host *h, const struct session *s)
+{
+    return xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_ALL, true,
+                            h->cfg.charge_interval_ms + lookahead_ms(h));
+}
+
+/* The grace time begins when the order cannot bring the session back any more. */
 static int suspended_tick(struct xeno_host *h, struct session *s, struct xeno_err *err)
 {
     int64_t left = session_running_part(h, s) - session_on_order(s);
-    int64_t soon =
-        xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_KEPT, true, lookahead_ms(h));
 
     if (s->r.grace_ends_ms > 0) {
         if (wall_ms(h) < s->r.grace_ends_ms)
             return 0;
         return session_move(h, s, XENO_ON_TIMEOUT, "order.grace: the grace time is over", err);
     }
-    return s->r.dead || left <= soon ? grace_begin(h, s, err) : 0;
+    return s->r.dead || left < session_run_need(h, s) ? grace_begin(h, s, err) : 0;
 }
 
 int money_tick(struct xeno_host *h, struct session *s, struct xeno_err *err)

@@ -90,8 +90,7 @@ static int check_money_left(const struct xeno_host *h, const struct session *s,
                             struct xeno_err *err)
 {
     int64_t left = session_running_part(h, s) - session_on_order(s);
-    int64_t need = xeno_tariff_cost(&s->offer.tariff, &s->offer.grant, XENO_SHARE_ALL, true,
-                                    h->cfg.charge_interval_ms + lookahead_ms(h));
+    int64_t need = session_run_need(h, s);
 
     if (!s->r.dead && left >= need)
         return 0;
@@ -384,7 +383,6 @@ int xeno_host_signal(struct xeno_host *h, const struct xeno_id *who, const char 
 int xeno_host_check(struct xeno_host *h, const struct xeno_id *who, const char *session,
                     const char *task, bool needs_processes, struct xeno_err *err)
 {
-    const struct xeno_state_info *info;
     struct session *s;
     struct task *t;
     int r;
@@ -394,8 +392,7 @@ int xeno_host_check(struct xeno_host *h, const struct xeno_id *who, const char *
         r = find_task(s, task, &t, err);
     if (r < 0)
         return r;
-    info = xeno_state_info((enum xeno_state)s->r.state);
-    if (needs_processes ? !info->processes : !info->built)
-        return wrong_state(s, needs_processes ? "be entered" : "show logs", err);
+    if (needs_processes && !xeno_state_info((enum xeno_state)s->r.state)->processes)
+        return wrong_state(s, "be entered", err);
     return 0;
 }
