@@ -1,0 +1,176 @@
+#!/bin/bash
+# Can curl, with keys and requests made by openssl, do everything that the command line does? A whole
+# life: join, get an order, hold, session, tasks, logs, exec, usage, bill. No root: null driver.
+. "$(dirname "$0")/lib.sh"
+need curl openssl jq xxd
+corp_start
+client alice 20000000
+xenod_start x1
+
+# `ok` runs its command in a subshell, so what such a question sets is asked again where it is needed.
+# state SESSION STATE: has it got there?
+state() {
+    call alice GET "$server_url/v1/sessions/$1"
+    [ "$(jq -r .state <<<"$body")" = "$2" ]
+}
+task_state() {
+    call alice GET "$server_url/v1/sessions/$session/tasks"
+    [ "$(jq -r ".tasks[] | select(.task == \"$1\") | .state" <<<"$body")" = "$2" ]
+}
+
+# --- whom we talk to ---
+ok "the XenoCorp's certificate is right for its address" curl -sS --cacert "$work/ca.pem" "$corp_url/healthz"
+ok "and the XenoServer's" curl -sS --cacert "$work/ca.pem" "$server_url/healthz"
+not_ok "not without the CA" curl -sS "$corp_url/healthz"
+not_ok "TLS 1.2 is refused" curl -sS --tls-max 1.2 --cacert "$work/ca.pem" "$corp_url/healthz"
+not_ok "so is plain HTTP" curl -sS --max-time 5 "${server_url/https/http}/healthz"
+call - GET "$corp_url/v1/account"
+is "$status $(jq -r .type <<<"$body")" "401 http.credential" "nothing without a certificate"
+
+# --- order: order create, list, show, account ---
+json alice POST "$corp_url/v1/orders" '{"amount":4000000,"lifetime_s":3600}' -H "$(once order-1)"
+is "$status" 201 "an order is made"
+order=$(jq -r .order <<<"$body") chain=$(jq -r .chain <<<"$body")
+json alice POST "$corp_url/v1/orders" '{"amount":4000000,"lifetime_s":3600}' -H "$(once order-1)"
+is "$(jq -r .order <<<"$body")" "$order" "asking again makes no second one"
+like "$head" 'Idempotency-Replayed: true' "it is the same answer"
+call alice GET "$corp_url/v1/orders"
+is "$(jq -r '.orders | length' <<<"$body")" 1 "it is listed"
+call alice GET "$corp_url/v1/account"
+is "$(jq -r '"\(.free) \(.held)"' <<<"$body")" "16000000 4000000" "the amount is set aside"
+
+# --- server status, hold, run --dry-run ---
+call - GET "$server_url/v1/status"
+is "$(jq -r .status.server <<<"$body")" "$(id_of x1)" "the XenoServer says who it is"
+cat >"$work/requirement.xml" <<'XML'
+<?xml version="1.0" encoding="UTF-8"?>
+<EnvironmentalRequirements>
+  <Basic><EnvName>by curl</EnvName><EnvType>Linux</EnvType></Basic>
+  <Network><EnvIPAddresses>0</EnvIPAddresses><Port port="80" protocol="tcp"/></Network>
+  <QoS><CPUmsps>100</CPUmsps><NetMbps>1</NetMbps><MemoryMB>64</MemoryMB><DiskMB>64</DiskMB></QoS>
+  <Limits><LifetimeSeconds>600</LifetimeSeconds><MaxPricePerHour>1.5</MaxPricePerHour></Limits>
+</EnvironmentalRequirements>
+XML
+xml alice POST "$server_url/v1/holds?ttl_s=60" "$work/requirement.xml" -H "$(once hold-1)"
+is "$status" 201 "a hold, from an XML document"
+hold=$(jq -r .hold <<<"$body")
+like "$(jq -c .price <<<"$body")" '"per_hour_max":[1-9]' "with a price"
+ask=$(jq -n --arg hold "$hold" --arg chain "$chain" '{$hold, $chain, name: "by curl"}')
+json alice POST "$server_url/v1/sessions?dry_run=1" "$ask" -H "$(once dry)"
+is "$status $(jq -r .possible <<<"$body")" "200 true" "dry run: it could be made"
+json alice POST "$server_url/v1/sessions?dry_run=1" \
+    "$(jq -n --arg chain "$chain" --rawfile requirements "$work/requirement.xml" \
+        '{$chain, requirements: ($requirements | sub("Linux"; "Plan9"))}')" -H "$(once dry2)"
+is "$(jq -r .type <<<"$body")" host.env-type "dry run: and why it could not"
+like "$(jq -r .detail <<<"$body")" Plan9 "in words, too"
+
+# --- session ---
+json alice POST "$server_url/v1/sessions" "$ask" -H "$(once session-1)"
+is "$status" 201 "a session"
+session=$(jq -r .session <<<"$body")
+ok "it runs" wait_for 15 state "$session" running
+at=$server_url/v1/sessions/$session
+call alice GET "$at"
+like "$(jq -r '.ports[0].host_port' <<<"$body")" '^[0-9]+$' "its port is published"
+call alice GET "$server_url/v1/sessions?limit=10"
+is "$(jq -r '.sessions[].session' <<<"$body")" "$session" "it is listed"
+
+# --- tasks, logs, signals ---
+task_doc() {
+    local name=$1 argv=
+    shift
+    printf -v argv '<Argument>%s</Argument>' "$@"
+    echo "<Task><Name>$name</Name><Command>$argv</Command></Task>" >"$work/task.xml"
+}
+task_doc main sleep 600
+xml alice POST "$at/tasks" "$work/task.xml" -H "$(once task-1)"
+is "$status" 201 "a task"
+task_doc short exit 4
+xml alice POST "$at/tasks" "$work/task.xml" -H "$(once task-2)"
+ok "it runs" wait_for 10 task_state main running
+ok "and another ends" wait_for 10 task_state short exited
+call alice GET "$at/tasks"
+is "$(jq -r '.tasks[] | select(.task == "short") | .code' <<<"$body")" 4 "with its code"
+call alice GET "$at/tasks/main/logs"
+is "$status" 200 "its log can be read"
+call alice GET "$at/tasks/short/logs?follow=1"
+is "$status" 200 "and followed to the end"
+
+# --- exec and attach: the upgrade, by curl and by openssl s_client ---
+argv=$(jq -nr '["exit","5"] | tojson | @uri')
+curl -sS --http1.1 --max-time 10 -N --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
+    --key "$work/alice/key.pem" -H 'Connection: Upgrade' -H 'Upgrade: xeno-stream/1' \
+    -D "$work/head" -o "$work/frames" "$at/exec?argv=$argv" 2>"$work/curl.err"
+like "$(head -n 1 "$work/head")" ' 101 ' "exec: the connection changes its protocol"
+is "$(tail -c 10 "$work/frames")" '{"exit":5}' "the last frame has the exit code"
+is "$(tail -c 15 "$work/frames" | head -c 5 | xxd -p)" 030000000a "on channel 3, with its length"
+host=${server_url#https://}
+{
+    printf 'GET /v1/sessions/%s/exec?argv=%s HTTP/1.1\r\nHost: %s\r\n' "$session" "$argv" "$host"
+    printf 'Connection: Upgrade\r\nUpgrade: xeno-stream/1\r\n\r\n'
+    sleep 2
+    printf '\0\0\0\0\0' # end of input
+} | timeout 10 openssl s_client -quiet -verify_return_error -CAfile "$work/ca.pem" -connect "$host" \
+    -cert "$work/alice/credential.pem" -key "$work/alice/key.pem" >"$work/frames" 2>"$work/s_client.err"
+like "$(tr -d '\0' <"$work/frames")" 'HTTP/1.1 101' "openssl s_client does it as well"
+like "$(tr -d '\0' <"$work/frames")" '"exit":5' "to the end"
+
+# --- what happens, as server-sent events ---
+curl -sS -N --max-time 2 --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
+    --key "$work/alice/key.pem" "$at/events" >"$work/events" 2>/dev/null
+like "$(cat "$work/events")" '^event: task.exit' "events are told"
+last=$(sed -n 's/^id: //p' "$work/events" | tail -n 1)
+json alice POST "$at/tasks/main/signal" '{"signal":"TERM"}'
+is "$status" 202 "a signal is sent"
+ok "it ends the task" wait_for 10 task_state main exited
+curl -sS -N --max-time 2 --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
+    --key "$work/alice/key.pem" -H "Last-Event-ID: $last" "$at/events" >"$work/events" 2>/dev/null
+is "$(grep -c '^event: task.exit' "$work/events")" 1 "those after an id, only"
+
+# --- pause, resume, suspend, restore, extend ---
+call alice POST "$at/pause" -H "$(once v1)"
+is "$status" 202 pause
+ok paused wait_for 10 state "$session" paused
+call alice POST "$at/resume" -H "$(once v2)"
+ok resumed wait_for 10 state "$session" running
+call alice POST "$at/suspend" -H "$(once v3)"
+ok suspended wait_for 10 state "$session" suspended
+json alice POST "$corp_url/v1/orders" '{"amount":3000000,"lifetime_s":3600}' -H "$(once order-2)"
+order2=$(jq -r .order <<<"$body")
+json alice POST "$at/restore" "$(jq -c '{chain}' <<<"$body")" -H "$(once v4)"
+is "$status" 202 "restore, paid from another order"
+ok restored wait_for 10 state "$session" running
+call alice GET "$at"
+ends=$(jq -r .ends_ms <<<"$body")
+json alice POST "$at/extend" '{"lifetime_s":100}' -H "$(once v5)"
+is "$(jq -r .ends_ms <<<"$body")" $((ends + 100000)) "extend"
+
+# --- usage, end, bill ---
+sleep 2
+call alice GET "$at/usage"
+is "$status" 200 usage
+call alice POST "$at/end" -H "$(once v6)"
+ok ended wait_for 15 state "$session" ended
+settled() {
+    call alice GET "$at/usage"
+    [ "$(jq -r .pending <<<"$body")" = 0 ]
+}
+ok "every charge is posted" wait_for 30 settled
+call alice GET "$at/usage"
+used=$(jq -r .amount <<<"$body")
+ok "something was used" test "$used" -gt 0
+call alice GET "$corp_url/v1/statement?limit=100"
+is "$(jq "[.entries[] | select(.session == \"$session\") | .amount] | add | -." <<<"$body")" "$used" \
+    "the bill is what the usage says"
+for o in "$order" "$order2"; do
+    call alice POST "$corp_url/v1/orders/$o/close" -H "$(once "close-$o")"
+    is "$(jq -r .state <<<"$body")" closed "the order is closed"
+done
+call alice GET "$corp_url/v1/account"
+is "$(jq -r '.free + .held' <<<"$body")" $((20000000 - used)) "and the rest came back"
+call x1 GET "$corp_url/v1/account"
+earned=$(jq -r .earned <<<"$body")
+call operator GET "$corp_url/v1/admin/ledger?check=1"
+is "$(jq -r .balanced <<<"$body")" true "the books balance"
+is "$(jq -r .fees <<<"$body")" $((used - earned)) "fee and earnings make up the bill"
+done_testing
