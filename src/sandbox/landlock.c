@@ -81,7 +81,8 @@ static int allow_all(int ruleset, const char *const *paths, uint64_t access, uin
     return 0;
 }
 
-int xeno_sandbox_landlock(const char *const *folders, struct xeno_err *err)
+int xeno_sandbox_landlock(const char *const *folders, const char *const *readable,
+                          struct xeno_err *err)
 {
     int version = abi(), r;
     struct ruleset rs = { .fs = version >= 3 ? FS_ALL : FS_ALL & ~FS_TRUNCATE,
@@ -98,6 +99,8 @@ int xeno_sandbox_landlock(const char *const *folders, struct xeno_err *err)
         r = allow_all(fd, system_sinks, FS_FILE, rs.fs, err);
     if (r == 0)
         r = allow_all(fd, folders, FS_WRITE, rs.fs, err);
+    if (r == 0 && readable)
+        r = allow_all(fd, readable, FS_READ, rs.fs, err);
     if (r < 0)
         return r;
     if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)

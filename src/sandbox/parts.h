@@ -4,8 +4,9 @@
 
 #include "base/err.h"
 
-/* A kernel without Landlock is not an error. */
-int xeno_sandbox_landlock(const char *const *folders, struct xeno_err *err);
+/* A kernel without Landlock is not an error; readable may be NULL. */
+int xeno_sandbox_landlock(const char *const *folders, const char *const *readable,
+                          struct xeno_err *err);
 int xeno_sandbox_seccomp(struct xeno_err *err);
 
 #endif

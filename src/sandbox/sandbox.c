@@ -66,7 +66,8 @@ static int drop_capabilities(struct xeno_err *err)
     return 0;
 }
 
-int xeno_sandbox_enter(const char *profile, const char *const *folders, struct xeno_err *err)
+int xeno_sandbox_enter_with(const char *profile, const char *const *folders,
+                            const char *const *readable, struct xeno_err *err)
 {
     bool known = false;
     int r;
@@ -77,8 +78,13 @@ int xeno_sandbox_enter(const char *profile, const char *const *folders, struct x
         return xeno_fail(err, -EINVAL, "sandbox.profile", "there is no sandbox '%.32s'", profile);
     r = drop_capabilities(err);
     if (r == 0 && folders)
-        r = xeno_sandbox_landlock(folders, err);
+        r = xeno_sandbox_landlock(folders, readable, err);
     if (r == 0)
         r = xeno_sandbox_seccomp(err);
     return r;
+}
+
+int xeno_sandbox_enter(const char *profile, const char *const *folders, struct xeno_err *err)
+{
+    return xeno_sandbox_enter_with(profile, folders, NULL, err);
 }

@@ -28,6 +28,9 @@ int xeno_sandbox_user(const char *user, struct xeno_err *err);
  *         sandbox.landlock or sandbox.seccomp; the process is in an undefined state: exit.
  */
 int xeno_sandbox_enter(const char *profile, const char *const *folders, struct xeno_err *err);
+/* The same with folders that may be read, but not written to; NULL: none. */
+int xeno_sandbox_enter_with(const char *profile, const char *const *folders,
+                            const char *const *readable, struct xeno_err *err);
 
 /* Has this kernel what it takes? For --check. */
 bool xeno_sandbox_has_landlock(void);

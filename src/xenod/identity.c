@@ -17,6 +17,7 @@
 
 #define RETRY_MS       30000
 #define FETCH_LEAST_MS 10000
+#define FETCH_MOST_MS  60000 /* so long may a credential still be used that was revoked */
 
 static const char revocations_name[] = "revocations";
 
@@ -248,7 +249,7 @@ static int take_revocations(struct xenod *d, const char *body, size_t len, struc
         return xeno_fail(err, -ESTALE, "revoke.version",
                          "version %" PRId64 " is older than %" PRId64 ", which is kept",
                          list->version, d->revoked->version);
-    d->fetch_at = list->next;
+    d->fetch_after.ns = list->next.ns - xeno_wall(d->env).ns; /* a length, yet */
     if (!d->revoked || list->version > d->revoked->version) {
         xenod_keep_put(d, revocations_name, text);
         xeno_log(LOG_INFO, "revocations.new", "version=%" PRId64 " count=%zu", list->version,
@@ -263,17 +264,19 @@ static void on_revocations(const struct xeno_http_answer *a, void *arg)
 {
     struct xenod *d = arg;
     struct xeno_err err = XENO_ERR_INIT;
-    xeno_time least = xeno_time_add(xeno_wall(d->env), xeno_ms(FETCH_LEAST_MS));
 
     d->fetching = false;
     d->corp_answers = a->status != 0;
-    d->fetch_at = xeno_time_add(xeno_wall(d->env), xeno_ms(RETRY_MS));
+    d->fetch_after = xeno_ms(RETRY_MS);
     if (a->err)
         xeno_log_err(LOG_NOTICE, "revocations.fetch", a->err, "%s", "");
     else if (take_revocations(d, a->body, a->len, &err) < 0)
         xeno_log_err(LOG_WARNING, "revocations.fetch", &err, "%s", "");
-    if (d->fetch_at.ns < least.ns)
-        d->fetch_at = least;
+    if (d->fetch_after.ns < FETCH_LEAST_MS * XENO_NS_PER_MS)
+        d->fetch_after = xeno_ms(FETCH_LEAST_MS);
+    if (d->fetch_after.ns > FETCH_MOST_MS * XENO_NS_PER_MS)
+        d->fetch_after = xeno_ms(FETCH_MOST_MS);
+    d->fetch_after = xeno_time_add(xeno_mono(d->env), d->fetch_after);
 }
 
 static void fetch(struct xenod *d)
@@ -295,9 +298,9 @@ void xenod_identity_tick(struct xenod *d)
     xeno_time now = xeno_wall(d->env);
     int64_t life = d->cert->not_after.ns - d->cert->not_before.ns;
 
-    if (!d->revoked && d->fetch_at.ns == 0)
+    if (!d->revoked && d->fetch_after.ns == 0)
         load_revocations(d);
-    if (!d->fetching && now.ns >= d->fetch_at.ns)
+    if (!d->fetching && xeno_mono(d->env).ns >= d->fetch_after.ns)
         fetch(d);
     if (!d->renewing && now.ns >= d->cert->not_after.ns - life / 3 &&
         xeno_mono(d->env).ns >= d->renew_after.ns)

@@ -27,27 +27,42 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* The folder of the configuration file stays readable for a reload. */
-static const char *config_of(int argc, char **argv)
+/* The folder of the configuration file, which a reload reads: the file itself may be replaced.
+ * Returns: the caller's; NULL: there is none. */
+static char *config_folder(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
+        const char *path = NULL;
+        char *slash, *folder;
+
         if (strncmp(argv[i], "--config=", 9) == 0)
-            return argv[i] + 9;
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            return argv[i + 1];
+            path = argv[i] + 9;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            path = argv[i + 1];
+        if (!path)
+            continue;
+        folder = xeno_strdup(path);
+        slash = strrchr(folder, '/');
+        if (slash)
+            slash[slash == folder] = '\0';
+        else
+            strcpy(folder, ".");
+        return folder;
     }
     return NULL;
 }
 
 static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
 {
-    const char *folders[4] = { d->opt.dir };
-    size_t n = 1;
+    xeno_autofree char *config = config_folder(d->argc, d->argv);
+    const char *const folders[] = { d->opt.dir, NULL };
+    const char *readable[3] = { NULL };
+    size_t n = 0;
 
     if (d->opt.images && *d->opt.images)
-        folders[n++] = d->opt.images;
-    folders[n] = config_of(d->argc, d->argv);
-    return xeno_sandbox_enter("xenod", folders, err);
+        readable[n++] = d->opt.images;
+    readable[n] = config;
+    return xeno_sandbox_enter_with("xenod", folders, readable, err);
 }
 
 static int serve(struct xenod *d, struct xeno_err *err)

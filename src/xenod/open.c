@@ -301,6 +301,7 @@ void xenod_reload(struct xenod *d)
         r = xeno_host_reconfigure(d->host, &cfg, &err);
     }
     xeno_conf_release(xenod_program.items, xenod_program.count, &fresh);
+    d->fetch_after = xeno_ns(0); /* the revocation list, too */
     xeno_log_init("xenod", d->opt.debug ? LOG_DEBUG : LOG_INFO);
     if (r < 0)
         xeno_log_err(LOG_ERR, "config.reload", &err, "%s", "");

@@ -57,9 +57,8 @@ struct xenod {
     struct xeno_id corp;
     struct xeno_revocations *revoked; /* NULL: none known yet */
     bool renewing, fetching;
-    xeno_time renew_after; /* monotonic */
-    xeno_time fetch_at;    /* wall clock; 0: at once */
-    bool corp_answers;     /* the last request to the XenoCorp got an answer */
+    xeno_time renew_after, fetch_after; /* monotonic; 0: at once */
+    bool corp_answers;                  /* the last request to the XenoCorp got an answer */
 
     struct xeno_db *db;
     struct xeno_host *host;

@@ -108,6 +108,15 @@ static int do_read_elsewhere(void)
 {
     return result(open("/root", O_RDONLY | O_DIRECTORY));
 }
+/* "/var/lib" is given for reading only. */
+static int do_read_given(void)
+{
+    return result(open("/var/lib", O_RDONLY | O_DIRECTORY));
+}
+static int do_write_given(void)
+{
+    return result(open("/var/lib/xeno-test-sandbox", O_WRONLY | O_CREAT, 0600));
+}
 static int do_bind(void)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -234,6 +243,8 @@ static const struct {
     { "write elsewhere", do_write_elsewhere, EACCES, true },
     { "read elsewhere", do_read_elsewhere, EACCES, true },
     { "bind a port", do_bind, EACCES, true },
+    { "write what may be read", do_write_given, EACCES, true },
+    { "read what may be read", do_read_given, 0 },
     { "thread", do_thread, 0 },
     { "look-up", do_lookup, 0 },
     { "database", do_database, 0 },
@@ -245,12 +256,13 @@ static const struct {
 static int run(int (*try)(void), int *ret_status)
 {
     const char *const folders[] = { dir, "/nonexistent", NULL };
+    const char *const readable[] = { "/var/lib", NULL };
     struct xeno_err err = XENO_ERR_INIT;
     pid_t pid = fork();
 
     if (pid == 0) {
         alarm(20);
-        if (xeno_sandbox_enter("xenod", folders, &err) < 0) {
+        if (xeno_sandbox_enter_with("xenod", folders, readable, &err) < 0) {
             fprintf(stderr, "%s\n", err.text);
             _exit(255);
         }
