@@ -142,8 +142,18 @@ static int handle_start(struct tm_session *s, const struct xeno_task_request *q,
     return 0;
 }
 
+/* The answer to a snapshot says what was used, when there was something to stop. */
+static void handle_snapshot(struct tm_session *s, struct xeno_json *ok)
+{
+    s->usage.memory_bytes = 0;
+    if (s->info.state != XENO_TASK_STOPPED)
+        xeno_json_set(ok, "usage", xeno_task_usage_json(&s->usage));
+    s->info.state = XENO_TASK_STOPPED;
+    stop_tasks(s, 137);
+}
+
 static int handle_session(struct taskman *tm, const struct xeno_task_request *q,
-                          struct xeno_err *err)
+                          struct xeno_json *ok, struct xeno_err *err)
 {
     struct tm_session *s = find(tm, q->session);
 
@@ -160,9 +170,7 @@ static int handle_session(struct taskman *tm, const struct xeno_task_request *q,
         s->info.state = q->op == XENO_TASK_PAUSE ? XENO_TASK_PAUSED : XENO_TASK_RUNNING;
         return 0;
     case XENO_TASK_SNAPSHOT:
-        s->info.state = XENO_TASK_STOPPED;
-        stop_tasks(s, 137);
-        s->usage.memory_bytes = 0;
+        handle_snapshot(s, ok);
         return 0;
     case XENO_TASK_RESTORE:
         if (s->info.state == XENO_TASK_STOPPED) {
@@ -196,15 +204,18 @@ static struct xeno_json *everything(struct taskman *tm, bool usage)
 int taskman_handle(struct taskman *tm, const struct xeno_task_request *q, struct xeno_json **ret_ok,
                    struct xeno_err *err)
 {
+    struct xeno_json *ok;
     int r;
 
     if (q->op == XENO_TASK_USAGE || q->op == XENO_TASK_LIST) {
         *ret_ok = everything(tm, q->op == XENO_TASK_USAGE);
         return 0;
     }
-    r = q->op == XENO_TASK_CREATE ? handle_create(tm, q, err) : handle_session(tm, q, err);
+    ok = xeno_json_object();
+    r = q->op == XENO_TASK_CREATE ? handle_create(tm, q, err) : handle_session(tm, q, ok, err);
     if (r == 0)
-        *ret_ok = xeno_json_object();
+        *ret_ok = xeno_take(&ok);
+    xeno_json_unref(ok);
     return r;
 }
 

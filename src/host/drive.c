@@ -281,17 +281,28 @@ static void fail_session(struct xeno_host *h, struct session *s, enum xeno_trigg
     session_try_move(h, s, trigger, reason);
 }
 
-static void stopped(struct xeno_host *h, struct session *s)
+/* Nothing runs any more. The answer says what it used, unless it had been stopped before. */
+static void stopped(struct xeno_host *h, struct session *s, const struct xeno_json_at *ok)
 {
+    struct xeno_task_usage u;
+    struct xeno_json_at at;
+
     if (s->r.state != XENO_SUSPENDING && s->r.state != XENO_ENDING)
         return;
     s->step = STEP_USAGE;
     s->tries = 0;
+    if (ok && xeno_json_obj_opt(ok, "usage", &at, NULL) == 0 &&
+        xeno_task_usage_read(&at, &u, NULL) == 0 && strcmp(u.session, s->id) == 0) {
+        take_sample(h, &u);
+        sampled(h, s);
+        return;
+    }
     s->sample_after = h->sample_no + 1;
     drive_sample(h);
 }
 
-static void session_succeeded(struct xeno_host *h, struct session *s, enum op_kind kind)
+static void session_succeeded(struct xeno_host *h, struct session *s, enum op_kind kind,
+                              const struct xeno_json_at *ok)
 {
     s->tries = 0;
     switch (kind) {
@@ -311,7 +322,7 @@ static void session_succeeded(struct xeno_host *h, struct session *s, enum op_ki
         break;
     case OP_SNAPSHOT:
         s->frozen = false;
-        stopped(h, s);
+        stopped(h, s, ok);
         break;
     case OP_DESTROY:
         if (s->r.state == XENO_ENDING)
@@ -320,6 +331,12 @@ static void session_succeeded(struct xeno_host *h, struct session *s, enum op_ki
     default:
         break;
     }
+}
+
+/* A session that was not built whole cannot be stopped in order, only destroyed. */
+static bool cannot_stop(const struct session *s, const struct xeno_err *why)
+{
+    return xeno_err_is(why, "task.stage") || (why->code != -ENOTCONN && s->tries >= SNAPSHOT_TRIES);
 }
 
 static void session_failed(struct xeno_host *h, struct session *s, enum op_kind kind,
@@ -338,15 +355,15 @@ static void session_failed(struct xeno_host *h, struct session *s, enum op_kind 
         fail_session(h, s, XENO_ON_END, why); /* it has lost the session */
         return;
     }
-    if (kind == OP_SNAPSHOT && s->r.state == XENO_ENDING && !is_transient(why->code) &&
-        s->tries >= SNAPSHOT_TRIES) {
-        session_succeeded(h, s, kind);
+    if (kind == OP_SNAPSHOT && s->r.state == XENO_ENDING && cannot_stop(s, why)) {
+        session_succeeded(h, s, kind, NULL); /* as it is: destroying kills what runs */
         return;
     }
     retry_later(h, s);
 }
 
-static void answered_session(struct xeno_host *h, const struct op *op, const struct xeno_err *why)
+static void answered_session(struct xeno_host *h, const struct op *op,
+                             const struct xeno_json_at *ok, const struct xeno_err *why)
 {
     struct session *s = host_session(h, op->session);
     bool gone = why && why->code == -ENOENT && (op->kind == OP_SNAPSHOT || op->kind == OP_DESTROY);
@@ -355,7 +372,7 @@ static void answered_session(struct xeno_host *h, const struct op *op, const str
         return;
     s->tag = 0;
     if (!why || gone)
-        session_succeeded(h, s, op->kind);
+        session_succeeded(h, s, op->kind, why ? NULL : ok);
     else
         session_failed(h, s, op->kind, why);
     drive_session(h, s);
@@ -648,7 +665,7 @@ static void answered(struct xeno_host *h, const struct op *op, const struct xeno
     case OP_SIGNAL:
         break;
     default:
-        answered_session(h, op, failure);
+        answered_session(h, op, ok, failure);
         break;
     }
 }

@@ -19,7 +19,7 @@ void xeno_host_config_default(struct xeno_host_config *cfg)
         .retain_ms = 24 * 3600 * 1000,
         .warn_percent = { 20, 5 },
         .validate_timeout_ms = 30 * 1000,
-        .create_timeout_ms = 120 * 1000,
+        .create_timeout_ms = 600 * 1000,
         .stop_timeout_ms = 60 * 1000,
         .task_timeout_ms = 15 * 1000,
         .corp_timeout_ms = 15 * 1000,

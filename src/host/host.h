@@ -78,12 +78,13 @@ struct xeno_host_config {
     int64_t retain_ms;           /* an ended session is shown for: 86,400,000 */
     int warn_percent[2];         /* of the running part of the order: 20, 5 */
     int64_t validate_timeout_ms; /* state held: 30,000 */
-    int64_t create_timeout_ms;   /* creating and restoring: 120,000 */
-    int64_t stop_timeout_ms;     /* suspending: 60,000; ending never gives up */
-    int64_t task_timeout_ms;     /* one answer of the task manager: 15,000 */
-    int64_t corp_timeout_ms;     /* one answer of the XenoCorp: 15,000 */
-    size_t sessions_max;         /* live at once: 4,096 */
-    size_t owner_sessions_max;   /* live at once of one owner, holds counted: 1,024 */
+    int64_t
+        create_timeout_ms;   /* creating and restoring: 600,000; a new template is unpacked in it */
+    int64_t stop_timeout_ms; /* suspending: 60,000; ending never gives up */
+    int64_t task_timeout_ms; /* one answer of the task manager: 15,000 */
+    int64_t corp_timeout_ms; /* one answer of the XenoCorp: 15,000 */
+    size_t sessions_max;     /* live at once: 4,096 */
+    size_t owner_sessions_max; /* live at once of one owner, holds counted: 1,024 */
 };
 
 /* Every number above its default; key, corp, driver, env_types, capacity and tariff zero. */
