@@ -25,6 +25,7 @@ struct xeno_cgroup_ops {
     int (*kill_all)(struct xeno_cgroups *cg,
                     const char *session); /* one round; how many are left */
     int (*favour)(struct xeno_cgroups *cg, pid_t pid);
+    void (*supervise)(const struct xeno_cgroups *cg); /* NULL: nothing to do */
 };
 
 extern const struct xeno_cgroup_ops xeno_cgroup_v1, xeno_cgroup_v2;
@@ -37,6 +38,7 @@ struct xeno_cgroups {
     size_t ntrees;
     char unified[128]; /* a cgroup2 mount beside version 1; "" */
     char base[512];    /* version 1: "/xeno-INST"; version 2: BASE below the mount */
+    bool apart;        /* version 2: BASE is a unit of its own, and we are not in it */
 };
 
 /* Index of the tree that has a controller, or -1. */

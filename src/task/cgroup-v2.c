@@ -27,6 +27,22 @@ static bool delegated(const char *path)
            getxattr(path, "user.delegate", value, sizeof value) > 0;
 }
 
+/* The unit beside ours that holds the sessions: "/xeno.slice/xeno-taskd.service" gives
+ * "/xeno.slice/xeno-sessions.service". A unit with containers in its group could not be started
+ * again: its group has children with controllers, so no process may be put into it. */
+static bool sessions_unit(const struct xeno_cgroups *cg, const char *own, char *ret, size_t room)
+{
+    const char *unit = strrchr(own, '/');
+    const char *taskd = unit ? strstr(unit, "taskd") : NULL;
+    xeno_autofree char *path = NULL;
+
+    if (!taskd)
+        return false;
+    snprintf(ret, room, "%.*ssessions%s", (int)(taskd - own), own, taskd + strlen("taskd"));
+    path = xeno_asprintf("%s%s", cg->trees[0].mount, ret);
+    return delegated(path);
+}
+
 /* Our own group, without the leaf that an earlier start moved us to. */
 static void find_base(struct xeno_cgroups *cg)
 {
@@ -40,6 +56,9 @@ static void find_base(struct xeno_cgroups *cg)
         if (at)
             sscanf(at, "0::%511[^\n]", own);
     }
+    cg->apart = sessions_unit(cg, own, cg->base, sizeof cg->base);
+    if (cg->apart)
+        return;
     leaf = strrchr(own, '/');
     if (leaf && strcmp(leaf, "/daemons") == 0)
         *leaf = '\0';
@@ -81,7 +100,7 @@ static int empty_base(const struct xeno_cgroups *cg)
         xeno_cgroup_write(to, "%d", pid);
     if (f)
         fclose(f);
-    return xeno_cgroup_write(to, "%d", (int)getpid());
+    return cg->apart ? 0 : xeno_cgroup_write(to, "%d", (int)getpid());
 }
 
 static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
@@ -130,6 +149,14 @@ static int v2_favour(struct xeno_cgroups *cg, pid_t pid)
     if (xeno_cgroup_read(file, text, sizeof text) && strstr(text, ".service"))
         return 0;
     return xeno_cgroup_write(procs, "%d", (int)pid);
+}
+
+static void v2_supervise(const struct xeno_cgroups *cg)
+{
+    xeno_autofree char *procs = base_file(cg, "/daemons/cgroup.procs");
+
+    if (cg->apart)
+        xeno_cgroup_write(procs, "0");
 }
 
 static int64_t within(int64_t n, int64_t min, int64_t max)
@@ -262,4 +289,5 @@ const struct xeno_cgroup_ops xeno_cgroup_v2 = {
     .freeze = v2_freeze,
     .kill_all = v2_kill_all,
     .favour = v2_favour,
+    .supervise = v2_supervise,
 };

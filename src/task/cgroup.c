@@ -188,6 +188,12 @@ void xeno_cgroups_favour(struct xeno_cgroups *cg, pid_t pid)
     cg->ops->favour(cg, pid);
 }
 
+void xeno_cgroups_supervise(const struct xeno_cgroups *cg)
+{
+    if (cg->ops->supervise)
+        cg->ops->supervise(cg);
+}
+
 /* --- sessions --- */
 
 char **xeno_cgroups_list(const struct xeno_cgroups *cg)
@@ -318,8 +324,11 @@ int xeno_cgroup_remove_task(struct xeno_cgroups *cg, const char *session, const 
 {
     int first = 0;
 
-    for (size_t i = 0; i < cg->ntrees; i++) {
-        xeno_autofree char *path = xeno_cgroup_file(cg, i, session, task, NULL);
+    /* runc also makes one in the version 2 tree beside version 1. */
+    for (size_t i = 0; i < cg->ntrees + (cg->unified[0] != '\0'); i++) {
+        const char *mount = i < cg->ntrees ? cg->trees[i].mount : cg->unified;
+        xeno_autofree char *path = xeno_asprintf("%s%s/sessions/%s%s%s", mount, cg->base, session,
+                                                 task ? "/" : "", task ? task : "");
         int r = remove_folder(path);
 
         if (r < 0 && first == 0)

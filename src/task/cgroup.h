@@ -11,6 +11,10 @@
  * foreign processes at the top nor our own daemons starve, plus admission elsewhere. Which back end
  * is in use is found out from where the controllers are mounted, never configured.
  *
+ * BASE is the group of the unit xeno-sessions.service when we are xeno-taskd.service and systemd
+ * delegated that one (docs/decisions, sessions have a unit of their own), else our own if that was
+ * delegated, else /xeno-INST.
+ *
  * Needs root. Context: one thread; everything but xeno_cgroup_kill() is a few small file accesses.
  */
 #ifndef XENO_TASK_CGROUP_H
@@ -40,6 +44,10 @@ const char *xeno_cgroups_hybrid(const struct xeno_cgroups *cg);
 /* Put a process that serves this instance (the environment manager) under the daemons' weight.
  * No effect where systemd gave it a group of its own. */
 void xeno_cgroups_favour(struct xeno_cgroups *cg, pid_t pid);
+
+/* In a child of the daemon that is to outlive it: go where supervisors of sessions live, so that
+ * systemd sees the daemon's unit empty when it starts the daemon again. */
+void xeno_cgroups_supervise(const struct xeno_cgroups *cg);
 
 /* Ids of the sessions that have a group: NULL-terminated; free each and the list. */
 char **xeno_cgroups_list(const struct xeno_cgroups *cg);

@@ -262,6 +262,48 @@ static int mount_overlay(const struct xeno_rootfs *s, const char *upper, const c
     return 0;
 }
 
+/* resize2fs wants a check that leaves nothing out before it touches anything. */
+static int grow_image(const char *path, int64_t bytes, struct xeno_err *err)
+{
+    xeno_autofree char *fsck = xeno_proc_find("e2fsck");
+    xeno_autofree char *resize = xeno_proc_find("resize2fs");
+    const char *const check[] = { fsck, "-f", "-y", path, NULL };
+    const char *const grow[] = { resize, path, NULL };
+    int r;
+
+    if (!fsck || !resize)
+        return xeno_fail(err, -ENOENT, "rootfs.check",
+                         "e2fsck or resize2fs is missing (package e2fsprogs)");
+    if (truncate(path, bytes) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.image", "let '%s' grow", path);
+    r = xeno_proc_run(check, CHECK_WAIT_MS, err);
+    if (r >= 0)
+        r = xeno_proc_check(grow, CHECK_WAIT_MS, err);
+    return r;
+}
+
+static int64_t whole_blocks(int64_t bytes)
+{
+    return bytes / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+/* An image of an earlier stay: sound, and as big as is wanted now. */
+static int reuse_image(const char *path, int64_t bytes, struct xeno_err *err)
+{
+    struct stat st;
+    int r = check_image(path, err);
+
+    if (r == 0 && stat(path, &st) < 0)
+        r = xeno_fail_errno(err, -errno, "rootfs.image", "look at '%s'", path);
+    if (r < 0 || st.st_size == whole_blocks(bytes))
+        return r;
+    if (st.st_size > whole_blocks(bytes))
+        return xeno_fail(err, -EINVAL, "rootfs.shrink",
+                         "the writable layer has %lld bytes and cannot shrink",
+                         (long long)st.st_size);
+    return grow_image(path, whole_blocks(bytes), err);
+}
+
 static int need_upper(const struct xeno_rootfs *s, const char *image, const char *upper,
                       struct xeno_err *err)
 {
@@ -269,7 +311,8 @@ static int need_upper(const struct xeno_rootfs *s, const char *image, const char
 
     if (r < 0 || xeno_rootfs_mounted(upper))
         return r;
-    r = access(image, F_OK) == 0 ? check_image(image, err) : make_image(s, image, err);
+    r = access(image, F_OK) == 0 ? reuse_image(image, s->disk_bytes, err)
+                                 : make_image(s, image, err);
     return r < 0 ? r : mount_image(image, upper, err);
 }
 
@@ -300,25 +343,33 @@ int xeno_rootfs_grow(const char *session, int64_t disk_bytes, struct xeno_err *e
     xeno_autofree char *image = xeno_asprintf("%s/upper.img", session);
     xeno_autofree char *upper = xeno_asprintf("%s/upper", session);
     xeno_autoclose int dir = -1, loop = -1;
-    uint64_t blocks = (uint64_t)disk_bytes / BLOCK_BYTES;
+    int64_t bytes = whole_blocks(disk_bytes);
+    uint64_t blocks = (uint64_t)bytes / BLOCK_BYTES;
     struct stat st, mounted;
-    int n;
+    int r;
 
     if (stat(image, &st) < 0 || stat(upper, &mounted) < 0)
         return xeno_fail_errno(err, -errno, "rootfs.image", "look at '%s'", image);
-    if ((int64_t)blocks * BLOCK_BYTES == st.st_size)
+    if (bytes == st.st_size)
         return 0;
-    if ((int64_t)blocks * BLOCK_BYTES < st.st_size)
+    if (bytes < st.st_size)
         return xeno_fail(err, -EINVAL, "rootfs.shrink",
                          "the writable layer has %lld bytes and cannot shrink",
                          (long long)st.st_size);
-    n = (int)minor(mounted.st_dev);
-    loop = open_loop(n);
+    loop = open_loop((int)minor(mounted.st_dev));
     dir = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (loop < 0 || dir < 0 || truncate(image, (off_t)blocks * BLOCK_BYTES) < 0 ||
-        ioctl(loop, LOOP_SET_CAPACITY) < 0 || ioctl(dir, EXT4_RESIZE, &blocks) < 0)
-        return xeno_fail_errno(err, -errno, "rootfs.image", "let '%s' grow", image);
-    return 0;
+    if (loop >= 0 && dir >= 0 && truncate(image, bytes) == 0 &&
+        ioctl(loop, LOOP_SET_CAPACITY) == 0 && ioctl(dir, EXT4_RESIZE, &blocks) == 0)
+        return 0;
+    r = -errno;
+    if (truncate(image, st.st_size) == 0 && loop >= 0)
+        ioctl(loop, LOOP_SET_CAPACITY);
+    if (r == -EPERM)
+        return xeno_fail(err, r, "rootfs.grow",
+                         "this kernel lets nobody here grow a disk that is in use (the capability "
+                         "CAP_SYS_RESOURCE is missing): suspend the session and restore it with "
+                         "more");
+    return xeno_fail_errno(err, r, "rootfs.image", "let '%s' grow", image);
 }
 
 /* A runtime that has just ended may still hold a mount for a moment. */

@@ -25,7 +25,7 @@ struct xeno_rootfs {
     const char *layers;        /* folder in which lowers are found by name */
     const char *const *lowers; /* names in it, bottom first */
     size_t nlowers;
-    int64_t disk_bytes; /* of a new writable layer; an old one keeps its size */
+    int64_t disk_bytes; /* of the writable layer; an old one may grow to it */
     uint32_t owner;     /* uid and gid of the session's root on the host */
 };
 
@@ -34,7 +34,8 @@ struct xeno_rootfs {
 int xeno_rootfs_build(const struct xeno_rootfs *r, struct xeno_err *err);
 
 /* Let the writable layer grow to `disk_bytes` while it is in use.
- * Errors: -EINVAL rootfs.shrink; rootfs.image. */
+ * Errors: -EINVAL rootfs.shrink; -EPERM rootfs.grow: the kernel wants CAP_SYS_RESOURCE for it;
+ * rootfs.image. On failure it is as before. */
 int xeno_rootfs_grow(const char *session, int64_t disk_bytes, struct xeno_err *err);
 
 /* Unmount; the writable layer stays. Not mounted: no effect. Errors: -EBUSY rootfs.mount. */

@@ -41,6 +41,8 @@ static void release(struct stay *s)
         unlink(s->process);
     if (s->pid)
         unlink(s->pid);
+    if (s->console)
+        unlink(s->console);
     free(s->name);
     free(s->process);
     free(s->pid);

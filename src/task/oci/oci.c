@@ -134,8 +134,6 @@ static int oci_create(const struct xeno_task_host *h, struct xeno_run *run, stru
     r = xeno_cgroup_set(h->cgroups, run->id, &limits, err);
     if (r == 0)
         r = build_rootfs(h, run, err);
-    if (r == 0) /* of a session that comes back with more */
-        r = xeno_rootfs_grow(run->path, run->spec.disk_bytes, err);
     if (r == 0)
         r = write_files(h, run, err);
     return r < 0 ? r : mount_sys(h, run, err);

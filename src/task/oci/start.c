@@ -261,8 +261,10 @@ static int create_container(const struct xeno_task_host *h, const struct xeno_ru
         return xeno_fail_errno(err, -errno, "task.start", "make a pipe");
     from = report[0];
     pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        xeno_cgroups_supervise(h->cgroups);
         become_conmon(h, run, task, p, report[1]);
+    }
     close(report[1]);
     if (pid < 0)
         return xeno_fail_errno(err, -errno, "task.start", "start conmon");

@@ -1,0 +1,74 @@
+#!/bin/bash
+# A container's life: create, start, logs, exec, attach, signals, exit codes, destroy.
+. "$(dirname "$0")/../lib/tap.sh"
+need_root
+. "$(dirname "$0")/t02-lib.sh"
+make_layer
+start_taskd || bail "xeno-taskd does not start" "$(cat "$work/taskd.log")"
+
+like "$(ask describe)" '"name":"oci","isolation":"container"' "the oci driver can run here"
+s=aaaaaaaaaaaaaaaa
+ok "create" create $s cpu=1000 address=$net.5 hostname=web
+ok "create again has no effect" create $s cpu=1000 address=$net.5 hostname=web
+not_ok "create with another specification is refused" create $s cpu=999 address=$net.5
+is "$(state $s)" created "no task has run yet"
+
+ok "start" ask start $s t1 -- sh -c 'echo hello; echo bad >&2; hostname; pwd; id -u; exec sleep 1000'
+ok "its output is in the log" wait_for 5 eval 'logs '$s' t1 | grep -qx 0'
+is "$(logs $s t1 | tr '\n' ' ')" "hello bad web / 0 " "the log has both streams in order"
+is "$(state $s)" running "the session runs"
+ok "start again with the same program has no effect" \
+    ask start $s t1 -- sh -c 'echo hello; echo bad >&2; hostname; pwd; id -u; exec sleep 1000'
+not_ok "another program under its name is refused" ask start $s t1 -- true
+not_ok "a program that does not exist is refused" ask start $s t0 -- /no/such
+like "$(ask start $s t0 -- /no/such 2>&1)" "cannot be started.*no/such" "and the error names it"
+like "$(ask list)" '"tasks":\[\{"task":"t1"' "and leaves no task"
+
+ask start $s t2 --user=www --cwd=/var/www --env=A=b -- sh -c 'id -u; id -G; pwd; echo $A; exit 7' >/dev/null
+is "$(ask wait $s t2 5)" 7 "the exit code is told"
+is "$(logs $s t2 | tr '\n' ' ')" "33 33 50 /var/www b " "user, groups, folder and environment"
+not_ok "a user the image does not have is refused" ask start $s t3 --user=nobody2 -- true
+
+# exec
+is "$(ask exec $s e1 -- sh -c 'cat; exit 0' <<<"through pipes")" "through pipes" "exec: input and output"
+ask exec $s e1 -- sh -c 'exit 42' </dev/null
+is $? 42 "exec: exit code"
+is "$(ask exec $s e1 -- sh -c 'echo e >&2' 2>&1 >/dev/null </dev/null)" e "exec: errors are apart"
+like "$(ask exec $s e1 -- /no/such 2>&1 </dev/null)" "task.exec.*no/such" "exec: a missing program is told"
+is "$(ask exec $s e1 --terminal --size=91x37 -- stty size </dev/null | tr -d '\r')" "37 91" \
+    "exec: a terminal of the size asked for"
+(sleep 0.5; ask winch $s exec e2 120 50; ask signal $s exec e2 10) >/dev/null &
+out=$(ask exec $s e2 --terminal --size=80x24 -- \
+    sh -c 'trap "stty size; exit 5" USR1; while :; do sleep 0.1; done' </dev/null | tr -d '\r')
+is "$out" "50 120" "exec: winch and signal reach it"
+wait $!
+not_ok "exec in a session that does not exist" ask exec zzzzzzzzzzzzzzzz e1 -- true
+ask exec $s long -- sleep 60 </dev/null &
+long=$!
+wait_for 5 ask signal $s exec long 15
+wait $long
+is $? 143 "exec: ended by a signal"
+
+# attach
+ask start $s tty --terminal -- sh -c 'stty -echo; read x; echo got $x; exit 9' >/dev/null
+ok "winch of a task's terminal" ask winch $s task tty 100 40
+is "$( (sleep 0.3; echo word; sleep 1) | ask attach $s tty | tr -d '\r')" "got word" "attach: input and output"
+is "$(ask wait $s tty 5)" 9 "and its end"
+ask start $s open --stdin -- sh -c 'read x; echo got $x' >/dev/null
+is "$( (sleep 0.3; echo pipe; sleep 1) | ask attach $s open)" "got pipe" "attach without a terminal"
+
+# signals and events
+ask events 3 >"$work/events" &
+events=$!
+sleep 0.3
+ok "signal" ask signal $s task t1 9
+is "$(ask wait $s t1 5)" 137 "the code says which"
+not_ok "a signal to what has ended is refused" ask signal $s task t1 9
+wait $events
+like "$(cat "$work/events")" '"event":"exit".*"task":"t1","code":137,"signal":9,"oom":false' "the event, too"
+is "$(state $s)" created "nothing runs any more"
+
+like "$(ask destroy $s)" '"cpu_us":[1-9]' "destroy says what was used"
+ok "destroy again has no effect" ask destroy $s
+is "$(leftovers)" "" "nothing is left"
+done_testing

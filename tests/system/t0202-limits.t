@@ -1,0 +1,122 @@
+#!/bin/bash
+# What was reserved is what there is: CPU, memory, processes, disk, files. And what is counted.
+. "$(dirname "$0")/../lib/tap.sh"
+need_root
+. "$(dirname "$0")/t02-lib.sh"
+make_layer
+start_taskd || bail "xeno-taskd does not start" "$(cat "$work/taskd.log")"
+
+# --- CPU. A busy machine can give less for a moment, never more, so several tries may be needed for
+# the lower bound; the upper one holds in each.
+s=aaaaaaaaaaaaaaaa
+create $s cpu=200 >/dev/null
+ask start $s spin -- sh -c 'while :; do :; done' >/dev/null
+wait_for 5 eval '[ $(state '$s') = running ]'
+sleep 0.5
+best=0 most=0
+for try in 1 2 3 4 5; do
+    a=$(used $s cpu_us) t0=$(date +%s%N)
+    sleep 2
+    b=$(used $s cpu_us) t1=$(date +%s%N)
+    got=$(((b - a) * 1000000 / (t1 - t0)))
+    [ $got -gt $best ] && best=$got
+    [ $got -gt $most ] && most=$got
+    [ $best -ge 190 ] && break
+done
+ok "200 ms/s are not passed (got at most $most)" test $most -le 212
+ok "200 ms/s are delivered (got $best)" test $best -ge 190
+ok "being held back is counted" test "$(used $s throttled_us)" -gt 0
+ok "resize to 400 ms/s" ask resize $s cpu=400 "disk=$disk" "layer=sha256:$layer_hex"
+best=0
+for try in 1 2 3 4 5; do
+    a=$(used $s cpu_us) t0=$(date +%s%N)
+    sleep 2
+    b=$(used $s cpu_us) t1=$(date +%s%N)
+    got=$(((b - a) * 1000000 / (t1 - t0)))
+    [ $got -gt $best ] && best=$got
+    [ $best -ge 380 ] && break
+done
+ok "400 ms/s are delivered after it (got $best)" test $best -ge 380
+ask destroy $s >/dev/null
+
+# A job of 30 ms every 250 ms under 150 ms/s: with burst it is done at once.
+s=bbbbbbbbbbbbbbbb
+create $s cpu=150 burst=15 >/dev/null
+v1=/sys/fs/cgroup/cpu/xeno-$inst/sessions/$s
+if [ -d "$v1" ]; then
+    is "$(cat "$v1/cpu.cfs_burst_us")" 15000 "burst is set"
+    is "$(cat /sys/fs/cgroup/cpu/xeno-$inst/cpu.shares)" 65536 "the sessions' parent is heavy"
+    is "$(cat /sys/fs/cgroup/cpu/xeno-$inst/daemons/cpu.shares)" 65536 "and so are the daemons"
+    ok "of which we are" grep -qx "$taskd_pid" "/sys/fs/cgroup/cpu/xeno-$inst/daemons/cgroup.procs"
+else
+    v2=$(find /sys/fs/cgroup -type d -name $s | head -1)
+    is "$(cat "$v2/cpu.max.burst")" 15000 "burst is set"
+    is "$(cat "$v2/../cpu.weight")" 10000 "the sessions' parent is heavy"
+    is "$(cat "$v2/../../daemons/cpu.weight")" 10000 "and so are the daemons"
+    ok "of which we are" grep -qx "$taskd_pid" "$v2/../../daemons/cgroup.procs"
+fi
+ask destroy $s >/dev/null
+
+# --- memory
+s=cccccccccccccccc
+create $s cpu=1000 memory=$((32 << 20)) >/dev/null
+ask start $s idle -- sleep 1000 >/dev/null
+ask events 6 >"$work/events" &
+events=$!
+sleep 0.3
+ask start $s hog -- sh -c 'a=$(cat /dev/zero | tr "\0" x | head -c 200000000)' >/dev/null
+out=$(ask wait $s hog 20)
+like "$out" "^[0-9]+" "a task that wants too much memory ends"
+wait $events
+like "$(cat "$work/events")" '"event":"oom","session":"'$s'"' "the session is told"
+ok "kills are counted" test "$(used $s oom_kills)" -ge 1
+ok "memory never passed its limit" test "$(used $s memory_peak)" -le $((32 << 20))
+like "$(ask list | grep $s)" '"task":"idle","state":"running"' "the other task goes on"
+ask start $s eat -- tail /dev/zero >/dev/null
+is "$(ask wait $s eat 20)" "137 oom" "its end says why"
+k=$(used $s oom_kills)
+sleep 0.3
+ok "the count stays when the task's remains are gone" test "$(used $s oom_kills)" -ge "$k"
+ask destroy $s >/dev/null
+
+# --- processes
+s=dddddddddddddddd
+create $s cpu=1000 pids=12 >/dev/null
+ask start $s bomb -- sh -c 'i=0; while [ $i -lt 30 ]; do sleep 5 & i=$((i+1)); done; echo made; wait' >/dev/null
+sleep 1
+ok "no more processes than allowed" test "$(used $s pids)" -le 12
+like "$(logs $s bomb)" "can't fork" "the one too many is refused inside"
+t0=$(date +%s%N)
+ask destroy $s >/dev/null
+ok "destroy ends them all at once" test $((($(date +%s%N) - t0) / 1000000)) -lt 4000
+
+# --- disk
+s=eeeeeeeeeeeeeeee
+create $s cpu=1000 disk=$((16 << 20)) >/dev/null
+before=$(df --output=avail -k "$work" | tail -1)
+ask start $s fill -- sh -c 'dd if=/dev/zero of=/big bs=65536; rm -f /big; dd if=/dev/zero of=/etc/hosts bs=65536; df -k / | tail -1' >/dev/null
+ask wait $s fill 20 >/dev/null
+like "$(logs $s fill)" "No space left on device" "a full disk is told inside"
+is "$(logs $s fill | grep -c 'No space left')" 2 "by way of /etc/hosts as well"
+size=$(logs $s fill | tail -1 | awk '{print $2}')
+ok "df tells the truth inside ($size KiB)" test "$size" -le 16384 -a "$size" -ge 14000
+ok "no more was written than was sold" test "$(used $s disk_bytes)" -le $((16 << 20))
+ok "what is in use is counted" test "$(used $s disk_bytes)" -ge $((13 << 20))
+# Growing a mounted ext4 takes CAP_SYS_RESOURCE, which not every host has.
+bigger=$((48 << 20))
+if capsh --has-p=cap_sys_resource 2>/dev/null; then
+    ok "a bigger disk by resize" ask resize $s cpu=1000 disk=$bigger "layer=sha256:$layer_hex"
+else
+    like "$(ask resize $s cpu=1000 disk=$bigger "layer=sha256:$layer_hex" 2>&1)" \
+        "rootfs.grow: .*suspend the session" "where a disk in use cannot grow, the error says what to do"
+    ask snapshot $s >/dev/null
+    ok "and that works" ask restore $s cpu=1000 disk=$bigger "layer=sha256:$layer_hex"
+fi
+ask start $s more -- sh -c 'df -k / | tail -1' >/dev/null
+ask wait $s more 5 >/dev/null
+ok "the disk is bigger inside" test "$(logs $s more | awk '{print $2}')" -ge 40000
+not_ok "a smaller one is refused" ask resize $s cpu=1000 disk=$((16 << 20)) "layer=sha256:$layer_hex"
+ask destroy $s >/dev/null
+
+is "$(leftovers)" "" "nothing is left"
+done_testing

@@ -1,0 +1,92 @@
+#!/bin/bash
+# Pause and resume; snapshot and restore around the writable layer.
+. "$(dirname "$0")/../lib/tap.sh"
+need_root
+. "$(dirname "$0")/t02-lib.sh"
+make_layer
+start_taskd || bail "xeno-taskd does not start" "$(cat "$work/taskd.log")"
+
+s=aaaaaaaaaaaaaaaa
+count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.05; done'
+create $s cpu=500 address=$net.5 >/dev/null
+ask start $s t1 -- sh -c "$count" >/dev/null
+value() { cat "$work/D/sessions/$s/rootfs/count" 2>/dev/null; }
+ok "it counts" wait_for 5 eval '[ -n "$(value)" ]'
+ok "pause" ask pause $s
+is "$(state $s)" paused "it is paused"
+sleep 0.2
+a=$(value)
+sleep 0.5
+is "$(value)" "$a" "nothing moves"
+c=$(used $s cpu_us)
+not_ok "no exec while paused" ask exec $s e1 -- true
+not_ok "no start while paused" ask start $s t2 -- true
+ok "pause again has no effect" ask pause $s
+kill_taskd
+start_taskd
+is "$(state $s)" paused "still paused after a restart of the daemon"
+ok "resume" ask resume $s
+ok "it goes on from there" wait_for 5 eval '[ "$(value)" -gt "$a" ]'
+ok "use never goes down" test "$(used $s cpu_us)" -ge "$c"
+
+# --- snapshot
+ask exec $s e1 -- sh -c 'echo kept >/root/file; rm /bin/vi; mkdir /new' </dev/null
+ask start $s quick -- sh -c 'exit 3' >/dev/null
+ask wait $s quick 5 >/dev/null
+ask events 5 >"$work/events" &
+events=$!
+sleep 0.2
+before=$(used $s cpu_us) disk_before=$(used $s disk_bytes)
+like "$(ask snapshot $s)" '"cpu_us":[0-9]+' "snapshot says what was used"
+is "$(state $s)" stopped "the session is stopped"
+wait $events
+like "$(cat "$work/events")" '"event":"exit".*"task":"t1"' "the end of its task is told"
+is "$(grep -c " $work/" /proc/self/mountinfo)" 0 "nothing is mounted"
+is "$(find /sys/fs/cgroup -type d -path "*xeno-$inst/*$s")" "" "there is no cgroup"
+is "$(ls "$work/D/netns")" "" "there is no network"
+is "$(losetup -a | grep -c "$work")" 0 "there is no loop device"
+ok "use is as before" test "$(used $s cpu_us)" -ge "$before"
+is "$(used $s memory_bytes)" 0 "no memory is used"
+ok "disk still is" test "$(used $s disk_bytes)" -ge $((disk_before / 2))
+ok "snapshot again has no effect" ask snapshot $s
+not_ok "no start while stopped" ask start $s t2 -- true
+not_ok "no create over it" create $s cpu=500 address=$net.5
+kill_taskd
+start_taskd
+is "$(state $s)" stopped "still stopped after a restart of the daemon"
+
+# --- restore
+not_ok "not over other layers" ask restore $s cpu=500 "disk=$disk" "layer=sha256:$(printf '%064d' 0)"
+ok "restore, elsewhere in the network and with more memory" \
+    ask restore $s cpu=500 memory=$((96 << 20)) "disk=$disk" address=$net.6 "layer=sha256:$layer_hex"
+ok "restore again has no effect" \
+    ask restore $s cpu=500 memory=$((96 << 20)) "disk=$disk" address=$net.6 "layer=sha256:$layer_hex"
+ok "the task can be started again" ask start $s t1 -- sh -c "$count"
+is "$(ask exec $s e1 -- sh -c 'cat /root/file; ls -d /new; ls /bin/vi; grep -c '$net'.6 /etc/hosts' </dev/null 2>/dev/null | tr '\n' ' ')" \
+    "kept /new 1 " "what was written is there, what was deleted is not, the address is the new one"
+ok "use went on from where it was" test "$(used $s cpu_us)" -ge "$before"
+ask destroy $s >/dev/null
+
+# --- a machine that was started anew: nothing of before runs, the writable layer is kept
+s=bbbbbbbbbbbbbbbb
+create $s cpu=500 address=$net.7 >/dev/null
+ask start $s t1 -- sh -c 'echo kept >/root/file; exec sleep 1000' >/dev/null
+sleep 0.3
+used_before=$(used $s cpu_us)
+stop_taskd
+pkill_pid=$(cat "$work/D/sessions/$s/tasks/t1/pid")
+kill -9 "$pkill_pid"
+sleep 0.3
+sed -i -E 's/"boot":"[^"]*"/"boot":"another"/' "$work/D/sessions/$s/session.json"
+start_taskd
+ok "its sessions are stopped" wait_for 5 eval '[ "$(state '$s')" = stopped ]'
+like "$(ask list)" '"task":"t1","state":"stopped","pid":0,"code":255' "their tasks ended"
+is "$(grep -c " $work/" /proc/self/mountinfo)" 0 "nothing is mounted"
+ok "they can be restored" ask restore $s cpu=500 "disk=$disk" address=$net.7 "layer=sha256:$layer_hex"
+ask start $s t1 -- cat /root/file >/dev/null
+ask wait $s t1 5 >/dev/null
+like "$(logs $s t1)" kept "with what was written"
+ask destroy $s >/dev/null
+
+is "$(leftovers)" "" "nothing is left"
+done_testing
