@@ -102,18 +102,42 @@ void xeno_conf_dump(const struct xeno_conf_item *items, size_t count, const void
 
 /* --- the man page section --- */
 
-/* Text inside a macro line: a '.' at the start or a backslash must stay text. */
-static void put_mdoc(const char *text, FILE *out)
+#define MDOC_COLUMNS 78 /* where a line of text goes on in the next */
+
+static size_t put_word(const char *word, size_t len, FILE *out)
 {
-    if (*text == '.' || *text == '\'')
-        fputs("\\&", out);
-    for (; *text; text++) {
-        if (*text == '\\')
-            fputs("\\e", out);
-        else if (*text == '-')
-            fputs("\\-", out);
+    size_t columns = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        const char *as = word[i] == '\\' ? "\\e" : word[i] == '-' ? "\\-" : NULL;
+
+        if (as)
+            fputs(as, out);
         else
-            fputc(*text, out);
+            fputc(word[i], out);
+        columns += as ? strlen(as) : 1;
+    }
+    return columns;
+}
+
+/* A paragraph's text: a '.' at the start of a line or a backslash must stay text. `at` is the
+ * column to go on from. */
+static void put_mdoc(const char *text, size_t at, FILE *out)
+{
+    while (*text) {
+        size_t len = strcspn(text, " ");
+
+        if (at > 0 && at + len > MDOC_COLUMNS) {
+            fputc('\n', out);
+            at = 0;
+        } else if (at > 0) {
+            fputc(' ', out);
+            at++;
+        }
+        if (at == 0 && (*text == '.' || *text == '\''))
+            fputs("\\&", out);
+        at += put_word(text, len, out);
+        text += len + strspn(text + len, " ");
     }
 }
 
@@ -145,17 +169,17 @@ void xeno_conf_mdoc(const struct xeno_conf_item *items, size_t count, FILE *out)
         size_t len = strlen(it->help);
 
         fprintf(out, ".It Cm %s No = Ar %s\n", it->name, argument_of(it->type));
-        put_mdoc(it->help, out);
+        put_mdoc(it->help, 0, out);
         fputs(len > 0 && it->help[len - 1] == '.' ? "\n" : ".\n", out);
         if (it->unit) {
-            fputs("Unit: ", out);
-            put_mdoc(it->unit, out);
+            fputs("Unit:", out);
+            put_mdoc(it->unit, 5, out);
             fputs(".\n", out);
         }
         put_bounds(it, out);
         if (it->fallback && *it->fallback && !it->secret) {
-            fputs("Default: ", out);
-            put_mdoc(it->fallback, out);
+            fputs("Default:", out);
+            put_mdoc(it->fallback, 8, out);
             fputs(".\n", out);
         }
         if (it->required)
