@@ -5,13 +5,16 @@
  * The module behind xenocorpd with its group commit, on a real disk with synchronous=FULL: real
  * signatures are checked, answers are counted when their group is on the disk. Beside it, in the
  * same process: one charge a transaction by plain SQL, and a raw append and fdatasync. Prints a
- * table and one line of JSON. "at once" is how many requests are under way together.
+ * table and one line of JSON. "at once" is how many requests are under way together. What each cost
+ * in processor time and bytes written stands beside it: on a machine or a disk that others use too,
+ * that says more than the rate.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "corp/ledger.h"
 #include "ledger/plain.h"
@@ -21,10 +24,17 @@
 #define ROUND_VALIDATIONS 4000
 #define ROUND_BATCHES     300
 
+/* Sums over the measured time. */
+struct cost {
+    double seconds, cpu_seconds, bytes;
+};
+
 struct run {
     struct work *work;
     size_t under_way;
     size_t good, bad;
+    uint64_t groups;
+    struct cost cost;
 };
 
 /* A request as xenocorpd makes it, without the HTTP around it. */
@@ -48,10 +58,37 @@ static void piece_release(struct piece *p)
     xeno_charge_results_release(&p->results);
 }
 
-/* Keep `at_once` of the pieces under way until all are done. Returns: seconds. */
-static double drive(struct run *run, struct piece *pieces, size_t count, size_t at_once)
+/* Bytes this process had written to disks so far; 0 where the kernel does not say. */
+static double written(void)
 {
-    double start = world_now();
+    FILE *f = fopen("/proc/self/io", "re");
+    char line[128];
+    double n = 0;
+
+    while (f && fgets(line, sizeof line, f))
+        (void)sscanf(line, "write_bytes: %lf", &n);
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static struct cost cost_now(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (struct cost){
+        .seconds = world_now(),
+        .cpu_seconds = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
+        .bytes = written(),
+    };
+}
+
+/* Keep `at_once` of the pieces under way until all are done. */
+static void drive(struct run *run, struct piece *pieces, size_t count, size_t at_once)
+{
+    struct cost from = cost_now(), to;
     size_t sent = 0;
 
     while (sent < count || run->under_way > 0) {
@@ -66,7 +103,11 @@ static double drive(struct run *run, struct piece *pieces, size_t count, size_t 
         poll(&fd, 1, 1000);
         work_collect(run->work);
     }
-    return world_now() - start;
+    to = cost_now();
+    run->cost.seconds += to.seconds - from.seconds;
+    run->cost.cpu_seconds += to.cpu_seconds - from.cpu_seconds;
+    run->cost.bytes += to.bytes - from.bytes;
+    run->groups += work_stats(run->work).groups;
 }
 
 /* --- validations --- */
@@ -105,11 +146,10 @@ static void validate_done(struct work_item *item)
     p->run->bad += item->result < 0;
 }
 
-static double round_validations(struct world *w, struct run *run, size_t at_once)
+static void round_validations(struct world *w, struct run *run, size_t at_once)
 {
     struct piece *pieces = xeno_new0_n(struct piece, ROUND_VALIDATIONS);
     struct xeno_err err = XENO_ERR_INIT;
-    double took;
 
     world_must(xeno_corp_begin(w->corp, &err), &err, "begin");
     for (size_t i = 0; i < ROUND_VALIDATIONS; i++) {
@@ -129,12 +169,11 @@ static double round_validations(struct world *w, struct run *run, size_t at_once
     }
     world_must(xeno_corp_commit(w->corp, &err), &err, "commit");
     world_must(work_new(w->corp, &work_limits_default, &run->work, &err), &err, "threads");
-    took = drive(run, pieces, ROUND_VALIDATIONS, at_once);
+    drive(run, pieces, ROUND_VALIDATIONS, at_once);
     work_free(run->work);
     for (size_t i = 0; i < ROUND_VALIDATIONS; i++)
         piece_release(&pieces[i]);
     free(pieces);
-    return took;
 }
 
 /* --- charges --- */
@@ -169,11 +208,10 @@ static void charges_done(struct work_item *item)
     p->charges = NULL;
 }
 
-static double round_charges(struct world *w, struct run *run, size_t per_batch, size_t at_once)
+static void round_charges(struct world *w, struct run *run, size_t per_batch, size_t at_once)
 {
     struct piece *pieces = xeno_new0_n(struct piece, ROUND_BATCHES);
     struct xeno_err err = XENO_ERR_INIT;
-    double took;
 
     for (size_t i = 0; i < ROUND_BATCHES; i++) {
         struct piece *p = &pieces[i];
@@ -187,10 +225,9 @@ static double round_charges(struct world *w, struct run *run, size_t per_batch, 
         p->text = world_batch(w, per_batch, &p->server);
     }
     world_must(work_new(w->corp, &work_limits_default, &run->work, &err), &err, "threads");
-    took = drive(run, pieces, ROUND_BATCHES, at_once);
+    drive(run, pieces, ROUND_BATCHES, at_once);
     work_free(run->work);
     free(pieces);
-    return took;
 }
 
 /* --- the report --- */
@@ -198,39 +235,45 @@ static double round_charges(struct world *w, struct run *run, size_t per_batch, 
 struct result {
     const char *name, *key;
     size_t at_once, per_batch; /* per_batch 0: validations */
-    double rate;
+    double rate, cpu_us, bytes, group;
 };
 
-static double measure(struct world *w, const struct result *r, double seconds)
+static void measure(struct world *w, struct result *r, double seconds)
 {
     struct run run = { NULL };
-    double took = 0;
+    double n;
 
-    while (took < seconds) {
+    while (run.cost.seconds < seconds) {
         if (r->per_batch)
-            took += round_charges(w, &run, r->per_batch, r->at_once);
+            round_charges(w, &run, r->per_batch, r->at_once);
         else
-            took += round_validations(w, &run, r->at_once);
+            round_validations(w, &run, r->at_once);
     }
     if (run.bad > 0) {
         fprintf(stderr, "bench-ledger: %s: %zu were refused\n", r->name, run.bad);
         exit(1);
     }
-    return (double)run.good / took;
+    n = (double)run.good;
+    r->rate = n / run.cost.seconds;
+    r->cpu_us = run.cost.cpu_seconds * 1e6 / n;
+    r->bytes = run.cost.bytes / n;
+    r->group = n / (double)run.groups;
 }
 
 static void report(const struct result *results, size_t count, double append, double sql)
 {
-    printf("%-42s %10s %9s %9s\n", "durable, per second", "", "x append", "x plain");
-    printf("%-42s %10.0f %9.2f\n", "append 4 KiB and fdatasync", append, 1.0);
-    printf("%-42s %10.0f %9.2f %9.2f\n", "plain SQL, one charge a transaction", sql, sql / append,
+    printf("%-40s %9s %8s %8s %7s %7s %7s\n", "durable, per second", "", "x append", "x plain",
+           "cpu us", "bytes", "a group");
+    printf("%-40s %9.0f %8.2f\n", "append 4 KiB and fdatasync", append, 1.0);
+    printf("%-40s %9.0f %8.2f %8.2f\n", "plain SQL, one charge a transaction", sql, sql / append,
            1.0);
-    for (size_t i = 0; i < count; i++)
-        printf("%-42s %10.0f %9.2f %9.2f\n", results[i].name, results[i].rate,
-               results[i].rate / append, results[i].rate / sql);
+    for (const struct result *r = results; r < results + count; r++)
+        printf("%-40s %9.0f %8.2f %8.2f %7.1f %7.0f %7.1f\n", r->name, r->rate, r->rate / append,
+               r->rate / sql, r->cpu_us, r->bytes, r->group);
     printf("{\"bench\":\"ledger\",\"append_fdatasync\":%.0f,\"plain_sql\":%.0f", append, sql);
-    for (size_t i = 0; i < count; i++)
-        printf(",\"%s\":%.0f", results[i].key, results[i].rate);
+    for (const struct result *r = results; r < results + count; r++)
+        printf(",\"%s\":%.0f,\"%s_cpu_us\":%.1f,\"%s_bytes\":%.0f", r->key, r->rate, r->key,
+               r->cpu_us, r->key, r->bytes);
     printf(",\"ledger\":\"balanced\"}\n");
 }
 
@@ -251,12 +294,12 @@ static void remove_files(const char *dir)
 static int bench(const char *dir, double seconds)
 {
     struct result results[] = {
-        { "validations, 1 at once", "validations_1", 1, 0, 0 },
-        { "validations, 64 at once", "validations_64", 64, 0, 0 },
-        { "charges, 1 a batch, 64 batches at once", "charges_1x64", 64, 1, 0 },
-        { "charges, 100 a batch, 1 batch at once", "charges_100x1", 1, 100, 0 },
-        { "charges, 100 a batch, 8 batches at once", "charges_100x8", 8, 100, 0 },
-        { "charges, 100 a batch, 32 batches at once", "charges_100x32", 32, 100, 0 },
+        { "validations, 1 at once", "validations_1", 1, 0 },
+        { "validations, 64 at once", "validations_64", 64, 0 },
+        { "charges, 1 a batch, 64 batches at once", "charges_1x64", 64, 1 },
+        { "charges, 100 a batch, 1 batch at once", "charges_100x1", 1, 100 },
+        { "charges, 100 a batch, 8 batches at once", "charges_100x8", 8, 100 },
+        { "charges, 100 a batch, 32 batches at once", "charges_100x32", 32, 100 },
     };
     struct xeno_err err = XENO_ERR_INIT;
     struct world w;
@@ -265,7 +308,7 @@ static int bench(const char *dir, double seconds)
     world_open(&w, dir);
     world_bind(&w);
     for (size_t i = 0; i < XENO_LEN(results); i++)
-        results[i].rate = measure(&w, &results[i], seconds);
+        measure(&w, &results[i], seconds);
     world_must(xeno_ledger_check(w.db, &err), &err, "the books");
     report(results, XENO_LEN(results), append, sql);
     world_close(&w);

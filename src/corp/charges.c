@@ -10,8 +10,6 @@
 
 #include "corp/internal.h"
 
-#define SHA_BYTES 16 /* enough to tell two charges apart; the whole text is kept with the batch */
-
 struct xeno_charges {
     struct xeno_charge_batch *batch;
     uint8_t (*shas)[32]; /* owned: digest of each charge */
@@ -108,17 +106,15 @@ static int find_rows(struct posting *p, struct xeno_err *err)
     return 0;
 }
 
-/* Was it posted already? What is above the highest sequence is certainly new. */
+/* Was it posted already? Then that is the answer, whatever became of the order since. Asked only
+ * when there is a reason to refuse: what can be posted is found out by the journal. */
 static int find_repeat(struct posting *p, struct xeno_err *err)
 {
     xeno_autoquery q = XENO_QUERY_INIT;
     const void *sha;
     size_t len = 0;
-    int r;
+    int r = corp_query(p->corp, &q, "SELECT sha FROM entry WHERE session = $1 AND seq = $2", err);
 
-    if (p->c->seq > p->session->max_seq)
-        return 0;
-    r = corp_query(p->corp, &q, "SELECT sha FROM entry WHERE session = $1 AND seq = $2", err);
     if (r < 0)
         return r;
     xeno_query_int(&q, 1, p->session->n);
@@ -126,8 +122,11 @@ static int find_repeat(struct posting *p, struct xeno_err *err)
     r = corp_step(p->corp, &q, err);
     if (r <= 0)
         return r;
+    free(xeno_take(&p->res->detail));
+    p->res->token = NULL;
+    p->res->code = 0;
     sha = xeno_query_col_blob(&q, 0, &len);
-    if (len != SHA_BYTES || memcmp(sha, p->sha, SHA_BYTES) != 0)
+    if (len != CORP_SHA_BYTES || memcmp(sha, p->sha, CORP_SHA_BYTES) != 0)
         return refuse(p, -EEXIST, "charge.mismatch",
                       "another charge was posted as sequence %" PRId64 " of session %s", p->c->seq,
                       p->c->session);
@@ -225,12 +224,13 @@ static int post(struct posting *p, struct xeno_err *err)
     };
     int r = corp_post(p->corp, &e, err);
 
+    if (r == 0)
+        return find_repeat(p, err);
     if (r < 0)
         return r;
+    r = 0;
     if (p->to_ms > o->to_ms)
         o->to_ms = p->to_ms;
-    if (p->c->seq > p->session->max_seq)
-        p->session->max_seq = p->c->seq;
     if (p->c->final)
         r = corp_unbind(p->corp, o, CORP_END_FINAL, err);
     if (r < 0)
@@ -246,15 +246,16 @@ static int post_one(struct posting *p, struct xeno_err *err)
     p->from_ms = p->c->from.ns / XENO_NS_PER_MS;
     p->to_ms = p->c->to.ns / XENO_NS_PER_MS;
     r = find_rows(p, err);
-    if (r == 0)
-        r = find_repeat(p, err);
-    if (r == 0)
-        r = check_binding(p, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = check_binding(p, err);
     if (r == 0)
         r = check_window(p);
     if (r == 0)
         r = check_limits(p);
-    if (r == 0)
+    if (r > 0)
+        r = find_repeat(p, err);
+    else if (r == 0)
         r = post(p, err);
     return r < 0 ? r : 0;
 }

@@ -14,6 +14,8 @@
 
 #define CORP_ORDER_CHARS   32
 #define CORP_SESSION_CHARS 16
+/* Enough to tell two charges apart; the whole text is kept with the batch. */
+#define CORP_SHA_BYTES 16
 
 struct corp_account {
     int64_t n;
@@ -65,7 +67,6 @@ struct corp_session_key {
 struct corp_session {
     struct corp_session_key key;
     int64_t n;
-    int64_t max_seq; /* highest posted: what is above it is certainly new */
     UT_hash_handle hh;
 };
 
@@ -144,10 +145,12 @@ struct corp_entry {
     int64_t amount;
     int64_t server, epoch, seq, from_ms, to_ms, tariff, batch; /* of a charge */
     struct corp_session *session;
-    const uint8_t *sha; /* 16 bytes: content of the charge */
+    const uint8_t *sha; /* CORP_SHA_BYTES: content of the charge */
     const char *text;
 };
-/* Errors: -EDQUOT ledger.funds (a leg would go below zero), -EOVERFLOW ledger.range. */
+/* Returns: 1 when it was posted, 0 when a charge with that session and sequence is there already:
+ * then nothing has changed.
+ * Errors: -EDQUOT ledger.funds (a leg would go below zero), -EOVERFLOW ledger.range. */
 int corp_post(struct xeno_corp *corp, const struct corp_entry *e, struct xeno_err *err);
 
 /* The order's rest goes back and it ends as `state`; it must not be bound. */

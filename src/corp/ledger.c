@@ -50,43 +50,34 @@ static int64_t fee_of(const struct corp_order *o, int64_t amount)
     return after - before;
 }
 
-static int journal(struct xeno_corp *corp, const struct corp_entry *e, int64_t fee, int64_t c_after,
-                   int64_t s_after, struct xeno_err *err)
+/* Returns: 1 when it was written, 0 when a charge is there already. */
+static int journal_charge(struct xeno_corp *corp, const struct corp_entry *e, int64_t fee,
+                          int64_t c_after, int64_t s_after, struct xeno_err *err)
 {
-    xeno_autoquery q = XENO_QUERY_INIT;
-    int64_t now = xeno_corp_now_ms(corp);
-    int r = corp_query(corp, &q,
-                       "INSERT INTO entry (n, kind, time_ms, client, amount, c_after, ord, text,"
-                       " server, fee, s_after, epoch, session, seq, from_ms, to_ms, tariff, sha,"
-                       " batch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-                       " $14, $15, $16, $17, $18, $19)",
-                       err);
+    return corp_run(corp, err,
+                    "INSERT INTO entry (n, kind, time_ms, client, amount, c_after, ord, text,"
+                    " server, fee, s_after, epoch, session, seq, from_ms, to_ms, tariff, sha,"
+                    " batch) VALUES ($1, 3, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+                    " $14, $15, $16, $17, $18)"
+                    " ON CONFLICT (seq, session) WHERE session IS NOT NULL DO NOTHING",
+                    "iiiiiitiiiiiiiiibi", corp->next_entry, xeno_corp_now_ms(corp), e->client,
+                    e->amount, c_after, e->order->n, e->text, e->server, fee, s_after, e->epoch,
+                    e->session->n, e->seq, e->from_ms, e->to_ms, e->tariff, (const void *)e->sha,
+                    (size_t)CORP_SHA_BYTES, e->batch);
+}
 
-    if (r < 0)
-        return r;
-    xeno_query_int(&q, 1, corp->next_entry);
-    xeno_query_int(&q, 2, e->kind);
-    xeno_query_int(&q, 3, now);
-    xeno_query_int(&q, 4, e->client);
-    xeno_query_int(&q, 5, e->amount);
-    xeno_query_int(&q, 6, c_after);
-    if (e->order)
-        xeno_query_int(&q, 7, e->order->n);
-    xeno_query_text(&q, 8, e->text);
-    if (e->kind == CORP_CHARGE) {
-        const int64_t numbers[] = { e->server, fee,        s_after,  e->epoch, e->session->n,
-                                    e->seq,    e->from_ms, e->to_ms, e->tariff };
+static int journal(struct xeno_corp *corp, const struct corp_entry *e, int64_t c_after,
+                   struct xeno_err *err)
+{
+    int r = corp_run(corp, err,
+                     "INSERT INTO entry (n, kind, time_ms, client, amount, c_after, ord, text)"
+                     " VALUES ($1, $2, $3, $4, $5, $6, nullif($7, 0), $8)",
+                     "iiiiiiit", corp->next_entry, (int64_t)e->kind, xeno_corp_now_ms(corp),
+                     e->client, e->amount, c_after, e->order ? e->order->n : 0, e->text);
 
-        for (size_t i = 0; i < XENO_LEN(numbers); i++)
-            xeno_query_int(&q, 9 + (int)i, numbers[i]);
-        xeno_query_blob(&q, 18, e->sha, 16);
-        xeno_query_int(&q, 19, e->batch);
-    }
-    r = corp_step(corp, &q, err);
-    if (r < 0)
-        return r;
-    corp->next_entry++;
-    return 0;
+    if (r >= 0)
+        corp->next_entry++;
+    return r;
 }
 
 static int post_fund(struct xeno_corp *corp, const struct corp_entry *e, struct xeno_err *err)
@@ -97,12 +88,12 @@ static int post_fund(struct xeno_corp *corp, const struct corp_entry *e, struct 
     if (r == 0)
         r = leg_make(corp, e->client, e->amount, e->amount, &to, err);
     if (r == 0)
-        r = journal(corp, e, 0, to.total, 0, err);
+        r = journal(corp, e, to.total, err);
     if (r < 0)
         return r;
     leg_apply(corp, &from);
     leg_apply(corp, &to);
-    return 0;
+    return 1;
 }
 
 /* Hold (by = amount) and return (by = -amount): between the client's free credit and the order. */
@@ -113,13 +104,13 @@ static int post_held(struct xeno_corp *corp, const struct corp_entry *e, int64_t
     int r = leg_make(corp, e->client, -by, 0, &client, err);
 
     if (r == 0)
-        r = journal(corp, e, 0, client.total, 0, err);
+        r = journal(corp, e, client.total, err);
     if (r < 0)
         return r;
     leg_apply(corp, &client);
     e->order->held += by;
     corp_order_dirty(corp, e->order);
-    return 0;
+    return 1;
 }
 
 static int post_charge(struct xeno_corp *corp, const struct corp_entry *e, struct xeno_err *err)
@@ -133,9 +124,10 @@ static int post_charge(struct xeno_corp *corp, const struct corp_entry *e, struc
     if (r == 0)
         r = leg_make(corp, CORP_ACCOUNT_FEES, fee, fee, &fees, err);
     if (r == 0)
-        r = journal(corp, e, fee, client.total, server.total, err);
-    if (r < 0)
+        r = journal_charge(corp, e, fee, client.total, server.total, err);
+    if (r <= 0)
         return r;
+    corp->next_entry++;
     leg_apply(corp, &client);
     leg_apply(corp, &server);
     leg_apply(corp, &fees);
@@ -143,7 +135,7 @@ static int post_charge(struct xeno_corp *corp, const struct corp_entry *e, struc
     e->order->charged += e->amount;
     e->order->bound_charged += e->amount;
     corp_order_dirty(corp, e->order);
-    return 0;
+    return 1;
 }
 
 int corp_post(struct xeno_corp *corp, const struct corp_entry *e, struct xeno_err *err)

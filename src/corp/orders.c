@@ -182,7 +182,8 @@ static int insert_order(struct xeno_corp *corp, const struct corp_order *row, co
     struct corp_entry e = {
         .kind = CORP_HOLD, .order = *ret, .client = row->client, .amount = row->amount
     };
-    return corp_seen(corp, corp_post(corp, &e, err));
+    r = corp_seen(corp, corp_post(corp, &e, err));
+    return r < 0 ? r : 0;
 }
 
 int xeno_order_create(struct xeno_corp *corp, const char *id, const struct xeno_order_ask *ask,

@@ -256,13 +256,12 @@ static struct corp_session_key session_key(int64_t server, const char *name)
 }
 
 static struct corp_session *session_add(struct xeno_corp *corp, const struct corp_session_key *key,
-                                        int64_t n, int64_t max_seq)
+                                        int64_t n)
 {
     struct corp_session *s = xeno_new0(struct corp_session);
 
     s->key = *key;
     s->n = n;
-    s->max_seq = max_seq;
     HASH_ADD(hh, corp->sessions, key, sizeof s->key, s);
     return s;
 }
@@ -272,7 +271,7 @@ int corp_session(struct xeno_corp *corp, int64_t server, const char *name,
 {
     struct corp_session_key key = session_key(server, name);
     struct corp_session *s = NULL;
-    int64_t n = 0, max_seq = 0;
+    int64_t n = 0;
     int r;
 
     HASH_FIND(hh, corp->sessions, &key, sizeof key, s);
@@ -282,12 +281,9 @@ int corp_session(struct xeno_corp *corp, int64_t server, const char *name,
     }
     r = corp_one(corp, 0, &n, err, "SELECT n FROM session WHERE server = $1 AND name = $2", "it",
                  server, name);
-    if (r == 0 && n > 0)
-        r = corp_one(corp, 0, &max_seq, err, "SELECT max(seq) FROM entry WHERE session = $1", "i",
-                     n);
     if (r < 0)
         return r;
-    *ret = n > 0 ? session_add(corp, &key, n, max_seq) : NULL;
+    *ret = n > 0 ? session_add(corp, &key, n) : NULL;
     return 0;
 }
 
@@ -302,7 +298,7 @@ int corp_session_new(struct xeno_corp *corp, int64_t server, const char *name,
     if (r < 0)
         return r;
     corp->next_session++;
-    *ret = session_add(corp, &key, n, 0);
+    *ret = session_add(corp, &key, n);
     return 0;
 }
 

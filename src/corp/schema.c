@@ -51,17 +51,21 @@ static const char step_1[] =
     " not_before_ms bigint NOT NULL, not_after_ms bigint NOT NULL, rate_per_hour bigint NOT NULL,"
     " env_type text NOT NULL, holder text NOT NULL, chain text NOT NULL,"
     " PRIMARY KEY (ord, epoch)) WITHOUT ROWID;"
+    "CREATE INDEX binding_session ON binding (session);"
 
     "CREATE TABLE session ("
-    " n INTEGER PRIMARY KEY, server bigint NOT NULL, name text NOT NULL, UNIQUE (server, name));"
+    " n INTEGER PRIMARY KEY, server bigint NOT NULL, name text NOT NULL, UNIQUE (name, server));"
 
     "CREATE TABLE entry ("
     " n INTEGER PRIMARY KEY, kind bigint NOT NULL, time_ms bigint NOT NULL, client bigint NOT NULL,"
     " amount bigint NOT NULL, c_after bigint NOT NULL, ord bigint, server bigint, fee bigint,"
     " s_after bigint, epoch bigint, session bigint, seq bigint, from_ms bigint, to_ms bigint,"
     " tariff bigint, sha blob, batch bigint, text text, CHECK (amount >= 0));"
-    /* The rule that no charge is posted twice, in the words of the database. */
-    "CREATE UNIQUE INDEX entry_charge ON entry (session, seq) WHERE session IS NOT NULL;"
+    /* The rule that no charge is posted twice, in the words of the database. Sequence first:
+     * sessions of one age are neighbours by number and charge the same sequence at the same time,
+     * so that a group of charges goes to a few pages. Session first, every charge would dirty its
+     * own page. */
+    "CREATE UNIQUE INDEX entry_charge ON entry (seq, session) WHERE session IS NOT NULL;"
     "CREATE INDEX entry_client ON entry (client, n);"
     "CREATE INDEX entry_server ON entry (server, n) WHERE server IS NOT NULL;"
 

@@ -14,7 +14,7 @@ const struct work_limits work_limits_default = {
     .checkers = 0,
     .items = 4096,
     .bytes = 64 << 20,
-    .group_weight = 2000,
+    .group_weight = 4000, /* rows: some 50 ms of work, however slow the disk is */
 };
 
 struct queue {

@@ -82,12 +82,23 @@ static void bind_all(struct xeno_query *q, const char *types, va_list ap)
     }
 }
 
+/* Rows changed on this connection so far. */
+static int64_t changes(struct xeno_db *db)
+{
+    xeno_autoquery q = XENO_QUERY_INIT;
+
+    assert_int_equal(__real_xeno_query_begin(db, &q, "SELECT total_changes()", NULL), 0);
+    assert_int_equal(__real_xeno_query_step(&q, NULL), 1);
+    return xeno_query_col_int(&q, 0);
+}
+
 int __wrap_xeno_db_run(struct xeno_db *, struct xeno_err *, const char *, const char *, ...);
 int __wrap_xeno_db_run(struct xeno_db *db, struct xeno_err *err, const char *sql, const char *types,
                        ...)
 {
     xeno_autoquery q = XENO_QUERY_INIT;
     va_list ap;
+    int64_t before = changes(db);
     int r = faulty() ? FAULT(err) : __real_xeno_query_begin(db, &q, sql, err);
 
     if (r < 0)
@@ -97,7 +108,7 @@ int __wrap_xeno_db_run(struct xeno_db *db, struct xeno_err *err, const char *sql
     va_end(ap);
     while ((r = __real_xeno_query_step(&q, err)) > 0)
         continue;
-    return r;
+    return r < 0 ? r : (int)(changes(db) - before);
 }
 
 int __wrap_xeno_db_one_int(struct xeno_db *, int64_t, int64_t *, struct xeno_err *, const char *,

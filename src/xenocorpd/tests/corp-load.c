@@ -4,9 +4,10 @@
  *
  * Enrols a client and a XenoServer, binds SESSIONS orders to sessions, then posts BATCHES batches
  * of charges and makes ORDERS small orders, several of each under way. Every request is sent again
- * under the same name until it is answered. At the end it reads everything back: each acknowledged
- * charge must be there exactly once, each small order too, and the accounts must be what follows.
- * Prints one line of JSON; exits with 1 when anything is wrong. For tests/system and bench/.
+ * under the same name until it is answered; batches are signed before the clock starts. At the end
+ * it reads everything back: each acknowledged charge must be there exactly once, each small order
+ * too, and the accounts must be what follows. Prints one line of JSON; exits with 1 when anything
+ * is wrong. For tests/system and bench/.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <time.h>
+#include <uthash.h>
 
 #include "base/io.h"
 #include "doc/charge.h"
@@ -29,6 +31,8 @@
 struct session {
     char order[XENO_ORDER_ID_CHARS + 1], name[XENO_SESSION_ID_CHARS + 1];
     int64_t seq;
+    int64_t seen, seen_sum; /* of its sequences, when read back */
+    UT_hash_handle hh;      /* by name */
 };
 
 struct load;
@@ -51,9 +55,10 @@ struct load {
     struct xeno_http_client *op, *client, *server;
     struct xeno_key *client_key, *server_key;
     struct xeno_id client_id, server_id;
-    struct session *sessions;
+    struct session *sessions, *by_name;
     size_t session_count, next_session, batch_size, at_once;
     size_t batches_left, orders_left, under_way;
+    char **batches; /* signed texts; taken from the end */
     int64_t posted, repeated, refused, sent_again, orders_made;
     double batch_seconds;
 };
@@ -341,7 +346,7 @@ static void start_wish(struct load *l, bool order)
         w->client = l->server;
         w->path = "/v1/charges";
         w->type = "application/jose";
-        w->body = make_batch(l);
+        w->body = xeno_take(&l->batches[l->batches_left]);
         w->answered = batch_answered;
     }
     l->under_way++;
@@ -367,6 +372,31 @@ static void expect(const char *what, int64_t got, int64_t want)
     exit(1);
 }
 
+static int64_t member_of(const struct xeno_json_at *item, const char *key)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    int64_t n = 0;
+
+    if (xeno_json_int(item, key, INT64_MIN, INT64_MAX, &n, &err) < 0)
+        die(key, &err);
+    return n;
+}
+
+static void see_charge(struct load *l, const struct xeno_json_at *item)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    struct session *s = NULL;
+    const char *name = "";
+
+    if (xeno_json_str(item, "session", 1, 64, &name, &err) < 0)
+        die("session", &err);
+    HASH_FIND_STR(l->by_name, name, s);
+    if (!s)
+        die("a charge of an unknown session", NULL);
+    s->seen++;
+    s->seen_sum += member_of(item, "seq");
+}
+
 /* Walk a paged list and count its items; `sum` adds up a member. */
 static int64_t walk(struct load *l, struct xeno_http_client *c, const char *path, const char *key,
                     const char *member, int64_t *ret_sum)
@@ -385,12 +415,10 @@ static int64_t walk(struct load *l, struct xeno_http_client *c, const char *path
         if (xeno_json_arr(&top, key, 1000, &list, &page, &err) < 0)
             die(path, &err);
         for (size_t i = 0; i < page; i++) {
-            int64_t n = 0;
-
             item = xeno_json_item(&list, i);
-            if (xeno_json_int(&item, member, INT64_MIN, INT64_MAX, &n, &err) < 0)
-                die(path, &err);
-            *ret_sum += n;
+            *ret_sum += member_of(&item, member);
+            if (strcmp(key, "charges") == 0)
+                see_charge(l, &item);
         }
         count += (int64_t)page;
         if (page == 1000)
@@ -402,7 +430,7 @@ static int64_t walk(struct load *l, struct xeno_http_client *c, const char *path
 /* Every charge that was acknowledged is there once, under its own sequence. */
 static void read_back(struct load *l, size_t batches)
 {
-    int64_t charges = (int64_t)(batches * l->batch_size), sum = 0, seen = 0;
+    int64_t charges = (int64_t)(batches * l->batch_size), sum = 0, seen;
     xeno_auto(xeno_json) books = ask(l, l->op, "GET", "/v1/admin/ledger?check=1", NULL, NULL);
     xeno_auto(xeno_json) mine = ask(l, l->client, "GET", "/v1/account", NULL, NULL);
 
@@ -411,13 +439,16 @@ static void read_back(struct load *l, size_t batches)
     expect("sum over all accounts", int_of(books, "sum"), 0);
     if (!strstr(text_of(mine, "kind"), "client"))
         die("kind", NULL);
+    for (size_t i = 0; i < l->session_count; i++)
+        HASH_ADD_STR(l->by_name, name, &l->sessions[i]);
+    seen = walk(l, l->op, "/v1/admin/charges", "charges", "seq", &sum);
     for (size_t i = 0; i < l->session_count; i++) {
-        struct session *s = &l->sessions[i];
-        xeno_autofree char *path = xeno_asprintf("/v1/admin/charges?session=%s", s->name);
+        const struct session *s = &l->sessions[i];
 
-        seen += walk(l, l->op, path, "charges", "seq", &sum);
-        expect("sum of a session's sequences", sum, s->seq * (s->seq + 1) / 2);
+        expect("charges of a session", s->seen, s->seq);
+        expect("sum of its sequences", s->seen_sum, s->seq * (s->seq + 1) / 2);
     }
+    HASH_CLEAR(hh, l->by_name);
     expect("charges in the books", seen, charges);
     expect("orders in the books", walk(l, l->client, "/v1/orders", "orders", "charged", &sum),
            (int64_t)l->session_count + l->orders_made);
@@ -438,11 +469,15 @@ static void run(struct load *l)
     double start;
 
     set_up(l);
+    l->batches = xeno_new0_n(char *, batches + 1);
+    for (size_t i = batches; i > 0; i--)
+        l->batches[i - 1] = make_batch(l);
     start = now_s();
     more(l);
     while (l->under_way > 0 && sd_event_run(l->loop, UINT64_MAX) >= 0)
         continue;
     l->batch_seconds = now_s() - start;
+    free(l->batches);
     read_back(l, batches);
     printf("{\"charges\":%" PRId64 ",\"repeated\":%" PRId64 ",\"orders\":%" PRId64
            ",\"sent_again\":%" PRId64 ",\"seconds\":%.2f,\"charges_per_s\":%.0f}\n",
