@@ -16,8 +16,7 @@
 #include "image/build-priv.h"
 #include "image/store-priv.h"
 
-#define LIST_MAX   256
-#define TAG_PREFIX "docker.io/library/"
+#define LIST_MAX 256
 
 /* Links are followed, but never out of the archive. */
 static int open_inside(int dirfd, const char *path, int *ret_fd, struct xeno_err *err)
@@ -47,6 +46,17 @@ static int read_inside(int dirfd, const char *path, char **ret, size_t *ret_len,
     return r < 0 ? xeno_fail_errno(err, r, "image.source", "read '%.200s'", path) : 0;
 }
 
+/* As people write it: "docker.io/library/debian:12" is "debian:12". */
+static const char *short_tag(const char *tag)
+{
+    static const char hub[] = "docker.io/", library[] = "library/";
+
+    if (strncmp(tag, hub, sizeof(hub) - 1) != 0)
+        return tag;
+    tag += sizeof(hub) - 1;
+    return strncmp(tag, library, sizeof(library) - 1) == 0 ? tag + sizeof(library) - 1 : tag;
+}
+
 /* Is `ref` one of the item's tags? *ret_tag: its first. */
 static bool has_tag(const struct xeno_json_at *item, const char *ref, const char **ret_tag)
 {
@@ -62,8 +72,8 @@ static bool has_tag(const struct xeno_json_at *item, const char *ref, const char
         if (xeno_json_item_str(&tags, i, 1, 255, &tag, NULL) < 0)
             continue;
         if (!*ret_tag)
-            *ret_tag = tag;
-        found |= ref && strcmp(tag, ref) == 0;
+            *ret_tag = short_tag(tag);
+        found |= ref && strcmp(short_tag(tag), short_tag(ref)) == 0;
     }
     return found;
 }
@@ -185,8 +195,6 @@ int xeno_docker_import(struct xeno_store *st, const char *dir, const struct xeno
     while (n < LIST_MAX && xeno_json_item(&top, n).j)
         n++;
     r = choose(&top, n, o->ref, &item, &tag, err);
-    if (r >= 0 && tag && strncmp(tag, TAG_PREFIX, strlen(TAG_PREFIX)) == 0)
-        tag += strlen(TAG_PREFIX);
     if (r >= 0)
         r = xeno_name_check(o->name ? o->name : tag, err);
     if (r >= 0)

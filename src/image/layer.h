@@ -6,9 +6,8 @@
 
 struct xeno_layer_writer;
 
-/* zstd: level 3 with a worker per processor (about 0.5 GB/s on two; level 9 saves an eighth of the
- * bytes for five times the time, see docs/decisions); gzip: level 6, without a time stamp. The same
- * bytes give the same blob. */
+/* zstd: level 3 with a worker per processor; gzip: level 6, without a time stamp. The same bytes
+ * give the same blob, whatever the number of processors (docs/decisions: why this level). */
 int xeno_layer_new(struct xeno_store *st, enum xeno_compression c, struct xeno_layer_writer **ret,
                    struct xeno_err *err);
 int xeno_layer_add(struct xeno_layer_writer *w, const void *data, size_t len, struct xeno_err *err);

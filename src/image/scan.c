@@ -240,6 +240,7 @@ static int take_xattrs(struct packer *pk, const char *source, struct xeno_tar_en
 static int fill_entry(struct packer *pk, const struct xeno_scan_item *item, const struct stat *sb,
                       struct xeno_tar_entry *e, struct xeno_err *err)
 {
+    const char *before;
     ssize_t n;
 
     e->mode = sb->st_mode & 07777;
@@ -265,14 +266,13 @@ static int fill_entry(struct packer *pk, const struct xeno_scan_item *item, cons
     } else if (S_ISREG(sb->st_mode)) {
         e->type = XENO_TAR_FILE;
         e->size_bytes = sb->st_size;
-        if (sb->st_nlink > 1)
-            e->link = seen_inode(pk, sb, item->path);
-        if (e->link) {
+        before = sb->st_nlink > 1 ? seen_inode(pk, sb, item->path) : NULL;
+        if (before) {
             e->type = XENO_TAR_HARDLINK;
+            e->link = before;
             e->size_bytes = 0;
             return 0;
         }
-        e->link = "";
     } else {
         return xeno_fail(err, -ESTALE, "image.changed", "'%.200s' became something else",
                          item->source);

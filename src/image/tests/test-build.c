@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "image/base.h"
 #include "image/build.h"
+#include "image/cache.h"
 #include "image/tests/tar-make.h"
 
 struct world {
@@ -80,6 +81,29 @@ static void import_ok(struct world *w, struct xeno_import_opts o, const char *na
     assert_int_equal(r, 0);
 }
 
+/* A file of an image, as it comes out of the cache. */
+static void content_is(struct world *w, const char *ref, const char *name, const char *want)
+{
+    xeno_autofree char *cache = temp_path(w->dir, "cache"), *file = NULL, *text = NULL;
+    xeno_auto(xeno_image) im = NULL;
+    xeno_auto(xeno_cache) c = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+    const char *digest;
+    char **paths;
+    size_t len;
+
+    if (!can_confine())
+        return;
+    assert_int_equal(xeno_store_resolve(w->st, ref, NULL, &im, &err), 0);
+    assert_int_equal(xeno_cache_open(cache, &c, &err), 0);
+    digest = im->layers[im->layer_count - 1].digest;
+    assert_int_equal(xeno_cache_ensure(c, w->st, "s", &digest, 1, NULL, &paths, &err), 0);
+    file = temp_path(paths[0], name);
+    xeno_cache_paths_free(paths, 1);
+    assert_int_equal(xeno_file_read(AT_FDCWD, file, 1 << 20, &text, &len, &err), 0);
+    assert_string_equal(text, want);
+}
+
 /* All names of an image with their types, sorted by the list of the layers' order. */
 static const struct xeno_listed *in_image(struct world *w, const char *ref, const char *path,
                                           struct xeno_base **keep)
@@ -116,9 +140,12 @@ static void folder(void **state)
     struct xeno_made one, two;
     xeno_auto(xeno_image) im = NULL;
     struct xeno_base *base = NULL;
-    xeno_autofree char *top = temp_path(w->dir, "root");
+    xeno_autofree char *top = temp_path(w->dir, "root"), *from = NULL, *to = NULL;
 
     plant(w, "root", rootfs);
+    from = temp_path(top, "usr/bin/sh");
+    to = temp_path(top, "usr/bin/sh2");
+    assert_int_equal(link(from, to), 0);
     assert_int_equal(chmod(top, 0700), 0); /* as mktemp -d makes it */
     import_ok(w, o, "root", &one);
     import_ok(w, o, "root2", &two);
@@ -133,6 +160,8 @@ static void folder(void **state)
     assert_int_equal(in_image(w, "root", "usr/bin/sh", &base)->type, XENO_TAR_FILE);
     assert_string_equal(in_image(w, "root", "bin", &base)->link, "usr/bin");
     assert_null(in_image(w, "root", "bin/sh", &base));
+    content_is(w, "root", "usr/bin/sh", "usr/bin/sh");
+    content_is(w, "root", "usr/bin/sh2", "usr/bin/sh");
     xeno_base_free(base);
 }
 
@@ -356,6 +385,7 @@ static void overlays(void **state)
     assert_true(xeno_digest_ok(im->base));
     assert_non_null(in_image(w, "site", "var/www/html/img/logo", &base));
     assert_int_equal(xeno_base_get(base, "var/www/html")->mode, 0755);
+    content_is(w, "site", "var/www/html/img/logo", "img/logo");
     /* Links of the template are followed, not hidden. */
     assert_non_null(xeno_base_get(base, "usr/lib/x/plugin"));
     assert_non_null(xeno_base_get(base, "usr/bin/tool"));
