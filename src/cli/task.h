@@ -1,0 +1,48 @@
+/* src/cli/task.h - a task document from options, deployed, and followed to its end. */
+#ifndef XENO_CLI_TASK_H
+#define XENO_CLI_TASK_H
+
+#include "cli/args.h"
+#include "cli/find.h"
+#include "spec/task-doc.h"
+
+/* For the tables of run and deploy. */
+#define CLI_TASK_OPTIONS                                                                           \
+    { "env", 'e', "NAME=VALUE", "set an environment variable of the command", true, 0 },           \
+        { "workdir", 'w', "DIR", "start the command in this folder", false, 0 },                   \
+        { "user", 'u', "USER[:GROUP]", "run the command as this user of the session", false, 0 },  \
+        { "task", 0, "NAME", "name of the task (default: t1, t2, ...)", false, 0 },                \
+    {                                                                                              \
+        "terminal", 't', NULL, "give it a terminal; ctrl-p ctrl-q leaves it", false, 0             \
+    }
+
+/* Errors: usage, those of spec/task-doc.h. */
+int cli_task_doc(const struct cli_args *args, char **argv, int argc, struct xeno_task_doc **ret,
+                 struct xeno_err *err);
+
+/* Deploy it. Returns: its name, the caller's. */
+int cli_task_deploy(struct cli *cli, struct cli_found *f, const struct xeno_task_doc *doc,
+                    char **ret_name, struct xeno_err *err);
+
+/* Wait until it runs or is over. f->object is fresh then.
+ * Errors: -ECANCELED task.failed (why it could not be started), session.ended (with the reason). */
+int cli_task_wait_start(struct cli *cli, struct cli_found *f, const char *task,
+                        struct xeno_err *err);
+
+struct cli_follow {
+    bool terminal;  /* attach instead of following the log */
+    int64_t tail;   /* lines of the log to begin with; -1: all */
+    bool follow;    /* to the end of the task */
+    bool forward;   /* SIGINT and SIGTERM go to the task; a second one ends us */
+    bool times;     /* print the log as it stands */
+    bool to_stderr; /* all output to stderr (--json) */
+};
+/* Its output, to stdout and stderr. *ret_code: the exit code of the task, or a value of stream.h
+ * (detached, lost: not known). */
+int cli_task_follow(struct cli *cli, struct cli_found *f, const char *task,
+                    const struct cli_follow *how, int *ret_code, struct xeno_err *err);
+
+/* The exit status that tells why a command was not started: 125, 126 or 127. */
+int cli_start_status(const struct xeno_err *err);
+
+#endif
