@@ -63,7 +63,11 @@ static int null_start(const struct xeno_task_host *h, struct xeno_run *run, stru
         xeno_buf_printf(&line, " %s", p->argv[i]);
     xeno_buf_puts(&line, "\n");
     r = xeno_run_write(log, line.data, line.len, err);
-    return r < 0 ? r : xeno_run_write(pid, "0\n", 2, err);
+    if (r == 0)
+        r = xeno_run_write(pid, "0\n", 2, err);
+    t->started = r == 0;
+    t->since_ms = wall_ms();
+    return r;
 }
 
 static int null_reap(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
