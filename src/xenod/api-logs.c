@@ -1,8 +1,9 @@
 /* src/xenod/api-logs.c - what a task wrote, and goes on writing.
  *
  * xeno-taskd hands over the log file, open for reading; it is sent in pieces as fast as the peer
- * takes them. Following looks for more ten times a second, until the task has ended and its log is
- * read to the end.
+ * takes them. Following looks for more every 2 ms after something came and more and more rarely, at
+ * last ten times a second, while nothing does; it ends when the task has ended and its log is read
+ * to the end. The log of a task that is not started yet can be followed too: the request waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +15,13 @@
 #include "xenod/logs.h"
 #include "xenod/xenod.h"
 
-#define POLL_US       (100 * 1000)
+#define POLL_MIN_US   (2 * 1000)
+#define POLL_MAX_US   (100 * 1000)
 #define CHUNK_BYTES   (64 * 1024)
 #define WAITING_BYTES (128 * 1024) /* more is not read while the peer has this to take */
 #define TAIL_BYTES    (1 << 20)    /* how far back ?tail looks */
 #define TAIL_MAX      100000
-#define QUIET_POLLS   3 /* after the task's end: conmon may still be writing */
+#define QUIET_US      (200 * 1000) /* after the task's end: conmon may still be writing */
 
 struct log {
     struct xenod_watch watch; /* first: the two pointers are one */
@@ -33,7 +35,9 @@ struct log {
     int64_t at;
     int64_t tail; /* -1: from the beginning */
     bool follow, ended;
-    int quiet;
+    bool asked;       /* the task manager for the file; before, the task is waited for */
+    uint64_t poll_us; /* until the next look */
+    uint64_t quiet_us;
 };
 
 static void log_free(struct log *l)
@@ -59,14 +63,30 @@ static void on_task_event(struct xenod_watch *w, const struct xeno_task_event *e
     l->ended |= ev->kind == XENO_TASK_EVENT_EXIT && strcmp(ev->task, l->task) == 0;
 }
 
+static void ask_for_file(struct log *l);
+
+/* Is it about this task? Its name is a member of the event's object. */
+static bool about_task(const struct log *l, const struct xeno_host_event *ev)
+{
+    char member[XENO_TASK_NAME_MAX + 16];
+
+    snprintf(member, sizeof member, "\"task\":\"%s\"", l->task);
+    return strstr(ev->data, member) != NULL;
+}
+
 /* A session that ends or is suspended takes its tasks with it, without an event for each. */
 static void on_host_event(struct xenod_watch *w, const struct xeno_host_event *ev)
 {
     struct log *l = (struct log *)w;
 
+    if ((strcmp(ev->type, "task.failed") == 0 || strcmp(ev->type, "task.exit") == 0) &&
+        about_task(l, ev))
+        l->ended = true;
     l->ended |=
         strcmp(ev->type, "session.state") == 0 &&
         (strstr(ev->data, "\"state\":\"ended\"") || strstr(ev->data, "\"state\":\"suspended\""));
+    if (!l->asked && (l->ended || (strcmp(ev->type, "task.started") == 0 && about_task(l, ev))))
+        ask_for_file(l);
 }
 
 /* --- sending --- */
@@ -91,12 +111,15 @@ static bool at_end(struct log *l)
 {
     if (!l->follow)
         return true;
-    return l->ended && ++l->quiet > QUIET_POLLS;
+    if (l->ended)
+        l->quiet_us += l->poll_us;
+    return l->ended && l->quiet_us > QUIET_US;
 }
 
 /* Returns false when the log is gone. */
 static bool pump(struct log *l)
 {
+    int64_t before = l->at;
     struct stat st;
     ssize_t n = 1;
 
@@ -104,8 +127,10 @@ static bool pump(struct log *l)
         l->at = 0; /* it was begun anew */
     while (n > 0 && xeno_http_stream_waiting(l->stream) < WAITING_BYTES)
         n = send_some(l);
-    if (n > 0)
-        l->quiet = 0;
+    if (l->at != before) {
+        l->quiet_us = 0;
+        l->poll_us = POLL_MIN_US;
+    }
     if (n == 0 && at_end(l)) {
         xeno_http_stream_close(l->stream);
         log_free(l);
@@ -121,7 +146,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *data)
     (void)usec;
     if (!pump(l))
         return 0;
-    (void)sd_event_source_set_time_relative(s, POLL_US);
+    (void)sd_event_source_set_time_relative(s, l->poll_us);
+    l->poll_us = l->poll_us * 3 / 2 < POLL_MAX_US ? l->poll_us * 3 / 2 : POLL_MAX_US;
     return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
@@ -175,34 +201,47 @@ static void on_log(void *data, const struct xeno_json_at *ok, int *fds, size_t n
     log_free(l);
 }
 
+static void ask_for_file(struct log *l)
+{
+    xeno_auto(xeno_task_request) ask = xeno_task_request_new(XENO_TASK_LOGS, l->watch.session);
+    struct xeno_err err = XENO_ERR_INIT;
+
+    l->asked = true;
+    snprintf(ask->task, sizeof ask->task, "%s", l->task);
+    if (xeno_task_client_ask(l->d->task, ask, xeno_s(15), on_log, l, &err) < 0) {
+        xenod_refuse(l->q, &err);
+        log_free(l);
+    }
+}
+
 /* The request was dropped before its answer. */
 static void on_asker_gone(void *arg)
 {
     log_free(arg);
 }
 
-/* Has the task ended already? Then there is nothing to follow. */
-static bool has_ended(struct xenod *d, const struct xeno_id *who, const char *session,
-                      const char *task)
+/* The state of a task as its session shows it; "" when there is none. */
+static void task_state(struct xenod *d, const struct xeno_id *who, const char *session,
+                       const char *task, char ret[16])
 {
     xeno_auto(xeno_json) j = NULL;
     struct xeno_json_at at, list;
     size_t count = 0;
 
+    ret[0] = '\0';
     if (xeno_host_tasks_json(d->host, who, session, &j, NULL) < 0)
-        return true;
+        return;
     at = xeno_json_top(j);
     if (xeno_json_arr(&at, "tasks", 4096, &list, &count, NULL) < 0)
-        return false;
+        return;
     for (size_t i = 0; i < count; i++) {
         struct xeno_json_at item = xeno_json_item(&list, i);
         const char *name = "", *state = "";
 
         if (xeno_json_str(&item, "task", 1, 64, &name, NULL) == 0 && strcmp(name, task) == 0 &&
-            xeno_json_str(&item, "state", 1, 64, &state, NULL) == 0)
-            return strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0;
+            xeno_json_str(&item, "state", 1, 15, &state, NULL) == 0)
+            snprintf(ret, 16, "%s", state);
     }
-    return false;
 }
 
 static unsigned wanted(const struct xeno_http_req *q)
@@ -217,38 +256,42 @@ static unsigned wanted(const struct xeno_http_req *q)
     return want | (xenod_query_flag(q, "timestamps") ? XENOD_LOG_TIMES : 0);
 }
 
-void xenod_get_logs(struct xeno_http_req *q, void *user)
+static struct log *log_new(struct xenod *d, struct xeno_http_req *q, int64_t tail)
 {
-    struct xenod *d = user;
-    const struct xeno_id *who = xenod_who(d, q);
     const char *session = xeno_http_param(q, "session"), *task = xeno_http_param(q, "task");
-    xeno_auto(xeno_task_request) ask = NULL;
-    struct xeno_err err = XENO_ERR_INIT;
-    struct log *l;
-    int64_t tail;
+    struct log *l = xeno_new0(struct log);
+    char state[16];
 
-    if (!xenod_query_int(q, "tail", 0, TAIL_MAX, -1, &tail))
-        return;
-    if (xeno_host_check(d->host, who, session, task, false, &err) < 0) {
-        xenod_refuse(q, &err);
-        return;
-    }
-    ask = xeno_task_request_new(XENO_TASK_LOGS, session);
-    snprintf(ask->task, sizeof ask->task, "%s", task);
-    l = xeno_new0(struct log);
-    *l = (struct log){ .d = d, .q = q, .fd = -1, .tail = tail };
+    *l = (struct log){ .d = d, .q = q, .fd = -1, .tail = tail, .poll_us = POLL_MIN_US };
     l->watch.task_event = on_task_event;
     l->watch.host_event = on_host_event;
     snprintf(l->watch.session, sizeof l->watch.session, "%s", session);
     snprintf(l->task, sizeof l->task, "%s", task);
     l->reader.want = wanted(q);
     l->follow = xenod_query_flag(q, "follow");
-    l->ended = has_ended(d, who, session, task);
+    task_state(d, xenod_who(d, q), session, task, state);
+    l->ended = strcmp(state, "exited") == 0 || strcmp(state, "failed") == 0;
+    l->asked = !l->follow || strcmp(state, "pending") != 0;
     xenod_watch_add(d, &l->watch);
-    if (xeno_task_client_ask(d->task, ask, xeno_s(15), on_log, l, &err) < 0) {
+    return l;
+}
+
+void xenod_get_logs(struct xeno_http_req *q, void *user)
+{
+    struct xenod *d = user;
+    struct xeno_err err = XENO_ERR_INIT;
+    struct log *l;
+    int64_t tail;
+
+    if (!xenod_query_int(q, "tail", 0, TAIL_MAX, -1, &tail))
+        return;
+    if (xeno_host_check(d->host, xenod_who(d, q), xeno_http_param(q, "session"),
+                        xeno_http_param(q, "task"), false, &err) < 0) {
         xenod_refuse(q, &err);
-        log_free(l);
         return;
     }
+    l = log_new(d, q, tail);
     xeno_http_on_gone(q, on_asker_gone, l);
+    if (l->asked)
+        ask_for_file(l);
 }
