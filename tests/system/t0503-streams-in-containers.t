@@ -1,0 +1,117 @@
+#!/bin/bash
+# exec, attach and logs of real containers: input, output, errors and exit codes kept apart, terminals
+# that know their size, signals, peers that go away, and much data.
+. "$(dirname "$0")/../lib/tap.sh"
+need_root
+. "$(dirname "$0")/../lib/corp.sh"
+. "$(dirname "$0")/../lib/server.sh"
+
+driver=oci
+inst=s$((RANDOM % 9000 + 1000))
+pool=10.$((RANDOM % 50 + 150)).$((RANDOM % 250)).0/24
+images=$work/images
+taskd_x="--images $images --pool $pool --instance=$inst"
+
+xml() { local type=application/xml; at x "$@"; }
+uri() { jq -rn --arg a "$1" '$a|@uri'; }
+stream() { # PATH-AND-QUERY [TOOL-OPTION...]
+    local path=$1
+    shift
+    timeout 30 "$build/src/xenod/tests/stream-tool" \
+        "https://127.0.0.1:$(cat "$work/x/port")/v1/sessions/$s/$path" \
+        "$work/ann.key" "$work/ann.pem" "$corp_dir/ca.pem" "$@"
+}
+exec_in() { # ARGV-JSON MORE-QUERY [TOOL-OPTION...]
+    local argv=$1 more=$2
+    shift 2
+    stream "exec?argv=$(uri "$argv")$more" "$@"
+}
+
+mkdir -p "$work/root"/{bin,etc,tmp,proc,sys,dev,srv}
+cp "$(command -v busybox)" "$work/root/bin/busybox"
+for t in sh sleep cat echo stty ps head tr wc id env pwd kill dd; do ln -s busybox "$work/root/bin/$t"; done
+echo 'root:x:0:0:root:/:/bin/sh' >"$work/root/etc/passwd"
+"$build/src/image/tests/image-tool" "$images" init >/dev/null 2>&1
+"$build/src/image/tests/image-tool" "$images" import "$work/root" bb:1 >/dev/null 2>&1 || bail "no template"
+
+corp_init
+corp_start
+join op client "$token"
+server_join x "images = $images" "pool = $pool" "template = template://bb:1" "capacity.cpu = 4000" \
+    "reserve.cpu = 0"
+sed -i "s/^instance = .*/instance = $inst/" "$work/x/xenod.conf"
+server_start x
+new_client ann 100000000
+chmod 600 "$work/ann.key"
+cleanup() {
+    [ -z "${s:-}" ] || at x ann POST "/v1/sessions/$s/end"
+    wait_for 10 state_is x ann "$s" ended
+    stop x xenod
+    stop x taskd
+    nft delete table inet "xeno-$inst"
+    nft delete table netdev "xeno-$inst"
+    ip link del "xb-$inst"
+    find /sys/fs/cgroup -depth -path "*xeno-$inst*" -type d -exec rmdir {} \;
+}
+at_end cleanup
+
+s=$(new_session x ann "$(new_order ann 20000000)" "$(requirement s '<CPUmsps>1500</CPUmsps>')")
+ok "a session runs" wait_for 20 state_is x ann "$s" running || cat "$work/session" "$work/x-taskd.log"
+deploy() { xml ann POST "/v1/sessions/$s/tasks" "$1" | jq -r .task; }
+task_state() { at x ann GET "/v1/sessions/$s/tasks" | jq -r ".tasks[] | select(.task == \"$1\") | .state"; }
+task_is() { [ "$(task_state "$1")" = "$2" ]; }
+
+# --- logs ---
+deploy "<Task><Name>talk</Name><Command><Argument>sh</Argument><Argument>-c</Argument><Argument>
+for i in 1 2 3; do echo line \$i; echo bad \$i &gt;&amp;2; done; sleep 2; printf 'no end'; exec sleep 1000
+</Argument></Command><Environment name=\"A\" value=\"b c\"/><WorkingDirectory>/srv</WorkingDirectory></Task>" >/dev/null
+ok "a task runs" wait_for 10 task_is talk running
+log() { at x ann GET "/v1/sessions/$s/tasks/talk/logs$1"; }
+ok "its output comes" wait_for 5 eval '[ "$(log "" | wc -l)" -ge 6 ]'
+is "$(log '?stream=stdout' | head -n 3 | xargs)" "line 1 line 2 line 3" "standard output"
+is "$(log '?stream=stderr' | xargs)" "bad 1 bad 2 bad 3" "standard error"
+is "$(log '?stream=stderr&tail=2' | tail -n 1)" "bad 3" "the tail"
+timeout 4 curl -sSN --cacert "$corp_dir/ca.pem" --cert "$work/ann.pem" --key "$work/ann.key" \
+    "https://127.0.0.1:$(cat "$work/x/port")/v1/sessions/$s/tasks/talk/logs?follow=1&tail=0" >"$work/followed"
+like "$(cat "$work/followed")" "no end" "following shows what comes later, also without a line's end"
+
+# --- exec ---
+is "$(exec_in '["sh","-c","echo out; echo err >&2; exit 7"]' '' </dev/null 2>"$work/err")" out "exec: output"
+like "$(cat "$work/err")" '^err' "exec: errors apart"
+like "$(cat "$work/err")" 'control \{"exit":7\}' "exec: exit code"
+is "$(echo one two | exec_in '["wc","-w"]' '' 2>/dev/null)" 2 "exec: input and its end"
+like "$(exec_in '["env"]' '' </dev/null 2>/dev/null)" '^PATH=.*/bin' "exec: a path"
+like "$(exec_in '["no-such-program"]' '' </dev/null 2>&1)" 'cannot be started.*no-such-program' \
+    "exec: what is not there"
+head -c 20000000 /dev/zero | exec_in '["cat"]' '' 2>/dev/null | cmp -n 20000000 - /dev/zero
+is "${PIPESTATUS[1]}" 0 "exec: twenty megabytes there and back"
+# (The runtime starts the program while the size is on its way.)
+is "$(exec_in '["sh","-c","sleep 0.3; stty size"]' '&tty=1&cols=91&rows=17' </dev/null 2>/dev/null | tr -d '\r')" \
+    "17 91" "a terminal of the size that was asked for"
+is "$(exec_in '["sh","-c","sleep 1; stty size"]' '&tty=1' resize=100,40 hold </dev/null 2>/dev/null | tr -d '\r')" \
+    "40 100" "and resized"
+exec_in '["sh","-c","trap \"exit 9\" INT; while :; do sleep 0.1; done"]' '&tty=1' hold signal=INT >/dev/null 2>&1
+is $? 9 "a signal"
+exec_in '["sh","-c","echo here; exec sleep 4321"]' '' cut >/dev/null 2>&1
+gone() { ! exec_in '["ps"]' '' </dev/null 2>/dev/null | grep -q "sleep 4321"; }
+ok "when the peer goes away, so does what it ran" wait_for 10 gone
+exec_in '["sh","-c","echo here; exec sleep 4322"]' '&tty=1' cut >/dev/null 2>&1
+gone() { ! exec_in '["ps"]' '' </dev/null 2>/dev/null | grep -q "sleep 4322"; }
+ok "with a terminal, too" wait_for 10 gone
+(exec_in '["sh","-c","head -c 50000000 /dev/zero"]' '' </dev/null 2>/dev/null | { sleep 3; wc -c >"$work/slow"; }) &
+slow=$!
+sleep 2
+ok "a peer that does not read costs xenod little memory" \
+    [ "$(awk '/VmRSS/{print $2}' "/proc/$(cat "$work/x/xenod.pid")/status")" -lt 40000 ]
+wait $slow
+is "$(cat "$work/slow")" 50000000 "and gets everything in the end"
+
+# --- attach ---
+deploy "<Task><Name>shell</Name><Command><Argument>sh</Argument></Command><Terminal>true</Terminal></Task>" >/dev/null
+wait_for 10 task_is shell running
+out=$( (sleep 1; printf 'echo $((6*7))\n'; sleep 1; printf 'exit 5\n'; sleep 3) | stream tasks/shell/attach 2>"$work/err" | tr -d '\r')
+like "$out" '^42$' "attach: a shell takes commands"
+like "$(cat "$work/err")" 'control \{"exit":5\}' "attach: its exit code"
+ok "the task has ended" wait_for 5 task_is shell exited
+like "$(stream tasks/shell/attach </dev/null 2>&1)" "task\." "attaching to what has ended is refused"
+done_testing
