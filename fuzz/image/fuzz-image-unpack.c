@@ -15,6 +15,8 @@
 
 #define INPUT_MAX 65536
 
+static char top[] = "/var/tmp/xeno-fuzz-XXXXXX";
+
 struct input {
     const uint8_t *data;
     size_t len;
@@ -65,7 +67,7 @@ static void check_tree(const char *dir, int depth)
 }
 
 /* The folder around: one file and the target, as it was made. */
-static void check_around(const char *top)
+static void check_around(void)
 {
     xeno_autofree char *path = xeno_asprintf("%s/canary", top);
     struct stat sb;
@@ -92,28 +94,43 @@ static int run(const uint8_t *data, size_t size, int root)
     return xeno_tree_unpack(&input, XENO_TAR_ANY, root, true, &limits, NULL, &got, NULL);
 }
 
+static void clear_up(void)
+{
+    (void)xeno_remove_tree(AT_FDCWD, top, NULL);
+}
+
+/* One folder for all inputs: making it costs more than an input does. */
+static void make_top(void)
+{
+    xeno_autofree char *canary = NULL;
+
+    if (strcmp(top + strlen(top) - 6, "XXXXXX") != 0)
+        return;
+    xeno_crypto_init();
+    XENO_REQUIRE(mkdtemp(top));
+    atexit(clear_up);
+    canary = xeno_asprintf("%s/canary", top);
+    XENO_REQUIRE(xeno_file_write(AT_FDCWD, canary, 0640, "c", 1, NULL) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char top[] = "/var/tmp/xeno-fuzz-XXXXXX";
-    xeno_autofree char *target = NULL, *canary = NULL;
+    xeno_autofree char *target = NULL;
     xeno_autoclose int root = -1;
     int judged, done;
 
     if (size > INPUT_MAX)
         return 0;
-    xeno_crypto_init();
+    make_top();
     judged = run(data, size, -1);
-    XENO_REQUIRE(mkdtemp(top));
     target = xeno_asprintf("%s/in", top);
-    canary = xeno_asprintf("%s/canary", top);
     XENO_REQUIRE(mkdir(target, 0755) == 0);
-    XENO_REQUIRE(xeno_file_write(AT_FDCWD, canary, 0640, "c", 1, NULL) == 0);
     root = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     done = run(data, size, root);
     /* The file system may have a limit of its own (an attribute too large), never the reverse. */
     XENO_REQUIRE(judged >= 0 || done < 0);
     check_tree(target, 0);
-    check_around(top);
-    XENO_REQUIRE(xeno_remove_tree(AT_FDCWD, top, NULL) == 0);
+    check_around();
+    XENO_REQUIRE(xeno_remove_tree(AT_FDCWD, target, NULL) == 0);
     return 0;
 }

@@ -156,11 +156,12 @@ static int add_image(struct xeno_store *st, int dirfd, const struct xeno_json_at
 static int check_config(struct xeno_store *st, struct xeno_image *im, struct xeno_err *err)
 {
     xeno_autofree char *text = NULL;
-    xeno_autofree struct xeno_layer *found =
-        xeno_memdup(im->layers, (im->layer_count + 1) * sizeof(*found));
+    xeno_autofree struct xeno_layer *found = xeno_new0_n(struct xeno_layer, im->layer_count + 1);
     size_t len;
     int r = xeno_store_read(st, im->config.digest, XENO_MANIFEST_MAX_BYTES, &text, &len, err);
 
+    for (size_t i = 0; i < im->layer_count; i++)
+        found[i] = im->layers[i];
     if (r >= 0)
         r = xeno_config_parse(im, text, len, err);
     for (size_t i = 0; r >= 0 && i < im->layer_count; i++) {
