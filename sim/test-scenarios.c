@@ -786,6 +786,64 @@ static void extend_by_order(void **state)
     stage_close(&st);
 }
 
+/* The same before it has run at all (seed 303): the first order is released, and never charged. */
+static void extend_while_creating(void **state)
+{
+    struct stage st;
+    char id[XENO_SESSION_CHARS + 1], order[XENO_ORDER_ID_CHARS + 1];
+    xeno_auto(xeno_requirement) req = NULL;
+    xeno_autofree char *chain = NULL, *more = NULL;
+
+    (void)state;
+    stage_open(&st, NULL);
+    req = sim_requirement(&st.w, true);
+    chain = order_chain(&st, 50000000);
+    more = sim_corp_order(&st.corp, &st.me.self, 60000000, 24 * HOUR_MS, order);
+    sim_server_link_loss(&st.server, 20000);
+    assert_int_equal(create(&st, req, chain, id, NULL), 0);
+    world_run_ms(&st.w, 1000);
+    assert_state(&st, id, "creating");
+    assert_int_equal(
+        xeno_host_extend(host_of(&st), NULL, xeno_key_pub(st.me.self.key), id, 0, more, NULL), 0);
+    world_run_ms(&st.w, 5000);
+    assert_state(&st, id, "creating");
+    assert_true(text_is(&st, id, "order", order));
+    assert_int_equal(number_in(&st, id, "charges", true), 0);
+    world_run_ms(&st.w, 60000);
+    assert_state(&st, id, "running");
+    assert_int_equal(xeno_host_do(host_of(&st), NULL, id, XENO_HOST_END, NULL), 0);
+    world_run_ms(&st.w, 60000);
+    assert_books(&st, id);
+    stage_close(&st);
+}
+
+/* What a suspended session gave back stays given while it ends, also over a restart (seed 106). */
+static void ends_from_suspended(void **state)
+{
+    struct stage st;
+    struct xeno_host_config cfg;
+    char id[XENO_SESSION_CHARS + 1], next[XENO_SESSION_CHARS + 1];
+
+    (void)state;
+    sim_server_config(&cfg);
+    cfg.capacity.cpu_msps = 400 + 120; /* room for one */
+    stage_open(&st, &cfg);
+    run_one(&st, 100000000, 3600, id);
+    assert_int_equal(xeno_host_do(host_of(&st), NULL, id, XENO_HOST_SUSPEND, NULL), 0);
+    world_run_ms(&st.w, 5000);
+    sim_server_link_loss(&st.server, 30000);
+    assert_int_equal(xeno_host_do(host_of(&st), NULL, id, XENO_HOST_END, NULL), 0);
+    run_one(&st, 100000000, 3600, next);
+    sim_server_crash(&st.server, 100);
+    world_run_ms(&st.w, 110);
+    assert_state(&st, id, "ending");
+    assert_int_equal(xeno_host_sound(host_of(&st), NULL), 0);
+    world_run_ms(&st.w, 30000);
+    assert_state(&st, id, "ended");
+    assert_state(&st, next, "running");
+    stage_close(&st);
+}
+
 static void tasks(void **state)
 {
     struct stage st;
@@ -954,7 +1012,7 @@ static void die_everywhere(void **state)
 {
     (void)state;
     for (enum phase at = CREATE; at < PHASES; at++)
-        for (int n = 1; n <= 10; n++)
+        for (int n = 1; n <= 6; n++)
             for (int outer = 0; outer < 2; outer++)
                 die_once(at, n, outer);
 }
@@ -977,6 +1035,8 @@ int main(void)
         cmocka_unit_test(lost_and_found),
         cmocka_unit_test(life_times),
         cmocka_unit_test(extend_by_order),
+        cmocka_unit_test(extend_while_creating),
+        cmocka_unit_test(ends_from_suspended),
         cmocka_unit_test(tasks),
         cmocka_unit_test(events),
         cmocka_unit_test(die_everywhere),

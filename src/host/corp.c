@@ -209,21 +209,28 @@ static void use_next(struct rec *r, const struct bound *b, int64_t budget)
     order_forget_next(r);
 }
 
-/* The last charge of the old order, then the new one in its place; in the caller's transaction. An
- * order that is dead takes no charge that would end its binding, so it is released. */
+/* Can the order in force not be ended by a final charge? One that is dead takes none, and before a
+ * session has run there is nothing to charge for. */
+bool order_needs_release(const struct rec *r)
+{
+    return r->dead || r->meter.at_ms == 0;
+}
+
+/* The last charge of the old order, then the new one in its place; in the caller's transaction. */
 static int write_switch(struct xeno_host *h, struct session *s, const struct bound *b,
                         int64_t budget, struct xeno_err *err)
 {
     char old_order[XENO_ORDER_ID_CHARS + 1];
-    bool dead = s->r.dead;
-    int r;
+    bool release = order_needs_release(&s->r);
+    int r = 0;
 
     memcpy(old_order, s->r.order, sizeof(old_order));
-    r = charge_cut(h, s, true, err);
+    if (s->r.meter.at_ms != 0)
+        r = charge_cut(h, s, true, err);
     if (r < 0)
         return r;
     use_next(&s->r, b, budget);
-    return save_orders(h, s, dead ? old_order : NULL, err);
+    return save_orders(h, s, release ? old_order : NULL, err);
 }
 
 static void switched(struct xeno_host *h, struct session *s, const struct rec *old,
@@ -232,7 +239,7 @@ static void switched(struct xeno_host *h, struct session *s, const struct rec *o
     struct xeno_err err = XENO_ERR_INIT;
 
     outbox_added(h, s, old);
-    if (old->dead)
+    if (order_needs_release(old))
         release_add(h, old->order, s->id);
     tell_order(h, s, s->r.order, true, NULL);
     if (purpose == FOR_RESTORE && session_move(h, s, XENO_ON_RESTORE, NULL, &err) < 0)

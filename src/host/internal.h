@@ -310,6 +310,7 @@ void corp_kick(struct xeno_host *h); /* send what waits for the XenoCorp, if it 
 bool corp_may(const struct xeno_host *h);
 void corp_failed(struct xeno_host *h); /* nothing goes there for a while */
 void order_forget_next(struct rec *r);
+bool order_needs_release(const struct rec *r);
 void corp_timed_out(struct xeno_host *h, const struct op *op);
 void corp_expire_next(struct xeno_host *h, struct session *s);
 void corp_send(struct xeno_host *h, const struct op *op, const char *path, const char *type,

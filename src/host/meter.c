@@ -55,10 +55,11 @@ void xeno_meter_advance(struct xeno_meter *m, const struct xeno_grant *g, enum x
 /* How much a counter grew; one that went down did not. */
 static int64_t grown(int64_t *seen, int64_t now)
 {
-    int64_t more = now - *seen;
+    int64_t more;
 
-    if (now < 0 || more <= 0)
+    if (now <= *seen) /* which starts at 0 */
         return 0;
+    more = now - *seen;
     *seen = now;
     return more;
 }

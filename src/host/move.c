@@ -61,7 +61,7 @@ static int restart_tasks(struct xeno_host *h, struct session *s, struct xeno_err
 static int settle_order(struct xeno_host *h, struct session *s, bool *ret_release,
                         struct xeno_err *err)
 {
-    *ret_release = s->r.dead || s->r.meter.at_ms == 0;
+    *ret_release = order_needs_release(&s->r);
     if (s->r.meter.at_ms != 0) {
         int r = charge_cut(h, s, true, err);
 
