@@ -47,6 +47,7 @@ static void stage_open(struct stage *st, const struct xeno_host_config *cfg)
     xeno_spec_init();
     world_init(&st->w, 5, &sim_faults_none);
     sim_corp_open(&st->corp, &st->w);
+    st->corp.check_each = 50; /* and at the end of each story */
     if (cfg)
         c = *cfg;
     else
