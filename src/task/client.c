@@ -321,6 +321,8 @@ static int ask(struct xeno_task_client *c, struct xeno_task_request *q, xeno_tim
     r = xeno_task_request_format(q, &text, &len, err);
     if (r == 0)
         r = xeno_task_frames_write(c->frames, text, len, NULL, 0, err);
+    if (r == -EPIPE || r == -ECONNRESET)
+        return xeno_fail(err, -ENOTCONN, "task.away", "the task manager has just gone");
     if (r < 0)
         return r; /* a broken connection is found by the loop, which then tells the others */
     o = xeno_memdup(form, sizeof *form);
