@@ -33,12 +33,13 @@ static struct {
     size_t nfds;
     const char *until_task; /* wait: for its end */
     const char *until_exec;
-    bool print_events;
+    bool print_events, over;
     int code;
 } ask = { .code = 125 };
 
 static void end(int code)
 {
+    ask.over = true;
     ask.code = code;
     sd_event_exit(ask.loop, 0);
 }
@@ -273,7 +274,7 @@ static void on_list(void *data, const struct xeno_task_session_info *items, size
 
         if (ask.until_task) {
             for (size_t k = 0; k < items[i].ntasks; k++)
-                if (strcmp(items[i].session, ask.argv[1]) == 0 &&
+                if (!ask.over && strcmp(items[i].session, ask.argv[1]) == 0 &&
                     strcmp(items[i].tasks[k].task, ask.until_task) == 0 &&
                     items[i].tasks[k].state == XENO_TASK_STOPPED) {
                     printf("%d%s\n", (int)items[i].tasks[k].code,
@@ -329,8 +330,8 @@ static void on_event(void *data, const struct xeno_task_event *e)
     if (ask.q && ask.q->op == XENO_TASK_EXEC && e->kind == XENO_TASK_EVENT_EXEC_EXIT &&
         strcmp(e->exec, ask.q->exec) == 0 && strcmp(e->session, ask.q->session) == 0)
         end((int)e->code);
-    if (ask.until_task && e->kind == XENO_TASK_EVENT_EXIT && strcmp(e->session, ask.argv[1]) == 0 &&
-        strcmp(e->task, ask.until_task) == 0) {
+    if (ask.until_task && !ask.over && e->kind == XENO_TASK_EVENT_EXIT &&
+        strcmp(e->session, ask.argv[1]) == 0 && strcmp(e->task, ask.until_task) == 0) {
         printf("%d%s\n", (int)e->code, e->oom ? " oom" : "");
         end(0);
     }
@@ -368,7 +369,7 @@ int main(int argc, char **argv)
 {
     const struct xeno_task_client_hooks hooks = { .state = on_state, .event = on_event };
     struct xeno_err err = XENO_ERR_INIT;
-    int limit_s = 600;
+    int limit_s = 90;
 
     if (argc < 3)
         return 125;
