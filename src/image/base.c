@@ -54,9 +54,8 @@ static bool is_below(const char *path, const char *dir)
 /* Hide what layers below this one have at `path` (self) and below it. */
 static void hide(struct xeno_base *b, const char *path, bool self)
 {
-    struct node *n, *next;
-
-    HASH_ITER (hh, b->nodes, n, next) {
+    for (struct node *n = b->nodes, *next; n; n = next) {
+        next = n->hh.next;
         if (n->layer < b->layer &&
             (is_below(n->e.path, path) || (self && strcmp(n->e.path, path) == 0)))
             drop(b, n);

@@ -81,7 +81,7 @@ char **xeno_words_dup(const char *const *words)
     while (words && words[n])
         n++;
     copy = xeno_new0_n(char *, n + 1);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; words && words[i]; i++)
         copy[i] = xeno_strdup(words[i]);
     return copy;
 }

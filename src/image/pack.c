@@ -15,6 +15,7 @@ struct xeno_pack {
     struct archive *a;
     struct archive_entry *e;
     struct xeno_err err; /* why the callback failed */
+    bool dead;           /* nothing more is to come out */
     locale_t utf8;       /* names are UTF-8 in pax headers, whatever the caller's locale */
     char chunk[CHUNK];
 };
@@ -23,7 +24,7 @@ static la_ssize_t on_write(struct archive *a, void *arg, const void *data, size_
 {
     struct xeno_pack *p = arg;
 
-    if (p->output.write(p->output.arg, data, len, &p->err) < 0) {
+    if (!p->dead && p->output.write(p->output.arg, data, len, &p->err) < 0) {
         archive_set_error(a, EIO, "output");
         return -1;
     }
@@ -64,8 +65,9 @@ void xeno_pack_free(struct xeno_pack *p)
 {
     if (!p)
         return;
-    if (p->a)
-        archive_write_fail(p->a); /* no trailer for what was not finished */
+    /* Freeing writes what is buffered, and a trailer, of an archive that was not finished: into the
+     * void. (archive_write_fail() would spare that, and leaks the buffer.) */
+    p->dead = true;
     archive_write_free(p->a);
     archive_entry_free(p->e);
     if (p->utf8)

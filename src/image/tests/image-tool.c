@@ -134,7 +134,7 @@ static int do_unpin(struct xeno_store *st, char **argv, struct xeno_err *err)
 static int do_collect(struct xeno_store *st, char **argv, struct xeno_err *err)
 {
     xeno_auto(xeno_cache) c = NULL;
-    struct xeno_cache_use use;
+    struct xeno_cache_use use = { .layers = 0 };
     int r = xeno_cache_open(argv[0], &c, err);
 
     (void)st;
