@@ -299,23 +299,42 @@ static void forget_container(const struct xeno_task_host *h, const struct xeno_r
     }
 }
 
+/* Let the container that was made begin. What waits in it reads from a fifo in the runtime's state;
+ * crun's `start` does nothing but write a byte there and take the name away. Doing that ourselves
+ * saves a process of 4 ms, a third of a start; whatever looks different is left to the runtime. */
+static int let_begin(const struct xeno_oci *oci, const char *name, struct xeno_err *err)
+{
+    xeno_autofree char *fifo = xeno_asprintf("%s/%s/exec.fifo", oci->root, name);
+    const char *const words[] = { "start", name, NULL };
+    xeno_autoclose int fd = -1;
+    struct stat st;
+
+    if (oci->crun)
+        fd = open(fifo, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && write(fd, "", 1) == 1) {
+        unlink(fifo);
+        return 0;
+    }
+    return xeno_oci_call(oci, words, RUNTIME_WAIT_MS, err);
+}
+
 int xeno_oci_start(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
                    const struct xeno_task_program *p, struct xeno_err *err)
 {
     xeno_autofree char *name = xeno_oci_name(h, run, t->name);
     xeno_autofree char *made = xeno_run_path(run, "tasks/%s/container.pid", t->name);
     xeno_autofree char *pid = xeno_run_path(run, "tasks/%s/pid", t->name);
-    const char *const words[] = { "start", name, NULL };
+    xeno_autofree char *state = xeno_asprintf("%s/%s", h->oci->root, name);
     char text[16];
     int r;
 
-    if (access(made, F_OK) == 0)
+    if (access(made, F_OK) == 0 || access(state, F_OK) == 0)
         forget_container(h, run, t->name, name);
     r = write_config(h, run, t->name, p, err);
     if (r == 0)
         r = create_container(h, run, t->name, p, err);
     if (r == 0)
-        r = xeno_oci_call(h->oci, words, RUNTIME_WAIT_MS, err);
+        r = let_begin(h->oci, name, err);
     if (r < 0) {
         forget_container(h, run, t->name, name);
         return r;
