@@ -78,6 +78,8 @@ static void parameters_are_decoded(void **state)
 
 /* --- a peer that speaks TLS and then what the test says --- */
 
+static unsigned raw_port;
+
 struct raw {
     gnutls_certificate_credentials_t cred;
     gnutls_session_t session;
@@ -87,7 +89,7 @@ struct raw {
 static void raw_open(struct raw *r)
 {
     struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)xeno_http_server_port(w.server)),
+                             .sin_port = htons((uint16_t)raw_port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     gnutls_datum_t cert = { (unsigned char *)w.client_pem, (unsigned)strlen(w.client_pem) };
     gnutls_datum_t key = { NULL, 0 };
@@ -198,7 +200,7 @@ static int slow_body(void)
 static int no_handshake(void)
 {
     struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)xeno_http_server_port(w.server)),
+                             .sin_port = htons((uint16_t)raw_port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     char c;
@@ -290,11 +292,23 @@ static const struct {
     { "leaves in the middle", half_a_request },
 };
 
+/* The short limits are what is tested; they are long enough for what shall not run into them. */
+static const struct xeno_http_limits short_limits = {
+    .connections = 64,
+    .connections_per_address = 32,
+    .running_per_peer = 3,
+    .header_bytes = 4096,
+    .idle_s = 2,
+    .request_s = 2,
+};
+
 static void raw_peers(void **state)
 {
+    xeno_auto(xeno_http_server) s = world_server(&w, &short_limits, NULL);
     pid_t pid[XENO_LEN(raws)];
 
     (void)state;
+    raw_port = xeno_http_server_port(s);
     for (size_t i = 0; i < XENO_LEN(raws); i++) {
         pid[i] = fork();
         if (pid[i] == 0)
@@ -404,161 +418,313 @@ static void answer_parked(int n)
 
 static void late_answer(void **state)
 {
-    struct seen s;
+    static struct seen s;
 
     (void)state;
     send_to("/later", NULL, &s);
-    run_ms(&w, 50);
+    until(&w, w.parked);
+    run_ms(&w, 20);
     assert_int_equal(s.count, 0);
     answer_parked(7);
-    run_ms(&w, 50);
-    assert_int_equal(s.count, 1);
+    until(&w, s.count == 1);
     assert_string_equal(s.body, "{\"n\":7}");
 }
 
 static void peer_leaves_before_the_answer(void **state)
 {
-    struct seen s;
+    static struct seen s;
+    struct xeno_http_call *call;
     unsigned before = w.gone;
 
     (void)state;
     xeno_http_cancel(send_to("/later", NULL, &s)); /* before it was even sent */
     assert_int_equal(s.count, 0);
-    {
-        struct xeno_http_call *call = send_to("/later", NULL, &s);
-
-        run_ms(&w, 50);
-        assert_non_null(w.parked);
-        xeno_http_cancel(call);
-    }
-    run_ms(&w, 50);
-    assert_int_equal(s.count, 0);
-    assert_int_equal(w.gone, before + 1);
+    call = send_to("/later", NULL, &s);
+    until(&w, w.parked);
+    xeno_http_cancel(call);
+    until(&w, w.gone == before + 1);
     assert_null(w.parked);
+    assert_int_equal(s.count, 0);
 }
 
 static void repeat_joins_the_first(void **state)
 {
-    struct seen a, b, c, other;
-    unsigned before = w.made, gone = w.gone;
+    static struct seen a, b, c;
+    unsigned before = w.made;
 
     (void)state;
     send_to("/park", "p1", &a);
-    run_ms(&w, 30);
+    until(&w, w.parked);
     send_to("/park", "p1", &b);
-    run_ms(&w, 30);
+    run_ms(&w, 30); /* it waits by now; later it would find the kept answer, which is the same */
     assert_int_equal(w.made, before + 1);
     answer_parked(8);
-    run_ms(&w, 50);
-    assert_int_equal(a.count + b.count, 2);
+    until(&w, a.count == 1 && b.count == 1);
     assert_string_equal(a.body, "{\"n\":8}");
     assert_string_equal(b.body, "{\"n\":8}");
     send_to("/park", "p1", &c);
-    run_ms(&w, 50);
+    until(&w, c.count == 1);
     assert_string_equal(c.body, "{\"n\":8}");
     assert_int_equal(w.made, before + 1);
+}
 
-    /* the first leaves, its repeat comes and gets the answer */
-    {
-        struct xeno_http_call *call = send_to("/park", "p2", &a);
+static void first_leaves_and_its_repeat_is_answered(void **state)
+{
+    static struct seen a, b;
+    struct xeno_http_call *call;
+    unsigned before = w.made, gone = w.gone;
 
-        run_ms(&w, 50);
-        xeno_http_cancel(call);
-    }
-    run_ms(&w, 50);
+    (void)state;
+    call = send_to("/park", "p2", &a);
+    until(&w, w.parked);
+    xeno_http_cancel(call);
+    run_ms(&w, 30);
     assert_int_equal(w.gone, gone);
     send_to("/park", "p2", &b);
-    run_ms(&w, 50);
-    answer_parked(9);
-    run_ms(&w, 50);
-    assert_string_equal(b.body, "{\"n\":9}");
-    assert_int_equal(w.made, before + 2);
-
-    /* a waiting repeat leaves */
-    send_to("/park", "p3", &a);
     run_ms(&w, 30);
-    {
-        struct xeno_http_call *call = send_to("/park", "p3", &other);
+    answer_parked(9);
+    until(&w, b.count == 1);
+    assert_string_equal(b.body, "{\"n\":9}");
+    assert_int_equal(w.made, before + 1);
+}
 
-        run_ms(&w, 30);
-        xeno_http_cancel(call);
-    }
+static void waiting_repeat_leaves(void **state)
+{
+    static struct seen a, other;
+    struct xeno_http_call *call;
+
+    (void)state;
+    send_to("/park", "p3", &a);
+    until(&w, w.parked);
+    call = send_to("/park", "p3", &other);
+    run_ms(&w, 30);
+    xeno_http_cancel(call);
     run_ms(&w, 30);
     answer_parked(10);
-    run_ms(&w, 30);
+    until(&w, a.count == 1);
     assert_string_equal(a.body, "{\"n\":10}");
     assert_int_equal(other.count, 0);
 }
 
 static void failures_are_not_kept(void **state)
 {
-    struct seen a;
+    static struct seen a;
     struct xeno_err err;
     unsigned before = w.made;
 
     (void)state;
     xeno_fail(&err, -EIO, "test.fault", "a fault");
     send_to("/park", "f1", &a);
-    run_ms(&w, 30);
+    until(&w, w.parked);
     xeno_http_reply_err(xeno_take(&w.parked), &err);
-    run_ms(&w, 30);
+    until(&w, a.count == 1);
     assert_int_equal(a.status, 500);
     send_to("/park", "f1", &a);
-    run_ms(&w, 30);
+    until(&w, w.parked);
     answer_parked(1);
-    run_ms(&w, 30);
+    until(&w, a.count == 1);
     assert_int_equal(a.status, 200);
     assert_int_equal(w.made, before + 2);
 }
 
+static unsigned answered(const struct seen *s, unsigned count)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        n += s[i].count;
+    return n;
+}
+
+/* Three may run; two of them stay unanswered to the end. */
 static void too_many_at_once(void **state)
 {
-    struct seen s[5];
-    unsigned answered = 0;
+    static struct seen s[5], next;
+    unsigned before = w.made;
 
     (void)state;
     for (int i = 0; i < 5; i++)
         send_to("/later", NULL, &s[i]);
-    run_ms(&w, 100);
+    until(&w, answered(s, 5) == 2);
+    assert_int_equal(w.made, before + 3);
     for (int i = 0; i < 5; i++) {
         if (s[i].count == 0)
             continue;
-        answered++;
         assert_int_equal(s[i].status, 429);
         assert_string_equal(s[i].token, "http.running");
     }
-    assert_int_equal(answered, 2); /* three may run */
     answer_parked(1);
-    run_ms(&w, 30);
-    send_to("/later", NULL, &s[4]);
-    run_ms(&w, 30);
-    assert_int_equal(s[4].count, 0); /* one ended, so one more may run */
+    until(&w, answered(s, 5) == 3);
+    send_to("/later", NULL, &next);
+    until(&w, w.parked); /* one ended, so one more may run */
     answer_parked(2);
-    run_ms(&w, 30);
-    assert_int_equal(s[4].status, 200);
+    until(&w, next.count == 1);
+    assert_int_equal(next.status, 200);
 }
 
-/* Two requests of the test before are still unanswered: freeing the server ends them. */
 static void free_with_requests_open(void **state)
 {
     struct world v;
-    struct seen s;
+    struct seen s = { .count = 0 };
     xeno_autofree char *url = NULL;
     struct xeno_http_ask a = { .method = "POST", .done = on_done, .arg = &s };
 
     (void)state;
     world_start(&v, &world_limits, NULL);
-    memset(&s, 0, sizeof(s));
     a.url = url = xeno_asprintf("%s/later", v.base);
     xeno_http_send(v.client, &a);
-    run_ms(&v, 50);
-    assert_non_null(v.parked);
+    until(&v, v.parked);
     xeno_http_server_free(xeno_take(&v.server));
     assert_int_equal(v.gone, 1);
-    run_ms(&v, 50);
-    assert_int_equal(s.count, 1);
+    until(&v, s.count == 1);
     assert_int_equal(s.status, 0);
     world_stop(&v);
+}
+
+/* --- answers kept by the program --- */
+
+struct kept {
+    char key[400], sha[80];
+    int status;
+    char body[100];
+    unsigned gets, puts, handled;
+};
+
+static bool kept_get(const char *key, const char *sha, int *ret_status, char **ret_body, void *user)
+{
+    struct kept *k = user;
+
+    k->gets++;
+    if (strcmp(k->key, key) != 0)
+        return false;
+    *ret_status = strcmp(k->sha, sha) == 0 ? k->status : 0;
+    if (*ret_status)
+        *ret_body = xeno_strdup(k->body);
+    return true;
+}
+
+static void kept_put(const char *key, const char *sha, int status, const char *body, void *user)
+{
+    struct kept *k = user;
+
+    k->puts++;
+    snprintf(k->key, sizeof(k->key), "%s", key);
+    snprintf(k->sha, sizeof(k->sha), "%s", sha);
+    snprintf(k->body, sizeof(k->body), "%s", body);
+    k->status = status;
+}
+
+static void h_kept(struct xeno_http_req *q, void *user)
+{
+    struct xeno_json *j = xeno_json_object();
+
+    xeno_json_set_int(j, "n", ++((struct kept *)user)->handled);
+    xeno_http_reply_json(q, 201, j);
+}
+
+static void program_keeps_the_answers(void **state)
+{
+    static const struct xeno_http_route routes[] = {
+        { "POST", "/kept", XENO_ROUTE_IDEMPOTENT, 100, h_kept }, { NULL }
+    };
+    struct kept k = { .gets = 0 };
+    struct xeno_http_server_opts o = {
+        .listen = "127.0.0.1:0",
+        .listen_fd = -1,
+        .cert_pem = w.server_chain,
+        .key = w.server_key,
+        .ca_pem = w.ca_pem,
+        .env = xeno_env_real(),
+        .routes = routes,
+        .user = &k,
+        .idem_get = kept_get,
+        .idem_put = kept_put,
+    };
+    struct world v = w;
+    xeno_autofree char *body = NULL;
+
+    (void)state;
+    for (int life = 0; life < 2; life++) { /* a restart forgets nothing */
+        xeno_auto(xeno_http_server) s = NULL;
+
+        assert_int_equal(xeno_http_server_new(w.loop, &o, &s, NULL), 0);
+        snprintf(v.base, sizeof(v.base), "https://127.0.0.1:%u", xeno_http_server_port(s));
+        free(xeno_take(&body));
+        assert_int_equal(ask(&v, w.client, "POST", "/kept", "k", "{}", &body, NULL), 201);
+        assert_string_equal(body, "{\"n\":1}");
+        assert_int_equal(ask(&v, w.client, "POST", "/kept", "k", "{ }", NULL, NULL), 422);
+    }
+    assert_int_equal(k.handled, 1);
+    assert_int_equal(k.puts, 1);
+    assert_non_null(strstr(k.key, w.client_id.s));
+    assert_non_null(strstr(k.key, " POST /kept k"));
+}
+
+/* --- connections --- */
+
+static int dial_plain(unsigned port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    connect(fd, (struct sockaddr *)&a, sizeof(a));
+    return fd;
+}
+
+static unsigned hung_up(const int *fds, unsigned count)
+{
+    unsigned n = 0;
+    char c;
+
+    for (unsigned i = 0; i < count; i++)
+        n += recv(fds[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return n;
+}
+
+static void connections_of_one_address(void **state)
+{
+    xeno_auto(xeno_http_server) s = world_server(&w, &world_limits, NULL);
+    int fds[40];
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        fds[i] = dial_plain(xeno_http_server_port(s));
+    until(&w, hung_up(fds, 40) == 8); /* 32 may be there */
+    for (int i = 0; i < 40; i++)
+        close(fds[i]);
+}
+
+static void listens_on_what_it_is_given(void **state)
+{
+    struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct xeno_http_server_opts o = {
+        .listen_fd = fd,
+        .cert_pem = w.server_chain,
+        .key = w.server_key,
+        .ca_pem = w.ca_pem,
+        .env = xeno_env_real(),
+        .routes = (const struct xeno_http_route[]){ { NULL } },
+    };
+    xeno_auto(xeno_http_server) s = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+    xeno_autofree char *url = NULL;
+    struct xeno_http_ask ask6 = { .method = "GET", .server_id = w.server_id.s };
+    int status = 0;
+
+    (void)state;
+    if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+        print_message("no IPv6 here\n");
+        close(fd);
+        skip();
+    }
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(xeno_http_server_new(w.loop, &o, &s, &err), 0);
+    ask6.url = url = xeno_asprintf("https://[::1]:%u/", xeno_http_server_port(s));
+    xeno_http_wait(w.client, &ask6, &status, NULL, NULL, &err);
+    assert_int_equal(status, 404);
 }
 
 static const struct {
@@ -601,7 +767,12 @@ int main(void)
         cmocka_unit_test(late_answer),
         cmocka_unit_test(peer_leaves_before_the_answer),
         cmocka_unit_test(repeat_joins_the_first),
+        cmocka_unit_test(first_leaves_and_its_repeat_is_answered),
+        cmocka_unit_test(waiting_repeat_leaves),
         cmocka_unit_test(failures_are_not_kept),
+        cmocka_unit_test(program_keeps_the_answers),
+        cmocka_unit_test(connections_of_one_address),
+        cmocka_unit_test(listens_on_what_it_is_given),
         cmocka_unit_test(too_many_at_once),
         cmocka_unit_test(free_with_requests_open),
         cmocka_unit_test(listen_rows),

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
 
@@ -22,8 +21,8 @@ const struct xeno_http_limits world_limits = {
     .connections_per_address = 32,
     .running_per_peer = 3,
     .header_bytes = 4096,
-    .idle_s = 2,
-    .request_s = 2,
+    .idle_s = 60,
+    .request_s = 60,
 };
 
 static void h_ping(struct xeno_http_req *q, void *user)
@@ -327,7 +326,7 @@ int ask(struct world *w, struct xeno_http_client *c, const char *method, const c
         .body = body,
         .body_len = body ? strlen(body) : 0,
         .idempotency_key = idem_key,
-        .deadline = xeno_s(8),
+        .deadline = xeno_s(60),
     };
     struct xeno_err mine = XENO_ERR_INIT;
     int status = -1;
@@ -355,29 +354,13 @@ void run_ms(struct world *w, unsigned ms)
     sd_event_source_unref(src);
 }
 
-static int on_exit_fd(sd_event_source *src, int fd, uint32_t events, void *user)
-{
-    (void)src;
-    (void)fd;
-    (void)events;
-    *(bool *)user = true;
-    return 0;
-}
-
 int run_child(struct world *w, pid_t pid)
 {
-    sd_event_source *src = NULL, *late = NULL;
-    bool over = false;
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
+    int status = 0;
 
-    assert_true(fd >= 0);
-    sd_event_add_io(w->loop, &src, fd, EPOLLIN, on_exit_fd, &over);
-    sd_event_add_time_relative(w->loop, &late, CLOCK_MONOTONIC, 20000000, 1000, on_tick, &over);
-    while (!over)
-        assert_true(sd_event_run(w->loop, UINT64_MAX) >= 0);
-    sd_event_source_unref(src);
-    sd_event_source_unref(late);
-    close(fd);
-    assert_int_equal(waitpid(pid, &status, WNOHANG), pid);
+    for (int i = 0; waitpid(pid, &status, WNOHANG) != pid; i++) {
+        assert_true(i < 30000); /* a minute */
+        run_ms(w, 2);
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }

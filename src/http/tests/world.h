@@ -28,6 +28,7 @@ struct world {
     const char *revoked; /* serial */
 };
 
+/* Few requests at once, small headers, and time enough for a slow machine. */
 extern const struct xeno_http_limits world_limits;
 
 /* env NULL: the real one. */
@@ -48,6 +49,13 @@ int ask(struct world *w, struct xeno_http_client *c, const char *method, const c
         const char *idem_key, const char *body, char **ret_body, struct xeno_err *err);
 
 void run_ms(struct world *w, unsigned ms);
+/* Run the loop until the condition holds; a machine may be slow, so the bound is generous. */
+#define until(w, cond)                                                                             \
+    do {                                                                                           \
+        for (int tries_ = 0; !(cond) && tries_ < 10000; tries_++)                                  \
+            run_ms((w), 2);                                                                        \
+        assert_true(cond);                                                                         \
+    } while (0)
 /* Run the loop until the child has ended; its exit code. */
 int run_child(struct world *w, pid_t pid);
 
