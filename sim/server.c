@@ -312,12 +312,14 @@ static void tick(void *arg)
 
     if (m->life == s->life && (int64_t)m->tag == s->tick_at && sim_server_begin(s)) {
         s->tick_at = 0;
-        if (xeno_host_tick(s->host, &err) < 0 && !s->mute)
+        if (xeno_host_tick(s->host, &err) < 0 && !s->mute && s->w->faults.journal == 0)
             sim_fail(s->w, "tick: %s: %s", err.token, err.text);
         (void)sim_server_end(s);
     }
     task_message_free(m);
 }
+
+static void start_later(struct sim_server *s, int64_t down_ms);
 
 static void start(struct sim_server *s)
 {
@@ -327,7 +329,9 @@ static void start(struct sim_server *s)
     struct xeno_err err = XENO_ERR_INIT;
 
     if (xeno_host_open(&s->cfg, world_env(s->w), s->db, &ports, &s->host, &err) < 0) {
-        sim_fail(s->w, "open a host: %s: %s", err.token, err.text);
+        if (s->w->faults.journal == 0)
+            sim_fail(s->w, "open a host: %s: %s", err.token, err.text);
+        start_later(s, 5000);
         return;
     }
     s->tick_at = 0;
@@ -342,6 +346,15 @@ static void start_again(void *arg)
     if (m->life == m->s->life && !m->s->host)
         start(m->s);
     task_message_free(m);
+}
+
+static void start_later(struct sim_server *s, int64_t down_ms)
+{
+    struct task_message *m = xeno_new0(struct task_message);
+
+    m->s = s;
+    m->life = s->life;
+    world_after(s->w, down_ms, start_again, m, task_message_free);
 }
 
 void sim_server_open(struct sim_server *s, struct world *w, struct sim_corp *corp,
@@ -375,16 +388,12 @@ void sim_server_release(struct sim_server *s)
 
 void sim_server_crash(struct sim_server *s, int64_t down_ms)
 {
-    struct task_message *m = xeno_new0(struct task_message);
-
     xeno_host_free(xeno_take(&s->host));
     s->life++;
     s->link++;
     s->linked = false;
     s->crashes++;
-    m->s = s;
-    m->life = s->life;
-    world_after(s->w, down_ms, start_again, m, task_message_free);
+    start_later(s, down_ms);
 }
 
 bool sim_server_begin(struct sim_server *s)
@@ -399,7 +408,7 @@ bool sim_server_begin(struct sim_server *s)
         s->outer = s->die_outer;
     }
     if (s->outer && xeno_db_begin(s->db, NULL) < 0)
-        sim_fail(s->w, "begin");
+        s->outer = false;
     return true;
 }
 
@@ -414,7 +423,7 @@ bool sim_server_end(struct sim_server *s)
         sim_server_crash(s, (int64_t)world_dice(s->w, 90000));
         return false;
     }
-    if (xeno_host_sound(s->host, &err) < 0)
+    if (xeno_host_sound(s->host, &err) == -EUCLEAN)
         sim_fail(s->w, "%s: %s", err.token, err.text);
     if (taskman_cpu_msps(s->tm) > s->cfg.capacity.cpu_msps - s->cfg.capacity.reserve_cpu_msps)
         sim_fail(s->w, "the task manager runs more than there is to sell");

@@ -27,6 +27,7 @@ struct sim_faults {
     unsigned corp_crash;   /* the XenoCorp dies before or after a commit */
     unsigned link_loss;    /* the task manager's connection breaks at a request */
     unsigned task_failure; /* a request to the task manager fails */
+    unsigned journal; /* a database call of a XenoServer fails (test-journal-faults.c does it) */
 };
 extern const struct sim_faults sim_faults_none, sim_faults_usual;
 

@@ -3,10 +3,6 @@
 
 #include "host/internal.h"
 
-#ifndef EUCLEAN
-#define EUCLEAN 117
-#endif
-
 static int broken(struct xeno_err *err, const struct session *s, const char *what)
 {
     return xeno_fail(err, -EUCLEAN, "host.broken", "session %s (%s): %s", s->id,
