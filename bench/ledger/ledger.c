@@ -270,7 +270,9 @@ static void report(const struct result *results, size_t count, double append, do
     for (const struct result *r = results; r < results + count; r++)
         printf("%-40s %9.0f %8.2f %8.2f %7.1f %7.0f %7.1f\n", r->name, r->rate, r->rate / append,
                r->rate / sql, r->cpu_us, r->bytes, r->group);
-    printf("{\"bench\":\"ledger\",\"append_fdatasync\":%.0f,\"plain_sql\":%.0f", append, sql);
+    printf("{\"bench\":\"ledger\",\"value\":%.0f,\"unit\":\"charges/s\","
+           "\"append_fdatasync\":%.0f,\"plain_sql\":%.0f",
+           results[count - 1].rate, append, sql);
     for (const struct result *r = results; r < results + count; r++)
         printf(",\"%s\":%.0f,\"%s_cpu_us\":%.1f,\"%s_bytes\":%.0f", r->key, r->rate, r->key,
                r->cpu_us, r->key, r->bytes);
@@ -296,6 +298,7 @@ static int bench(const char *dir, double seconds)
     struct result results[] = {
         { "validations, 1 at once", "validations_1", 1, 0 },
         { "validations, 64 at once", "validations_64", 64, 0 },
+        { "validations, 256 at once", "validations_256", 256, 0 },
         { "charges, 1 a batch, 64 batches at once", "charges_1x64", 64, 1 },
         { "charges, 100 a batch, 1 batch at once", "charges_100x1", 1, 100 },
         { "charges, 100 a batch, 8 batches at once", "charges_100x8", 8, 100 },

@@ -114,6 +114,16 @@ void xeno_corp_free(struct xeno_corp *corp)
     free(corp);
 }
 
+int xeno_corp_set_policy(struct xeno_corp *corp, const struct xeno_corp_policy *policy,
+                         struct xeno_err *err)
+{
+    int r = check_policy(policy, err);
+
+    if (r == 0)
+        corp->policy = *policy;
+    return r;
+}
+
 const char *xeno_corp_id(const struct xeno_corp *corp)
 {
     return corp->id.s;

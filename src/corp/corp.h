@@ -52,6 +52,10 @@ int xeno_corp_open(struct xeno_db *db, const struct xeno_env *env, const struct 
 void xeno_corp_free(struct xeno_corp *corp); /* an open group is undone */
 XENO_DEFINE_AUTO(xeno_corp, xeno_corp_free);
 
+/* Other policy from now on; orders keep what they were made under. Errors: -EINVAL corp.policy. */
+int xeno_corp_set_policy(struct xeno_corp *corp, const struct xeno_corp_policy *policy,
+                         struct xeno_err *err);
+
 const char *xeno_corp_id(const struct xeno_corp *corp);             /* borrowed */
 const struct xeno_pub *xeno_corp_pub(const struct xeno_corp *corp); /* borrowed; any thread */
 const char *xeno_corp_ca_pem(const struct xeno_corp *corp);         /* borrowed; any thread */

@@ -82,7 +82,7 @@ static int journal(struct xeno_corp *corp, const struct corp_entry *e, int64_t c
 
 static int post_fund(struct xeno_corp *corp, const struct corp_entry *e, struct xeno_err *err)
 {
-    struct leg from, to;
+    struct leg from = { NULL, 0, 0 }, to = { NULL, 0, 0 };
     int r = leg_make(corp, CORP_ACCOUNT_ISSUED, -e->amount, -e->amount, &from, err);
 
     if (r == 0)
@@ -100,7 +100,7 @@ static int post_fund(struct xeno_corp *corp, const struct corp_entry *e, struct 
 static int post_held(struct xeno_corp *corp, const struct corp_entry *e, int64_t by,
                      struct xeno_err *err)
 {
-    struct leg client;
+    struct leg client = { NULL, 0, 0 };
     int r = leg_make(corp, e->client, -by, 0, &client, err);
 
     if (r == 0)
@@ -116,7 +116,7 @@ static int post_held(struct xeno_corp *corp, const struct corp_entry *e, int64_t
 static int post_charge(struct xeno_corp *corp, const struct corp_entry *e, struct xeno_err *err)
 {
     int64_t fee = fee_of(e->order, e->amount);
-    struct leg client, server, fees;
+    struct leg client = { NULL, 0, 0 }, server = client, fees = client;
     int r = leg_make(corp, e->client, 0, -e->amount, &client, err);
 
     if (r == 0)

@@ -17,6 +17,8 @@ struct corpd_counts {
 };
 
 struct corpd {
+    int argc; /* to read the configuration again */
+    char **argv;
     struct corpd_options options;
     const struct xeno_env *env;
     int dir;  /* descriptor of options.dir */

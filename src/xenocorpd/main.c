@@ -81,6 +81,7 @@ static int start(struct corpd *d, struct xeno_err *err)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     r = corpd_listen(d, err);
     if (r == 0)
@@ -139,7 +140,7 @@ static int run(struct corpd *d, const struct xeno_conf_ask *ask, struct xeno_err
 
 int main(int argc, char **argv)
 {
-    struct corpd d = { .env = xeno_env_real(), .dir = -1, .lock = -1 };
+    struct corpd d = { .argc = argc, .argv = argv, .env = xeno_env_real(), .dir = -1, .lock = -1 };
     struct xeno_conf_ask ask = { .todo = XENO_CONF_DONE };
     struct xeno_err err = XENO_ERR_INIT;
     int r;

@@ -25,14 +25,17 @@ static const struct xeno_conf_item items[] = {
     ITEM(user, "user", TEXT, .min = 1, .max = 32,
          .help = "User to become when started as root; default: stay"),
     ITEM(fee_bp, "fee", INT, .fallback = "500", .max = 10000, .unit = "1/100 percent",
+         .reloadable = true,
          .help = "XenoCorp's part of what XenoServers charge; fixed in an order when it is made"),
     ITEM(credential, "credential-life", DURATION, .fallback = "24h", .min = 60000,
-         .max = 90 * DAY_MS, .help = "Life of a credential"),
+         .max = 90 * DAY_MS, .reloadable = true, .help = "Life of a credential"),
     ITEM(settlement, "settlement", DURATION, .fallback = "24h", .min = 1000, .max = 90 * DAY_MS,
+         .reloadable = true,
          .help = "How long after an order's end its charges are taken; fixed when it is made"),
     ITEM(slack, "clock-slack", DURATION, .fallback = "60s", .min = 1000, .max = 3600000,
-         .help = "How far the clock of a XenoServer may be off"),
+         .reloadable = true, .help = "How far the clock of a XenoServer may be off"),
     ITEM(keep, "keep-answers", DURATION, .fallback = "24h", .min = 60000, .max = 90 * DAY_MS,
+         .reloadable = true,
          .help = "How long a request can be repeated under its Idempotency-Key"),
     ITEM(connections, "connections", INT, .fallback = "2000", .min = 1, .max = 100000,
          .help = "Most connections at once"),
@@ -40,7 +43,7 @@ static const struct xeno_conf_item items[] = {
          .max = 100000, .help = "Most connections from one address"),
     ITEM(running_per_peer, "requests-per-peer", INT, .fallback = "400", .min = 1, .max = 100000,
          .help = "Most requests of one peer at work at once"),
-    ITEM(debug, "debug", BOOL, .fallback = "no", .help = "Log more"),
+    ITEM(debug, "debug", BOOL, .fallback = "no", .reloadable = true, .help = "Log more"),
 };
 
 static const struct xeno_conf_verb verbs[] = {

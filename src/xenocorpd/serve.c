@@ -173,6 +173,46 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
     return sd_event_exit(d->loop, 0);
 }
 
+/* --- another configuration --- */
+
+static int act_policy(struct job *j, struct xeno_corp *corp, struct xeno_err *err)
+{
+    return xeno_corp_set_policy(corp, j->args, err);
+}
+
+static void finish_policy(struct job *j)
+{
+    const struct xeno_corp_policy *p = j->args;
+
+    if (j->item.result < 0)
+        xeno_log_err(LOG_ERR, "config.reload", &j->item.err, "kept=old");
+    else
+        xeno_log(LOG_NOTICE, "config.reloaded", "fee=%d", p->fee_bp);
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
+{
+    struct corpd *d = user;
+    struct corpd_options fresh = { .dir = NULL };
+    struct xeno_conf_ask ask;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    (void)s;
+    (void)si;
+    if (xeno_conf_args(&corpd_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
+        xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
+    } else {
+        struct xeno_corp_policy policy = corpd_policy(&fresh);
+        struct job *j = job_new(d, NULL, act_policy, xeno_memdup(&policy, sizeof policy), free);
+
+        xeno_log_init("xenocorpd", fresh.debug ? LOG_DEBUG : LOG_INFO);
+        j->finish = finish_policy;
+        job_submit(j);
+    }
+    xeno_conf_release(corpd_program.items, corpd_program.count, &fresh);
+    return 0;
+}
+
 static int add_timer(struct corpd *d, uint64_t first_us, sd_event_time_handler_t handler)
 {
     return sd_event_add_time_relative(d->loop, &d->sources[d->source_count++], CLOCK_BOOTTIME,
@@ -194,6 +234,8 @@ static int add_sources(struct corpd *d)
         r = sd_event_add_signal(d->loop, &d->sources[d->source_count++], SIGTERM, on_signal, d);
     if (r >= 0)
         r = sd_event_add_signal(d->loop, &d->sources[d->source_count++], SIGINT, on_signal, d);
+    if (r >= 0)
+        r = sd_event_add_signal(d->loop, &d->sources[d->source_count++], SIGHUP, on_hangup, d);
     if (r >= 0)
         r = sd_event_set_watchdog(d->loop, 1);
     return r;

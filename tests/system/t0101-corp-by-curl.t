@@ -154,6 +154,19 @@ is "$(status)" 403 "and she gets no new one"
 is "$(as op GET /v1/admin/parties | jq -c '[.parties[]|select(.disabled)|.name]')" '["ann"]' \
     "parties are listed"
 
+# --- another configuration, without a restart ---
+printf 'fee = 0\n' >"$corp_dir/corp.conf"
+corp_stop
+corp_start --config "$corp_dir/corp.conf"
+is "$(as op GET /v1/account | jq -r .kind)" operator "restarted with a configuration file"
+printf 'fee = 1000\n' >"$corp_dir/corp.conf"
+kill -HUP "$corp_pid"
+ok "SIGHUP reads it again" wait_for 5 grep -q 'config.reloaded fee=1000' "$work/corp.log"
+printf 'fee = x\n' >"$corp_dir/corp.conf"
+kill -HUP "$corp_pid"
+ok "a bad one is told and the old one kept" wait_for 5 grep -q 'config.reload kept=old.*fee' \
+    "$work/corp.log"
+
 # --- a restart forgets nothing ---
 corp_stop
 corp_start

@@ -277,7 +277,6 @@ static void one_bad_entry_spoils_no_other(void **state)
     struct xeno_charge_results r = { 0 };
     struct xeno_charge c[5];
     struct world w;
-    xeno_auto(xeno_json) reply = NULL;
 
     (void)state;
     world_open(&w, CREDITS(10));

@@ -353,6 +353,9 @@ static void books_know_their_owner(void **state)
                      -EINVAL);
     assert_string_equal(err.token, "corp.policy");
     assert_null(corp);
+    assert_int_equal(IN_GROUP(&f, xeno_corp_set_policy(f.corp, &f.policy, &err)), -EINVAL);
+    f.policy.fee_bp = 0;
+    assert_int_equal(IN_GROUP(&f, xeno_corp_set_policy(f.corp, &f.policy, &err)), 0);
     fixture_close(&f);
 }
 

@@ -513,5 +513,15 @@ int main(int argc, char **argv)
         die("arguments", NULL);
     l.op = client_new(&l, op_pem, op_key);
     run(&l);
+    xeno_http_client_free(l.op);
+    xeno_http_client_free(l.client);
+    xeno_http_client_free(l.server);
+    xeno_key_free(l.client_key);
+    xeno_key_free(l.server_key);
+    xeno_key_free(op_key);
+    sd_event_unref(l.loop);
+    free(l.sessions);
+    free(l.ca_pem);
+    free(op_pem);
     return 0;
 }
