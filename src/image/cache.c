@@ -92,19 +92,31 @@ char *xeno_cache_path(const struct xeno_cache *c, const char *digest)
     return xeno_asprintf("%s/layers/%s", c->path, xeno_hex_of(digest));
 }
 
+static bool same_file(int fd, int dirfd, const char *name)
+{
+    struct stat here, there;
+
+    return fstat(fd, &here) == 0 && fstatat(dirfd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           here.st_ino == there.st_ino && here.st_dev == there.st_dev;
+}
+
 int xeno_cache_flock(int dirfd, const char *name, int op, int *ret_fd, struct xeno_err *err)
 {
-    xeno_autoclose int fd = -1;
+    for (;;) {
+        xeno_autoclose int fd =
+            openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-    fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return xeno_fail_errno(err, -errno, "cache.io", "open lock '%s'", name);
-    while (flock(fd, op) < 0) {
-        if (errno != EINTR)
+        if (fd < 0)
+            return xeno_fail_errno(err, -errno, "cache.io", "open lock '%s'", name);
+        if (flock(fd, op) < 0 && errno != EINTR)
             return xeno_fail_errno(err, -errno, "cache.io", "lock '%s'", name);
+        /* The collector removes lock files, with the lock held: ours may be the removed one. A
+         * signal looks the same: again. */
+        if (same_file(fd, dirfd, name) && flock(fd, op | LOCK_NB) == 0) {
+            *ret_fd = xeno_take_fd(&fd);
+            return 0;
+        }
     }
-    *ret_fd = xeno_take_fd(&fd);
-    return 0;
 }
 
 static bool is_there(struct xeno_cache *c, const char *hex)

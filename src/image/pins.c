@@ -337,6 +337,24 @@ static int choose(struct xeno_cache *c, int64_t max_bytes, bool remove_, struct 
     return 0;
 }
 
+/* Locks of layers that are not there. Nobody holds one, and who waits for it looks again. */
+static void drop_locks(struct xeno_cache *c)
+{
+    DIR *d = list_dir(c->locks);
+    struct dirent *e;
+
+    while (d && (e = readdir(d)) != NULL) {
+        xeno_autoclose int lock = -1;
+
+        if (!xeno_hex_ok(e->d_name) || faccessat(c->layers, e->d_name, F_OK, 0) == 0)
+            continue;
+        if (xeno_cache_flock(c->locks, e->d_name, LOCK_EX | LOCK_NB, &lock, NULL) == 0)
+            unlinkat(c->locks, e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+}
+
 /* A name in work/ is HEX.tree or HEX.gone; whoever works on it holds the lock of HEX. */
 void xeno_cache_tidy(struct xeno_cache *c)
 {
@@ -355,6 +373,7 @@ void xeno_cache_tidy(struct xeno_cache *c)
     }
     if (d)
         closedir(d);
+    drop_locks(c);
 }
 
 int xeno_cache_collect(struct xeno_cache *c, int64_t max_bytes, struct xeno_cache_use *ret,

@@ -142,6 +142,7 @@ static void collection(void **state)
     assert_int_equal(use.bytes, 0);
     assert_int_equal(count(w, "work"), 0);
     assert_int_equal(count(w, "meta"), 0);
+    assert_int_equal(count(w, "locks"), 0);
     assert_int_equal(xeno_cache_ensure(w->c, w->st, "s3", w->digests, 1, NULL, NULL, &err), 0);
 }
 
