@@ -76,6 +76,15 @@ struct xeno_http_call {
     struct xeno_http_call *prev, *next;
 };
 
+/* client.c: around everything that may call back; the client may have been freed meanwhile, and is
+ * gone after leave(). */
+void http_client_enter(struct xeno_http_client *c);
+void http_client_leave(struct xeno_http_client *c);
+
+/* call.c */
+void http_call_free(struct xeno_http_call *call);
+void http_call_completed(struct xeno_http_call *call, CURLcode res); /* libcurl is done with it */
+
 /* dial.c */
 void http_dialled_release(struct xeno_http_client *c);
 

@@ -17,7 +17,7 @@
 #include "http/client-priv.h"
 #include "http/problem.h"
 #include "http/pump.h"
-#include "http/server-priv.h"
+#include "http/tls-priv.h"
 
 #define DIAL_NS      (30 * XENO_NS_PER_S)
 #define HEAD_BYTES   (16 * 1024) /* of the answer */

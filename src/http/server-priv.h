@@ -19,8 +19,6 @@
 #ifndef XENO_HTTP_SERVER_PRIV_H
 #define XENO_HTTP_SERVER_PRIV_H
 
-#include <gnutls/gnutls.h>
-#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <systemd/sd-event.h>
 #include <uthash.h>
@@ -28,6 +26,7 @@
 #include "base/buf.h"
 #include "crypto/key.h"
 #include "http/server.h"
+#include "http/tls-priv.h"
 
 #define HTTP_PARAMS      8    /* {x} segments in one route */
 #define HTTP_PARAM_BYTES 1024 /* of one, decoded */
@@ -36,12 +35,6 @@
 #define HTTP_SWALLOW_BYTES (16 << 20)
 #define HTTP_STREAM_BYTES  (256 * 1024) /* waiting in one stream before its peer is too slow */
 #define HTTP_PING_NS       (20 * XENO_NS_PER_S)
-
-/* Credentials that connections share; a renewed certificate makes a new one. */
-struct http_tls {
-    unsigned refs;
-    gnutls_certificate_credentials_t cred;
-};
 
 enum phase {
     PHASE_IDLE,      /* no request line yet: handshake, or between requests */
@@ -175,9 +168,6 @@ void http_phase(struct conn *c, enum phase phase);
 void http_later(struct xeno_http_server *s); /* do what must not be done inside a callback */
 
 /* tls.c */
-int http_tls_new(const char *cert_pem, const struct xeno_key *key, struct http_tls **ret,
-                 struct xeno_err *err);
-void http_tls_unref(struct http_tls *t);
 void http_tls_attach(struct conn *c);
 /* 0 with c->cert or anonymous; else the reason why its certificate does not count. */
 int http_peer_check(struct conn *c, struct xeno_err *err);
