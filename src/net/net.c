@@ -76,7 +76,8 @@ static void derive(struct xeno_net *net, const struct xeno_net_config *c)
     net->pins = xeno_asprintf("%s/netns", c->run_dir);
 }
 
-/* The bridge carries the pool in its alias, so that a change of configuration is noticed. */
+/* The bridge carries the pool in its alias, so that a change of configuration is noticed; it is
+ * made anew then, and what hangs on it goes. */
 static int leave_old_pool(struct xeno_net *net, const struct xeno_rtnl_link *bridge,
                           struct xeno_err *err)
 {
@@ -96,19 +97,31 @@ static int leave_old_pool(struct xeno_net *net, const struct xeno_rtnl_link *bri
             err, -EBUSY, "net.pool",
             "%zu sessions of instance '%s' live in pool %s: end them before changing it", n,
             net->instance, bridge->alias);
-    r = xeno_rtnl_route_del(net->rtnl, &(struct xeno_rtnl_route){ .to = old }, err);
-    if (r == 0)
-        r = xeno_rtnl_address_del(net->rtnl, bridge->ifindex, xeno_net_gateway_of(old), err);
-    return r == -EADDRNOTAVAIL ? 0 : r;
+    return xeno_rtnl_link_del(net->rtnl, bridge->ifindex, err);
 }
 
-/* The bridge with the gateway's address; addresses of the pool that nobody has are unreachable
- * rather than somebody's upstream. */
+/* Addresses of the pool that nobody has lead to the bridge, where nobody is, and not to somebody's
+ * upstream. A route on a link needs no cleaning up: it goes with it. */
+static int furnish_bridge(struct xeno_net *net, int ifindex, struct xeno_err *err)
+{
+    const struct xeno_rtnl_route route = { .to = net->pool,
+                                           .ifindex = ifindex,
+                                           .source = net->gateway };
+    char pool[XENO_NET_ADDRESS_TEXT + 4], base[XENO_NET_ADDRESS_TEXT];
+    int r;
+
+    snprintf(pool, sizeof pool, "%s/%d", xeno_net_address_text(net->pool.base, base),
+             net->pool.bits);
+    r = xeno_rtnl_link_up(net->rtnl, ifindex, pool, true, err);
+    if (r == 0)
+        r = xeno_rtnl_address_add(net->rtnl, ifindex, net->gateway, err);
+    return r < 0 ? r : xeno_rtnl_route_set(net->rtnl, &route, err);
+}
+
 static int open_bridge(struct xeno_net *net, struct xeno_err *err)
 {
     xeno_autofree struct xeno_rtnl_link *found = NULL;
-    char name[IFNAMSIZ], pool[XENO_NET_ADDRESS_TEXT + 4], sysctl[64];
-    char base[XENO_NET_ADDRESS_TEXT];
+    char name[IFNAMSIZ], sysctl[64];
     size_t n;
     int r, ifindex;
 
@@ -131,16 +144,8 @@ static int open_bridge(struct xeno_net *net, struct xeno_err *err)
     if (ifindex < 0)
         return ifindex;
     snprintf(sysctl, sizeof sysctl, "ipv6/conf/%s/disable_ipv6", name);
-    snprintf(pool, sizeof pool, "%s/%d", xeno_net_address_text(net->pool.base, base),
-             net->pool.bits);
     r = xeno_ns_sysctl(sysctl, "1", true, err);
-    if (r == 0)
-        r = xeno_rtnl_link_up(net->rtnl, ifindex, pool, true, err);
-    if (r == 0)
-        r = xeno_rtnl_address_add(net->rtnl, ifindex, net->gateway, err);
-    if (r == 0)
-        r = xeno_rtnl_route_set(net->rtnl, &(struct xeno_rtnl_route){ .to = net->pool }, err);
-    return r;
+    return r < 0 ? r : furnish_bridge(net, ifindex, err);
 }
 
 static int load_rules(struct xeno_net *net, struct xeno_err *err)
@@ -462,8 +467,6 @@ int xeno_net_destroy(struct xeno_net *net, struct xeno_err *err)
     r = xeno_net_stale_cut(net, &why);
     first = keep_first(first, r, &why, err);
     r = xeno_net_nft(drop, &why);
-    first = keep_first(first, r, &why, err);
-    r = xeno_rtnl_route_del(net->rtnl, &(struct xeno_rtnl_route){ .to = net->pool }, &why);
     first = keep_first(first, r, &why, err);
     xeno_net_bridge_name(net->instance, name);
     r = xeno_rtnl_link_find(net->rtnl, name, &why);

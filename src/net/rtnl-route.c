@@ -15,40 +15,20 @@
 #define BURST_MIN 16384u /* holds ten full frames: TCP never waits for a token at low rates */
 #define BURST_MAX (4u << 20)
 
-static struct nlmsghdr *address_msg(char *buf, uint16_t type, uint16_t flags, int ifindex)
+int xeno_rtnl_address_add(struct xeno_rtnl *nl, int ifindex, uint32_t address, struct xeno_err *err)
 {
-    struct nlmsghdr *nlh = xeno_talk_msg(buf, type, flags);
+    char buf[XENO_TALK_BUF], text[XENO_NET_ADDRESS_TEXT];
+    struct nlmsghdr *nlh = xeno_talk_msg(buf, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
     struct ifaddrmsg *ifa = mnl_nlmsg_put_extra_header(nlh, sizeof *ifa);
 
     ifa->ifa_family = AF_INET;
     ifa->ifa_index = (uint32_t)ifindex;
-    return nlh;
-}
-
-static int address_change(struct xeno_rtnl *nl, uint16_t type, int ifindex, uint32_t address,
-                          struct xeno_err *err)
-{
-    char buf[XENO_TALK_BUF], text[XENO_NET_ADDRESS_TEXT];
-    uint16_t flags = type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0;
-    struct nlmsghdr *nlh = address_msg(buf, type, flags, ifindex);
-    struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
-
     ifa->ifa_prefixlen = 32;
     ifa->ifa_scope = RT_SCOPE_UNIVERSE;
     mnl_attr_put_u32(nlh, IFA_LOCAL, htonl(address));
     mnl_attr_put_u32(nlh, IFA_ADDRESS, htonl(address));
-    return xeno_talk_do(xeno_talk_of(nl), nlh, "net.link", err, "change address %s of link %d",
-                        xeno_net_address_text(address, text), ifindex);
-}
-
-int xeno_rtnl_address_add(struct xeno_rtnl *nl, int ifindex, uint32_t address, struct xeno_err *err)
-{
-    return address_change(nl, RTM_NEWADDR, ifindex, address, err);
-}
-
-int xeno_rtnl_address_del(struct xeno_rtnl *nl, int ifindex, uint32_t address, struct xeno_err *err)
-{
-    return address_change(nl, RTM_DELADDR, ifindex, address, err);
+    return xeno_talk_do(xeno_talk_of(nl), nlh, "net.link", err, "give link %d the address %s",
+                        ifindex, xeno_net_address_text(address, text));
 }
 
 static struct nlmsghdr *route_msg(char *buf, uint16_t type, uint16_t flags,
@@ -61,12 +41,11 @@ static struct nlmsghdr *route_msg(char *buf, uint16_t type, uint16_t flags,
     rtm->rtm_dst_len = r->to.bits;
     rtm->rtm_table = RT_TABLE_MAIN;
     rtm->rtm_protocol = RTPROT_STATIC;
-    rtm->rtm_type = r->ifindex ? RTN_UNICAST : RTN_UNREACHABLE;
-    rtm->rtm_scope = r->ifindex && !r->via ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    rtm->rtm_type = RTN_UNICAST;
+    rtm->rtm_scope = !r->via ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     if (r->to.bits > 0)
         mnl_attr_put_u32(nlh, RTA_DST, htonl(r->to.base));
-    if (r->ifindex)
-        mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)r->ifindex);
+    mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)r->ifindex);
     if (r->via)
         mnl_attr_put_u32(nlh, RTA_GATEWAY, htonl(r->via));
     if (r->source)

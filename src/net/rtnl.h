@@ -68,12 +68,10 @@ int xeno_rtnl_stats(struct xeno_rtnl *nl, int ifindex, struct xeno_rtnl_stats **
 /* Add `address`/32 to a link; again is success. */
 int xeno_rtnl_address_add(struct xeno_rtnl *nl, int ifindex, uint32_t address,
                           struct xeno_err *err);
-int xeno_rtnl_address_del(struct xeno_rtnl *nl, int ifindex, uint32_t address,
-                          struct xeno_err *err);
 
 struct xeno_rtnl_route {
     struct xeno_net_prefix to;
-    int ifindex;     /* 0: unreachable */
+    int ifindex;
     uint32_t via;    /* 0: on the link itself */
     uint32_t source; /* 0: the kernel's choice */
 };

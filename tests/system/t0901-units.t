@@ -8,7 +8,7 @@ for program in xenocorpd:xenocorpd xenod:xenod taskd:xeno-taskd; do
     ln -s "$build/src/${program%:*}/${program#*:}" "$work/bin/${program#*:}"
 done
 for unit in "$top"/data/systemd/*; do
-    sed "s|@bindir@|$work/bin|" "$unit" >"$work/units/$(basename "$unit")"
+    sed "s|@[a-z]*dir@|$work/bin|" "$unit" >"$work/units/$(basename "$unit")"
 done
 
 for unit in "$work"/units/*; do
@@ -23,10 +23,13 @@ for n in xenod xenocorpd; do
     ok "$n.service is locked in" systemd-analyze security --offline=true --threshold=25 "$work/units/$n.service"
 done
 
-# xeno-taskd must outlive nothing and leave everything: see docs/decisions, taskd has no mount namespace.
+# xeno-taskd is followed by its sessions, not they by it: see docs/decisions, taskd has no mount namespace.
 unit=$work/units/xeno-taskd.service
-for line in Delegate=yes KillMode=process OOMPolicy=continue TasksMax=infinity; do
+for line in Requires=xeno-sessions.service Delegate=yes KillMode=process OOMPolicy=continue TasksMax=infinity; do
     ok "xeno-taskd.service has $line" grep -qx "$line" "$unit"
+done
+for line in Delegate=yes KillMode=control-group OOMPolicy=continue TasksMax=infinity; do
+    ok "xeno-sessions.service has $line" grep -qx "$line" "$work/units/xeno-sessions.service"
 done
 not_ok "and nothing that makes a mount namespace or a filter for its children" grep -qE \
     '^(Protect(System|Home|Clock|ControlGroups|Kernel.*|Proc|Hostname)|Private.*|ReadOnly.*|ReadWrite.*|Inaccessible.*|BindPaths|TemporaryFileSystem|Mount.*|SystemCall.*|Restrict.*|LockPersonality|MemoryDeny.*|DynamicUser|RootDirectory|IPAddress.*|Device.*)=' \

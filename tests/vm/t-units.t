@@ -1,0 +1,131 @@
+#!/bin/bash
+# Inside: xeno-taskd as the unit that systemd starts, and containers that outlive it.
+. "$(dirname "$0")/../lib/tap.sh"
+[ -n "${XENO_IN_VM:-}" ] || skip_all "runs inside tests/vm only"
+
+# Install as a package would.
+mkdir -p /etc/xeno /usr/local/bin
+for program in xenocorpd:xenocorpd xenod:xenod taskd:xeno-taskd; do
+    [ -x "$build/src/${program%:*}/${program#*:}" ] && ln -sf "$build/src/${program%:*}/${program#*:}" /usr/local/bin/
+done
+for unit in "$top"/data/systemd/*; do
+    sed 's|@[a-z]*dir@|/usr/local/bin|' "$unit" >"/etc/systemd/system/$(basename "$unit")"
+done
+systemd-sysusers "$top/data/sysusers.d/xeno.conf" || bail "no users"
+sed "s/^#peer-uid.*/peer-uid = 0/" "$top/data/conf/taskd.conf" >/etc/xeno/taskd.conf
+systemctl daemon-reload
+service=xeno-taskd.service
+socket=/run/xeno-taskd/x1.sock
+dir=/var/lib/xeno/taskd
+# The writable layers' images are sparse files on a file system that knows holes.
+mkdir -p "$dir"
+mount -t tmpfs -o size=1G,mode=0711 taskd "$dir"
+
+out=$(timeout 60 systemctl start $service 2>&1) || bail "the unit does not start" "$out
+$(journalctl -u $service -n 30 --no-pager -o cat)"
+prop() { systemctl show -P "$1" $service; }
+is "$(prop ActiveState)" active "the unit runs, and says so itself"
+is "$(prop Slice)" xeno.slice "in a slice of its own"
+is "$(cat /sys/fs/cgroup/xeno.slice/cpu.weight)" 10000 "which is heavy"
+base=/sys/fs/cgroup$(systemctl show -P ControlGroup xeno-sessions.service)
+is "$base" /sys/fs/cgroup/xeno.slice/xeno-sessions.service "sessions have a unit of their own"
+is "$(ls -d "$base"/daemons "$base"/sessions 2>&1 | xargs -n 1 basename | tr '\n' ' ')" "daemons sessions " \
+    "whose group it has divided"
+is "$(cat "/sys/fs/cgroup$(prop ControlGroup)/cgroup.procs")" "$(prop MainPID)" "and it is alone in its own"
+like "$(cat "$base/sessions/cgroup.subtree_control")" 'cpu.*memory.*pids' "sessions have controllers"
+like "$(grep CapBnd "/proc/$(prop MainPID)/status")" '00000[0-9a-f]*$' "its capabilities are bounded"
+
+# An image with busybox, by hand: an OCI layout needs no tool.
+images=$dir/images
+mkdir -p "$images/blobs/sha256" "$work/root"/{bin,proc,sys,dev,etc,tmp}
+cp "$(command -v busybox)" "$work/root/bin/busybox"
+ln -s busybox "$work/root/bin/sh"
+tar -C "$work/root" --owner=0 --group=0 -cf "$work/layer.tar" .
+
+# blob FILE TYPE: put it there; its descriptor.
+blob() {
+    local hex
+    hex=$(sha256sum <"$1" | cut -d' ' -f1)
+    cp "$1" "$images/blobs/sha256/$hex"
+    printf '{"mediaType":"application/vnd.oci.image.%s","digest":"sha256:%s","size":%s}' "$2" "$hex" "$(stat -c %s "$1")"
+}
+layer=$(sha256sum <"$work/layer.tar" | cut -d' ' -f1)
+printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$layer" >"$work/config"
+printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":%s,"layers":[%s]}' \
+    "$(blob "$work/config" config.v1+json)" "$(blob "$work/layer.tar" layer.v1.tar)" >"$work/manifest"
+printf '{"schemaVersion":2,"manifests":[%s]}' "$(blob "$work/manifest" manifest.v1+json)" >"$images/index.json"
+echo '{"imageLayoutVersion":"1.0.0"}' >"$images/oci-layout"
+
+ask() { "$top/tests/lib/task.pl" $socket "$@"; }
+session=abcdefghijklmnop
+spec() {
+    printf '{"cpu_msps":200,"cpu_burst_ms":0,"memory_bytes":%s,"pids":64,"disk_bytes":33554432,"net_kbps":10000,"address":"10.201.1.2","hostname":"web","ports":[{"port":80,"host_port":8080,"proto":"tcp"}],"layers":["sha256:%s"]}' \
+        "${1:-67108864}" "$layer"
+}
+start() { printf '{"op":"start","session":"%s","task":"%s","argv":%s}' "$session" "$1" "$2"; }
+
+like "$(ask '{"op":"describe"}')" '"cgroup":"v2"' "taskd sees cgroup version 2"
+out=$(ask "{\"op\":\"create\",\"session\":\"$session\",\"driver\":\"oci\",\"spec\":$(spec)}")
+like "$out" '"ok"' "a session is made" || bail "cannot go on" "$(journalctl -u $service -n 30 --no-pager -o cat)"
+out=$(ask "$(start web '["/bin/busybox","httpd","-f","-p","80","-h","/etc"]')")
+like "$out" '"ok"' "a task starts in it"
+group=$base/sessions/$session
+is "$(cat "$group/memory.max")" 67108864 "its cgroup limits memory"
+is "$(cat "$group/cpu.max")" "20000 100000" "and processor time"
+pid=$(find "$group" -name cgroup.procs -exec cat {} + | sort -n | tail -n 1)
+ok "its process is in there" test -n "$pid"
+answers() { curl -s -m 5 http://127.0.0.1:8080/hostname | grep -qx web; }
+ok "it answers on the published port" wait_for 10 answers
+
+is "$(for p in $(cat "$base/daemons/cgroup.procs"); do cat "/proc/$p/comm"; done | sort | tr '\n' ' ')" \
+    "conmon sleep " "its supervisor is with the sessions"
+is "$(cat "/sys/fs/cgroup$(prop ControlGroup)/cgroup.procs")" "$(prop MainPID)" "not with the daemon"
+
+# The daemon goes and comes; the container stays.
+main=$(prop MainPID)
+ok "systemctl daemon-reload" timeout 60 systemctl daemon-reload
+ok "systemctl restart" systemctl restart $service
+ok "is another process" test "$main" != "$(prop MainPID)"
+ok "the container is the same one" test -d "/proc/$pid"
+ok "and answers" answers
+like "$(ask '{"op":"list"}')" "\"session\":\"$session\".*\"state\":\"running\"" "the new daemon knows it"
+main=$(prop MainPID)
+[ "$main" -gt 1 ] || bail "the daemon does not run" "$(journalctl -u $service -n 30 --no-pager -o cat)"
+kill -9 "$main"
+again() { [ "$(prop ActiveState)" = active ] && ask '{"op":"list"}' | grep -q "$session"; }
+ok "after kill -9 systemd starts it again" wait_for 15 again
+ok "and the container is still the same" test -d "/proc/$pid"
+ok "systemctl stop" systemctl stop $service
+is "$(prop ActiveState)" inactive "stops the daemon"
+ok "not the container" answers
+ok "systemctl start" systemctl start $service
+ok "start takes it up again" wait_for 10 again
+
+# A session that runs out of memory does not take the unit with it.
+out=$(ask "$(start hog '["/bin/sh","-c","x=a; while :; do x=$x$x; done"]')")
+like "$out" '"ok"' "a task that wants all memory starts"
+killed() { [ "$(sed -n 's/^oom_kill //p' "$group/memory.events")" -gt 0 ]; }
+ok "the kernel ends it" wait_for 30 killed
+is "$(prop ActiveState)" active "the unit goes on"
+like "$(ask '{"op":"usage"}')" '"oom_kills":[1-9]' "usage tells of it"
+
+like "$(ask "{\"op\":\"destroy\",\"session\":\"$session\"}")" '"ok"' "the session is destroyed"
+ok "its cgroup is gone" test ! -e "$group"
+is "$(ls "$dir/netns" 2>/dev/null)" "" "and its network"
+is "$(findmnt -rno TARGET | grep -c "$session")" 0 "and its mounts"
+is "$(journalctl -u $service --no-pager -o cat | grep -c 'left-over')" 0 "no start found a process left over"
+is "$(prop NRestarts)" 0 "the last start was a start"
+
+# Stopping the sessions is another word, and means it: also at the machine's shutdown.
+ask "{\"op\":\"create\",\"session\":\"$session\",\"driver\":\"oci\",\"spec\":$(spec)}" "$(start web '["/bin/sh","-c","while :; do sleep 1; done"]')" >/dev/null
+pid=$(find "$group" -name cgroup.procs -exec cat {} + | sort -n | tail -n 1)
+ok "another container runs" test -d "/proc/$pid"
+ok "systemctl stop xeno-sessions" systemctl stop xeno-sessions.service
+ok "ends it" test ! -d "/proc/$pid"
+is "$(prop ActiveState)" inactive "and the daemon"
+ok "both start again" systemctl start $service
+like "$(ask '{"op":"list"}')" "\"session\":\"$session\"" "and the session is known"
+like "$(ask "{\"op\":\"destroy\",\"session\":\"$session\"}")" '"ok"' "and can be destroyed"
+is "$(findmnt -rno TARGET | grep -c "$session")" 0 "whole"
+ok "stop" systemctl stop xeno-sessions.service
+done_testing
