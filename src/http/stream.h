@@ -1,4 +1,5 @@
-/* src/http/stream.h - the frames of xeno-stream/1, which carries exec and attach after an upgrade.
+/* src/http/stream.h - the frames of xeno-stream/1, which carries exec and attach after an upgrade
+ * (rfc/0004-exec-stream.md).
  *
  * A frame: one byte channel, four bytes length (big-endian, at most XENO_STREAM_MAX), the bytes.
  * An empty frame on stdin is end of file. Control frames are JSON: {"resize":[cols,rows]},
