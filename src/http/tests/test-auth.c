@@ -120,7 +120,8 @@ static void expires_while_connected(void **state)
     assert_string_equal(err.token, "x509.expired");
 }
 
-/* One request to the world's server as `server_id`, from a client made with `o`. */
+/* One request to the world's server as `server_id`, from a client made with `o`. When the client
+ * does not believe the server, not a byte of the request gets there. */
 static int visit(const struct xeno_http_client_opts *o, const char *base, const char *server_id,
                  struct xeno_err *err)
 {
@@ -129,11 +130,13 @@ static int visit(const struct xeno_http_client_opts *o, const char *base, const 
     struct xeno_http_ask a = {
         .method = "GET", .url = url, .server_id = server_id, .retry = true, .deadline = xeno_s(5)
     };
+    unsigned before = w.pings;
     int status = -1;
 
     assert_int_equal(xeno_http_client_new(w.loop, o, &c, NULL), 0);
     xeno_http_wait(c, &a, &status, NULL, NULL, err);
     print_message("%s: %s\n", err->token, err->text);
+    assert_int_equal(w.pings, before + (status == 200));
     return status;
 }
 
@@ -172,6 +175,25 @@ static void client_checks_the_server(void **state)
     o.ca_pem = NULL;
     assert_int_equal(visit(&o, w.base, NULL, &err), 0);
     assert_string_equal(err.token, "x509.untrusted");
+}
+
+/* Also when the connection is kept from a request that was right. */
+static void each_request_is_checked(void **state)
+{
+    xeno_autofree char *url = xeno_asprintf("%s/ping", w.base);
+    struct xeno_http_ask a = { .method = "GET", .url = url, .server_id = w.server_id.s };
+    xeno_auto(xeno_http_client) c = world_client(&w, w.client_pem, w.client_key);
+    struct xeno_err err = XENO_ERR_INIT;
+    unsigned before = w.pings;
+
+    (void)state;
+    assert_int_equal(xeno_http_wait(c, &a, NULL, NULL, NULL, &err), 0);
+    a.server_id = w.client_id.s;
+    assert_int_equal(xeno_http_wait(c, &a, NULL, NULL, NULL, &err), -EPERM);
+    assert_string_equal(err.token, "http.peer");
+    a.server_id = w.server_id.s;
+    assert_int_equal(xeno_http_wait(c, &a, NULL, NULL, NULL, &err), 0);
+    assert_int_equal(w.pings, before + 2);
 }
 
 static void host_must_be_in_the_certificate(void **state)
@@ -303,6 +325,7 @@ int main(void)
         cmocka_unit_test(revoked_while_connected),
         cmocka_unit_test(expires_while_connected),
         cmocka_unit_test(client_checks_the_server),
+        cmocka_unit_test(each_request_is_checked),
         cmocka_unit_test(host_must_be_in_the_certificate),
         cmocka_unit_test(pinned_ca),
         cmocka_unit_test(a_client_certificate_is_no_server),

@@ -20,6 +20,7 @@ struct world {
     struct xeno_http_client *client;
     char base[64]; /* "https://127.0.0.1:PORT" */
 
+    unsigned pings;               /* requests that got to GET /ping */
     unsigned made;                /* calls of the handler of POST /made */
     struct xeno_http_req *parked; /* the last request of POST /later or POST /park */
     unsigned gone;                /* calls of its `gone` */
