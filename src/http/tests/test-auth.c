@@ -130,13 +130,13 @@ static int visit(const struct xeno_http_client_opts *o, const char *base, const 
     struct xeno_http_ask a = {
         .method = "GET", .url = url, .server_id = server_id, .retry = true, .deadline = xeno_s(5)
     };
-    unsigned before = w.pings;
+    unsigned before = world_pings;
     int status = -1;
 
     assert_int_equal(xeno_http_client_new(w.loop, o, &c, NULL), 0);
     xeno_http_wait(c, &a, &status, NULL, NULL, err);
     print_message("%s: %s\n", err->token, err->text);
-    assert_int_equal(w.pings, before + (status == 200));
+    assert_int_equal(world_pings, before + (status == 200));
     return status;
 }
 
@@ -184,7 +184,7 @@ static void each_request_is_checked(void **state)
     struct xeno_http_ask a = { .method = "GET", .url = url, .server_id = w.server_id.s };
     xeno_auto(xeno_http_client) c = world_client(&w, w.client_pem, w.client_key);
     struct xeno_err err = XENO_ERR_INIT;
-    unsigned before = w.pings;
+    unsigned before = world_pings;
 
     (void)state;
     assert_int_equal(xeno_http_wait(c, &a, NULL, NULL, NULL, &err), 0);
@@ -193,7 +193,7 @@ static void each_request_is_checked(void **state)
     assert_string_equal(err.token, "http.peer");
     a.server_id = w.server_id.s;
     assert_int_equal(xeno_http_wait(c, &a, NULL, NULL, NULL, &err), 0);
-    assert_int_equal(w.pings, before + 2);
+    assert_int_equal(world_pings, before + 2);
 }
 
 static void host_must_be_in_the_certificate(void **state)

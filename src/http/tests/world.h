@@ -20,7 +20,6 @@ struct world {
     struct xeno_http_client *client;
     char base[64]; /* "https://127.0.0.1:PORT" */
 
-    unsigned pings;               /* requests that got to GET /ping */
     unsigned made;                /* calls of the handler of POST /made */
     struct xeno_http_req *parked; /* the last request of POST /later or POST /park */
     unsigned gone;                /* calls of its `gone` */
@@ -31,6 +30,7 @@ struct world {
 
 /* Few requests at once, small headers, and time enough for a slow machine. */
 extern const struct xeno_http_limits world_limits;
+extern unsigned world_pings; /* requests that got to GET /ping or /private, of any server */
 
 /* env NULL: the real one. */
 void world_start(struct world *w, const struct xeno_http_limits *limits,
