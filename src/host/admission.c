@@ -1,7 +1,4 @@
 /* src/host/admission.c - claims in a hash table, sums beside them, a byte an address and port.
- *
- * Addresses and ports are given out next-fit: what one session gave back is the last to be given to
- * another, so that a stranger's late packets do not reach the next tenant at once.
  */
 #include "host/admission.h"
 
@@ -13,6 +10,7 @@
 #include <uthash.h>
 
 #include "base/units.h"
+#include "host/pool.h"
 
 #define NAME_MAX_CHARS 40
 #define POOL_MAX       65536
@@ -35,14 +33,6 @@ struct claim {
     struct xeno_grant grant;
     bool parked;
     UT_hash_handle hh;
-};
-
-/* Things that are numbered and given out whole. */
-struct pool {
-    uint8_t *taken; /* one byte each */
-    size_t count;
-    size_t used;
-    size_t next; /* where the search starts */
 };
 
 struct xeno_admission {
@@ -81,40 +71,7 @@ int xeno_capacity_check(const struct xeno_capacity *c, struct xeno_err *err)
     return 0;
 }
 
-/* --- pools --- */
-
-static void pool_init(struct pool *p, size_t count)
-{
-    p->taken = count > 0 ? xeno_alloc0(count, 1) : NULL;
-    p->count = count;
-}
-
-/* The next free number, not taken yet; SIZE_MAX when there is none. */
-static size_t pool_find(const struct pool *p, size_t from)
-{
-    for (size_t i = 0; i < p->count; i++) {
-        size_t at = (from + i) % p->count;
-
-        if (!p->taken[at])
-            return at;
-    }
-    return SIZE_MAX;
-}
-
-static void pool_take(struct pool *p, size_t at)
-{
-    assert(at < p->count && !p->taken[at]);
-    p->taken[at] = 1;
-    p->used++;
-    p->next = (at + 1) % p->count;
-}
-
-static void pool_give(struct pool *p, size_t at)
-{
-    assert(at < p->count && p->taken[at]);
-    p->taken[at] = 0;
-    p->used--;
-}
+/* --- whole things --- */
 
 static void address_text(uint32_t a, char out[XENO_ADDRESS_TEXT])
 {
@@ -161,10 +118,10 @@ void xeno_admission_free(struct xeno_admission *a)
         HASH_DEL(a->claims, c);
         free(c);
     }
-    free(a->nat.taken);
-    free(a->own.taken);
-    free(a->tcp.taken);
-    free(a->udp.taken);
+    pool_release(&a->nat);
+    pool_release(&a->own);
+    pool_release(&a->tcp);
+    pool_release(&a->udp);
     free(a);
 }
 
@@ -324,7 +281,7 @@ static void take_ports(struct xeno_admission *a, struct xeno_grant *g)
     for (size_t i = 0; i < g->port_count; i++)
         if (g->ports[i].host_port == 0) {
             struct pool *p = ports_of(a, g->ports[i].proto);
-            size_t at = pool_find(p, p->next);
+            size_t at = pool_find(p);
 
             pool_take(p, at);
             g->ports[i].host_port = (uint16_t)(a->cap.port_first + at);
@@ -348,7 +305,7 @@ static int check_address(struct xeno_admission *a, const struct xeno_grant *g, s
 static void take_address(struct xeno_admission *a, struct xeno_grant *g)
 {
     struct pool *p = g->addresses > 0 ? &a->own : &a->nat;
-    size_t at = pool_find(p, p->next);
+    size_t at = pool_find(p);
 
     pool_take(p, at);
     address_text((g->addresses > 0 ? a->cap.own_first : a->cap.nat_first) + (uint32_t)at,

@@ -378,7 +378,7 @@ int xeno_host_tick(struct xeno_host *h, struct xeno_err *err)
     int r, first = 0;
 
     h->wake_ns = mono_ns(h) + h->cfg.sample_ms * XENO_NS_PER_MS;
-    drive_timeouts(h);
+    op_timeouts(h);
     first = expire_holds(h, err);
     HASH_ITER (hh, h->sessions, s, next) {
         r = purge(h, s, err);

@@ -1,10 +1,12 @@
 /* src/host/internal.h - what the files of src/host share. Private.
  *
- * host.c    open, load, tick              ask.c    holds and new sessions
- * verb.c    what owners ask of sessions   drive.c  the task manager: messages, answers, reconciling
- * corp.c    validate, release, backoff    outbox.c charges on their way
- * money.c   budgets, charges, warnings    move.c   transitions
- * journal.c rows                          event.c, view.c, metrics.c  what others see
+ * host.c     open, load, tick              ask.c     holds and new sessions
+ * verb.c     what owners ask of sessions   move.c    transitions
+ * money.c    budgets, charges, warnings    outbox.c  charges on their way
+ * corp.c     validate, release, backoff    op.c      messages that are waited for
+ * drive.c    sessions at the task manager  task.c    tasks there
+ * sample.c   usage from there              reconcile.c  agreeing with it after a restart
+ * journal.c, rec.c  rows                   event.c, view.c, metrics.c  what others see
  *
  * How a change is made: copy s->r, change s->r, write it inside a transaction, commit; when that
  * fails put the copy back. Only then may messages leave (drive_session(), corp_kick(),
@@ -230,12 +232,13 @@ void offer_release(struct offer *o);
 void task_free(struct task *t);
 size_t host_owned(const struct xeno_host *h, const struct xeno_id *owner); /* live ones */
 
-/* --- ops (drive.c) --- */
+/* --- op.c --- */
 struct op *op_new(struct xeno_host *h, enum op_kind kind, const char *session, const char *name,
                   int64_t timeout_ms);
 /* Out of the table, the caller's to free; NULL when nobody waits for it. */
 struct op *op_take(struct xeno_host *h, uint64_t tag);
 void op_drop(struct xeno_host *h, uint64_t *tag); /* wait no longer; *tag becomes 0 */
+void op_timeouts(struct xeno_host *h);            /* those nobody answered */
 
 /* --- journal.c; all but the first run inside the caller's transaction --- */
 int journal_open(struct xeno_host *h, struct xeno_err *err); /* schema, then everything in it */
@@ -258,6 +261,14 @@ int journal_end(struct xeno_host *h, int r, struct xeno_err *err);
 /* Begin, write s->r, commit; `old` goes back on failure. */
 int session_save(struct xeno_host *h, struct session *s, const struct rec *old,
                  struct xeno_err *err);
+
+/* --- rec.c: texts are the caller's; a failed read may leave *ret half filled --- */
+char *rec_text(const struct rec *r);
+int rec_read(const char *text, struct rec *ret, struct xeno_err *err);
+char *offer_text(const struct offer *o);
+int offer_read(const char *text, struct offer *ret, struct xeno_err *err);
+char *task_text(const struct task *t);
+int task_read(const char *text, struct task *t, struct xeno_err *err);
 
 /* --- move.c --- */
 /* Take the transition of `trigger`: settle the meter, journal, change the claim, tell. Returns 0
@@ -320,9 +331,26 @@ void release_add(struct xeno_host *h, const char *order, const char *session);
 
 /* --- drive.c --- */
 void drive_session(struct xeno_host *h, struct session *s); /* send what its state wants next */
-void drive_list(struct xeno_host *h);
+void drive_later(struct xeno_host *h, struct session *s);   /* but not before a while */
+bool op_is_transient(int code);                             /* may go away by itself */
+void answered_session(struct xeno_host *h, const struct op *op, const struct xeno_json_at *ok,
+                      const struct xeno_err *why);
+
+/* --- sample.c --- */
 void drive_sample(struct xeno_host *h);
-void drive_timeouts(struct xeno_host *h); /* ops nobody answered */
+void sample_take(struct xeno_host *h, const struct xeno_task_usage *u);
+void sampled(struct xeno_host *h, struct session *s); /* the last one of a session that stops */
+void answered_usage(struct xeno_host *h, const struct xeno_json_at *ok);
+
+/* --- task.c --- */
+void tasks_start(struct xeno_host *h, struct session *s);
+void tasks_reconcile(struct xeno_host *h, struct session *s,
+                     const struct xeno_task_session_info *info);
+void answered_start(struct xeno_host *h, const struct op *op, const struct xeno_err *why);
+
+/* --- reconcile.c --- */
+void drive_list(struct xeno_host *h);
+void answered_list(struct xeno_host *h, const struct xeno_json_at *ok);
 
 /* --- event.c --- */
 /* `data` is taken; "time_ms" is added. */

@@ -1,0 +1,44 @@
+/* src/host/pool.c */
+#include "host/pool.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+
+void pool_init(struct pool *p, size_t count)
+{
+    p->taken = count > 0 ? xeno_alloc0(count, 1) : NULL;
+    p->count = count;
+}
+
+size_t pool_find(const struct pool *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        size_t at = (p->next + i) % p->count;
+
+        if (!p->taken[at])
+            return at;
+    }
+    return SIZE_MAX;
+}
+
+void pool_release(struct pool *p)
+{
+    free(p->taken);
+    p->taken = NULL;
+}
+
+void pool_take(struct pool *p, size_t at)
+{
+    assert(at < p->count && !p->taken[at]);
+    p->taken[at] = 1;
+    p->used++;
+    p->next = (at + 1) % p->count;
+}
+
+void pool_give(struct pool *p, size_t at)
+{
+    assert(at < p->count && p->taken[at]);
+    p->taken[at] = 0;
+    p->used--;
+}
