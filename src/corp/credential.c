@@ -47,6 +47,23 @@ static int holder_load(struct xeno_corp *corp, const char *id, struct holder *re
     return 0;
 }
 
+/* Who can ask again and again must not fill the books. */
+static int check_count(struct xeno_corp *corp, const char *id, int64_t party, struct xeno_err *err)
+{
+    int64_t valid = 0;
+    int r = corp_one(corp, 0, &valid, err,
+                     "SELECT count(*) FROM credential WHERE party = $1 AND expires_ms > $2", "ii",
+                     party, xeno_corp_now_ms(corp));
+
+    if (r < 0)
+        return r;
+    if (valid >= XENO_CREDENTIALS_MAX)
+        return xeno_fail(err, -EUSERS, "registry.often",
+                         "%s has %" PRId64 " valid credentials: use one, or wait until some expire",
+                         id, valid);
+    return 0;
+}
+
 static int make_cert(struct xeno_corp *corp, const struct holder *h, struct xeno_cert_spec *spec,
                      char **ret_cert, struct xeno_err *err)
 {
@@ -88,6 +105,9 @@ int corp_credential(struct xeno_corp *corp, const char *id, char **ret_cert, str
     if (h.disabled)
         return xeno_fail(err, -EPERM, "registry.disabled",
                          "%s is disabled: ask the operator of this XenoCorp", id);
+    r = check_count(corp, id, h.n, err);
+    if (r < 0)
+        return r;
     xeno_random(corp->env, spec.serial, sizeof spec.serial);
     spec.serial[0] = (uint8_t)((spec.serial[0] & 0x3f) | 0x40); /* positive, always 20 bytes */
     r = make_cert(corp, &h, &spec, &cert, err);

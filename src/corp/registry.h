@@ -15,6 +15,7 @@
 #define XENO_JOIN_DETAILS_MAX  8192
 #define XENO_JOIN_ENDPOINT_MAX 256
 #define XENO_JOIN_HOSTS_MAX    8
+#define XENO_CREDENTIALS_MAX   100 /* valid ones of a party */
 #define XENO_TOKEN_LIFE_MAX_S  (90 * 24 * 3600)
 
 enum xeno_role { XENO_ROLE_CLIENT = 1, XENO_ROLE_SERVER = 2, XENO_ROLE_OPERATOR = 3 };
@@ -52,7 +53,8 @@ int xeno_register(struct xeno_corp *corp, const struct xeno_join *join, struct x
 
 /* A new credential for a registered party.
  *
- * Errors: -ENOENT registry.unknown, -EPERM registry.disabled.
+ * Errors: -ENOENT registry.unknown, -EPERM registry.disabled, -EUSERS registry.often (the party has
+ *         XENO_CREDENTIALS_MAX valid ones: renewing is free, but not for ever).
  */
 int xeno_renew(struct xeno_corp *corp, const char *id, char **ret_cert, struct xeno_err *err);
 

@@ -284,6 +284,30 @@ static void a_disabled_party_is_out(void **state)
     fixture_close(&f);
 }
 
+static void renewing_has_an_end(void **state)
+{
+    struct fixture f;
+    struct fixture_party client;
+    struct xeno_err err = XENO_ERR_INIT;
+    char *pem = NULL;
+    int count = 1; /* from joining */
+
+    (void)state;
+    fixture_open(&f, 1);
+    fixture_join(&f, XENO_ROLE_CLIENT, &client);
+    while (IN_GROUP(&f, xeno_renew(f.corp, client.id.s, &pem, &err)) == 0) {
+        free(xeno_take(&pem));
+        assert_in_range(++count, 2, XENO_CREDENTIALS_MAX);
+    }
+    assert_int_equal(count, XENO_CREDENTIALS_MAX);
+    assert_string_equal(err.token, "registry.often");
+    fixture_wait(&f, INT64_C(86400) * 1000);
+    assert_int_equal(IN_GROUP(&f, xeno_renew(f.corp, client.id.s, &pem, &err)), 0);
+    free(pem);
+    fixture_party_release(&client);
+    fixture_close(&f);
+}
+
 static void time_cleans_up(void **state)
 {
     struct fixture f;
@@ -363,8 +387,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_joins_once),     cmocka_unit_test(joining),
-        cmocka_unit_test(a_disabled_party_is_out), cmocka_unit_test(time_cleans_up),
-        cmocka_unit_test(answers_are_kept),        cmocka_unit_test(books_know_their_owner),
+        cmocka_unit_test(a_disabled_party_is_out), cmocka_unit_test(renewing_has_an_end),
+        cmocka_unit_test(time_cleans_up),          cmocka_unit_test(answers_are_kept),
+        cmocka_unit_test(books_know_their_owner),
     };
 
     return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
