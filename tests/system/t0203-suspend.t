@@ -67,15 +67,30 @@ is "$(ask exec $s e1 -- sh -c 'cat /root/file; ls -d /new; ls /bin/vi; grep -c '
 ok "use went on from where it was" test "$(used $s cpu_us)" -ge "$before"
 ask destroy $s >/dev/null
 
+# --- how it is asked to stop
+s=cccccccccccccccc
+create $s cpu=500 >/dev/null
+ask start $s nice -- sh -c 'trap "echo said goodbye; exit 0" TERM; echo ready; while :; do sleep 0.1; done' >/dev/null
+ask start $s deaf -- sleep 1000 >/dev/null
+wait_for 5 eval 'logs '$s' nice | grep -q ready'
+ask snapshot $s >/dev/null
+like "$(logs $s nice)" "said goodbye" "who listens to SIGTERM is given the time"
+like "$(ask list)" '"task":"nice","state":"stopped","pid":0,"code":0' "and ends by itself"
+like "$(ask list)" '"task":"deaf","state":"stopped","pid":0,"code":137' "who does not is killed"
+ask restore $s cpu=500 "disk=$disk" "layer=sha256:$layer_hex" >/dev/null
+ask start $s deaf -- sleep 1000 >/dev/null
+t0=$(date +%s%N)
+ask snapshot $s >/dev/null
+ok "and nobody waits for him" test $((($(date +%s%N) - t0) / 1000000)) -lt 2500
+ask destroy $s >/dev/null
+
 # --- a machine that was started anew: nothing of before runs, the writable layer is kept
 s=bbbbbbbbbbbbbbbb
 create $s cpu=500 address=$net.7 >/dev/null
 ask start $s t1 -- sh -c 'echo kept >/root/file; exec sleep 1000' >/dev/null
-sleep 0.3
-used_before=$(used $s cpu_us)
+wait_for 10 test -s "$work/D/sessions/$s/rootfs/root/file"
 stop_taskd
-pkill_pid=$(cat "$work/D/sessions/$s/tasks/t1/pid")
-kill -9 "$pkill_pid"
+kill -9 "$(cat "$work/D/sessions/$s/tasks/t1/pid")"
 sleep 0.3
 sed -i -E 's/"boot":"[^"]*"/"boot":"another"/' "$work/D/sessions/$s/session.json"
 start_taskd

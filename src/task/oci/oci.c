@@ -157,20 +157,37 @@ static int oci_pause(const struct xeno_task_host *h, struct xeno_run *run, bool 
 
 /* --- the end --- */
 
-static bool any_alive(const struct xeno_task_host *h, struct xeno_run *run, int signal)
+/* Would the first process of a container notice SIGTERM? Without a handler the kernel keeps it from
+ * a namespace's first process, and waiting would be for nothing. */
+static bool catches_term(const struct xeno_run_task *t)
 {
-    bool alive = false;
+    xeno_autofree char *path = xeno_asprintf("/proc/%d/status", (int)t->pid);
+    xeno_autofree char *text = NULL;
+    const char *at;
+    size_t len;
+
+    if (xeno_file_read(AT_FDCWD, path, 16384, &text, &len, NULL) < 0)
+        return false;
+    at = strstr(text, "\nSigCgt:");
+    return at && (strtoull(at + strlen("\nSigCgt:"), NULL, 16) >> (SIGTERM - 1) & 1);
+}
+
+/* Send `signal` (0: none) to the first process of every task. Returns: does any live that is worth
+ * waiting for? */
+static bool any_polite(const struct xeno_task_host *h, struct xeno_run *run, int signal)
+{
+    bool any = false;
 
     for (size_t i = 0; i < run->ntasks; i++) {
         xeno_autoclose int fd = -1;
 
         if (!xeno_oci_alive(h, run, &run->tasks[i], &fd))
             continue;
-        alive = true;
+        any |= catches_term(&run->tasks[i]);
         if (signal)
             syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
     }
-    return alive;
+    return any;
 }
 
 /* conmon writes the code right after its container's end: give it the moment it needs. */
@@ -194,8 +211,8 @@ static int oci_stop(const struct xeno_task_host *h, struct xeno_run *run, struct
     if (xeno_cgroup_usage(h->cgroups, run->id, &(struct xeno_cgroup_usage){ 0 }) < 0)
         return 0; /* there is no group, so there is no process */
     xeno_cgroup_freeze(h->cgroups, run->id, false, NULL);
-    any_alive(h, run, SIGTERM);
-    for (int waited = 0; waited < GRACE_MS && any_alive(h, run, 0); waited += 5)
+    any_polite(h, run, SIGTERM);
+    for (int waited = 0; waited < GRACE_MS && any_polite(h, run, 0); waited += 5)
         nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
     r = xeno_cgroup_kill(h->cgroups, run->id, err);
     if (r == 0)
