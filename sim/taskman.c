@@ -123,21 +123,20 @@ static int handle_create(struct taskman *tm, const struct xeno_task_request *q,
     return 0;
 }
 
+/* Starting what was started already has no effect, also when it has ended. */
 static int handle_start(struct tm_session *s, const struct xeno_task_request *q,
                         struct xeno_err *err)
 {
     struct xeno_task_info *t = find_task(s, q->task);
 
     if (s->info.state == XENO_TASK_STOPPED || s->info.state == XENO_TASK_PAUSED)
-        return xeno_fail(err, -EBUSY, "task.state", "session %s is not running", s->id);
-    if (t && t->state != XENO_TASK_STOPPED)
-        return xeno_fail(err, -EEXIST, "task.exists", "task %s runs", q->task);
-    if (!t)
-        t = &s->info.tasks[s->info.ntasks++];
+        return xeno_fail(err, -EBUSY, "task.stage", "session %s is not running", s->id);
+    if (t)
+        return 0;
+    t = &s->info.tasks[s->info.ntasks++];
     snprintf(t->task, sizeof(t->task), "%s", q->task);
     t->state = XENO_TASK_RUNNING;
     t->pid = 1000;
-    t->code = 0;
     s->info.state = XENO_TASK_RUNNING;
     return 0;
 }

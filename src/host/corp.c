@@ -20,11 +20,11 @@ bool corp_may(const struct xeno_host *h)
 
 void corp_failed(struct xeno_host *h)
 {
-    int64_t ms = host_backoff(h, h->corp_tries, RETRY_FIRST_MS, RETRY_MOST_MS);
-
     h->count.corp_errors++;
-    h->corp_tries++;
-    h->corp_retry_ns = host_after(h, ms);
+    if (!corp_may(h))
+        return; /* of several that were under way, the first one counts */
+    h->corp_retry_ns =
+        host_after(h, host_backoff(h, h->corp_tries++, RETRY_FIRST_MS, RETRY_MOST_MS));
 }
 
 static void corp_answered(struct xeno_host *h)
@@ -414,14 +414,15 @@ void xeno_host_corp_done(struct xeno_host *h, uint64_t tag, const struct xeno_js
         h->count.late_answers++;
         return;
     }
-    /* A batch is never refused as a whole for good: what is in it is owed. */
-    if ((failure || !reply) && (!refused || op->kind == OP_CHARGES)) {
+    if ((failure || !reply) && !refused) {
         unanswered(h, op);
         free(op);
         return;
     }
     corp_answered(h);
-    if (op->kind == OP_VALIDATE)
+    if (op->kind == OP_CHARGES && refused)
+        outbox_refused(h);
+    else if (op->kind == OP_VALIDATE)
         validated(h, op, reply, refused ? failure : NULL);
     else if (op->kind == OP_RELEASE)
         released(h, op, refused ? failure : NULL);

@@ -193,6 +193,7 @@ struct xeno_host {
     int64_t corp_retry_ns; /* nothing goes to the XenoCorp before */
     unsigned corp_tries;
     uint64_t outbox_tag; /* batch under way */
+    int64_t outbox_retry_ns;
     int64_t outbox_count, outbox_next;
 
     struct {
@@ -314,6 +315,7 @@ void outbox_added(struct xeno_host *h, struct session *s, const struct rec *old)
 void outbox_kick(struct xeno_host *h);
 void outbox_done(struct xeno_host *h, const struct op *op, const struct xeno_json *reply);
 int outbox_load(struct xeno_host *h, struct xeno_err *err);
+void outbox_refused(struct xeno_host *h);
 struct xeno_json *outbox_refused_json(struct xeno_host *h, const char *session);
 
 /* --- corp.c --- */

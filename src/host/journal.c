@@ -7,7 +7,7 @@
  *   refused  session, seq, amount, token, detail, time_ms: charges XenoCorp would not take
  *   release  order_id, session: bindings that XenoCorp is still to be told the end of
  *   host     key, value: how often this journal was opened
- * */
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

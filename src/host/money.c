@@ -233,13 +233,21 @@ int charges_due(struct xeno_host *h, struct xeno_err *err)
 
 /* --- warnings, and the end of the money --- */
 
+static int64_t percent_of(int64_t n, int percent)
+{
+    int64_t part = 0;
+
+    (void)xeno_muldiv(n, percent, 100, &part); /* fits: percent is 100 at most */
+    return part;
+}
+
 static int warn(struct xeno_host *h, struct session *s, int64_t left, int64_t part,
                 struct xeno_err *err)
 {
     struct rec old = s->r;
     int r;
 
-    while (s->r.warned < 2 && left <= part / 100 * h->cfg.warn_percent[s->r.warned])
+    while (s->r.warned < 2 && left <= percent_of(part, h->cfg.warn_percent[s->r.warned]))
         s->r.warned++;
     if (s->r.warned == old.warned)
         return 0;

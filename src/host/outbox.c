@@ -13,6 +13,7 @@
 #include "host/internal.h"
 
 #define CHARGE_TEXT_MAX 8192
+#define BATCH_RETRY_MS  30000
 
 int outbox_put(struct xeno_host *h, struct session *s, const struct xeno_charge *c,
                struct xeno_err *err)
@@ -108,7 +109,8 @@ void outbox_kick(struct xeno_host *h)
     struct op *op;
     int count, r;
 
-    if (h->outbox_count == 0 || h->outbox_tag != 0 || !corp_may(h))
+    if (h->outbox_count == 0 || h->outbox_tag != 0 || !corp_may(h) ||
+        mono_ns(h) < h->outbox_retry_ns)
         return;
     charges = xeno_new0_n(struct xeno_charge, XENO_CHARGE_BATCH_MAX);
     count = read_oldest(h, charges, NULL);
@@ -322,6 +324,15 @@ void outbox_done(struct xeno_host *h, const struct op *op, const struct xeno_jso
         if (done[i].res.refused)
             act_on_refusal(h, &done[i].res);
     outbox_kick(h);
+}
+
+/* The batch as a whole: this XenoServer may not charge at present, or not so. What is in it is owed
+ * all the same, so it is tried for ever, but rarely, and the rest goes on meanwhile. */
+void outbox_refused(struct xeno_host *h)
+{
+    h->outbox_tag = 0;
+    h->count.corp_errors++;
+    h->outbox_retry_ns = host_after(h, BATCH_RETRY_MS);
 }
 
 struct xeno_json *outbox_refused_json(struct xeno_host *h, const char *session)

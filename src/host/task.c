@@ -88,7 +88,7 @@ void answered_start(struct xeno_host *h, const struct op *op, const struct xeno_
     t->tag = 0;
     if (t->state != TASK_PENDING)
         return; /* its exit was told before its start */
-    if (!why || why->code == -EEXIST) {
+    if (!why) {
         task_change(h, s, t, &now, "task.started");
         return;
     }
