@@ -96,6 +96,7 @@ static const struct {
     { "session.unknown", "see yours: xeno session ls" },
     { "session.which", "type more letters of its id (xeno session ls)" },
     { "session.state", "see its state: xeno session show SESSION" },
+    { "task.idle", "deploy something there first: xeno deploy SESSION -- COMMAND" },
     { "task.unknown", "see its tasks: xeno session show SESSION" },
     { "ledger.funds", "see your credit: xeno account; an operator adds to it: xeno corp fund" },
     { "order.rate", "ask for less, or use an order with a higher rate: xeno order list" },

@@ -1,6 +1,7 @@
 /* src/cli/out.c - results for people and for programs. */
 #include "cli/out.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,9 +96,13 @@ void cli_cell(struct cli_table *t, const char *text)
 
 void cli_cell_credit(struct cli_table *t, int64_t micro)
 {
-    char text[XENO_CREDIT_TEXT];
+    /* All six decimals, so that the points of a column stand below each other. */
+    char text[32];
+    uint64_t size = micro < 0 ? -(uint64_t)micro : (uint64_t)micro;
 
-    cli_cell(t, xeno_credit_text(xeno_micro(micro), text));
+    snprintf(text, sizeof text, "%s%" PRIu64 ".%06" PRIu64, micro < 0 ? "-" : "",
+             size / (uint64_t)XENO_CREDIT, size % (uint64_t)XENO_CREDIT);
+    cli_cell(t, text);
 }
 
 void cli_cell_time(struct cli_table *t, int64_t ms)

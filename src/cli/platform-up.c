@@ -222,6 +222,16 @@ static void share_words(struct words *w, const struct up *u)
     word(w, "--reserve.disk=%" PRId64, (INT64_C(1) << 30) / n);
 }
 
+static bool has_template(const struct platform *p)
+{
+    xeno_auto(xeno_store) st = NULL;
+    xeno_auto(xeno_image) im = NULL;
+    xeno_autofree char *images = platform_path(p, "images");
+
+    return xeno_store_open(images, XENO_STORE_READ, &st, NULL) == 0 &&
+           xeno_store_resolve(st, "template://busybox", NULL, &im, NULL) == 0;
+}
+
 static void xenod_words(struct words *w, const struct up *u, const struct platform_server *s)
 {
     const struct platform *p = u->p;
@@ -241,7 +251,7 @@ static void xenod_words(struct words *w, const struct up *u, const struct platfo
     word(w, "--name=%s", s->name);
     word(w, "--owner=xeno platform up");
     word(w, "--operators=%s", u->operator_id);
-    if (!p->null_driver && has_file(p, "images/index.json"))
+    if (has_template(p))
         word(w, "--template=template://busybox");
     share_words(w, u);
     words_set(w, u->args, "server-set");
@@ -424,7 +434,7 @@ static int bring_up(struct up *u, xeno_credit fund, struct xeno_err *err)
     struct platform *p = u->p;
     int r = bring_corp(u, err);
 
-    if (r == 0 && !p->null_driver) {
+    if (r == 0) {
         cli_progress_say(u->progress, "making a template");
         r = platform_template(u->cli, p, err);
     }

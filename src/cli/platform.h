@@ -114,7 +114,7 @@ int platform_token(struct cli *op, const char *kind, char **ret, struct xeno_err
 /* Make the client's profile, fund it, tell it of the servers. */
 int platform_join_client(struct cli *cli, struct platform *p, xeno_credit fund,
                          struct xeno_err *err);
-/* A small template to begin with, when the machine has a static busybox. */
+/* The image store, and a small template to begin with, when the machine has a static busybox. */
 int platform_template(struct cli *cli, const struct platform *p, struct xeno_err *err);
 
 /* --- the verbs --- */

@@ -81,8 +81,8 @@ struct cli_progress *cli_progress_new(struct cli *cli, const char *fmt, ...)
     vsnprintf(p->what, sizeof p->what, fmt, ap);
     va_end(ap);
     if (p->on)
-        sd_event_add_time_relative(cli_loop(cli), &p->timer, CLOCK_MONOTONIC, TURN_US, 0, on_timer,
-                                   p);
+        sd_event_add_time_relative(cli_loop(cli), &p->timer, CLOCK_MONOTONIC, TURN_US, 1000,
+                                   on_timer, p);
     return p;
 }
 

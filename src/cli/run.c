@@ -255,17 +255,16 @@ const struct cli_command cli_run_commands[] = {
           "command\nis over. The exit status is the command's. The first SIGINT or SIGTERM goes to "
           "the command;\na second one ends the session.\n\nWith --json the command's output goes to "
           "standard error, and what it cost to standard\noutput.",
-      .examples =
-          "xeno run -- echo hello\n"
-          "# a shell\n"
-          "xeno run -t --template debian -- bash\n"
-          "# a web server that goes on; its page is an overlay\n"
-          "xeno run -d --name web --template debian-apache --overlay page -p 8080:80 -- \\\n"
-          "    apachectl -DFOREGROUND\n"
-          "# would it work, and what would it cost?\n"
-          "xeno run --dry-run --cpu 500 --memory 1G --lifetime 2h -- true\n"
-          "# never more than a tenth of a credit\n"
-          "xeno run --max-total 0.1 -- make -C /src",
+      .examples = "xeno run -- echo hello\n"
+                  "# a shell\n"
+                  "xeno run -t --template debian -- bash\n"
+                  "# a web server that goes on; its page is an overlay; the host chooses the port\n"
+                  "xeno run -d --name web --template debian-apache --overlay page -p 80 -- \\\n"
+                  "    apachectl -DFOREGROUND\n"
+                  "# would it work, and what would it cost?\n"
+                  "xeno run --dry-run --cpu 500 --memory 1G --lifetime 2h -- true\n"
+                  "# never more than a tenth of a credit\n"
+                  "xeno run --max-total 0.1 -- make -C /src",
       .options = run_options,
       .max_words = -1,
       .tail = 1,

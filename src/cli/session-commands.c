@@ -5,7 +5,7 @@ const struct cli_command cli_session_commands[] = {
     { .name = "session create",
       .usage = "",
       .summary = "make a session without running anything in it yet",
-      .examples = "s=$(xeno session create --name web --memory 256M -p 8080:80)\n"
+      .examples = "s=$(xeno session create --name web --memory 256M -p 80)\n"
                   "xeno session create --file requirements.xml --order mzxw6\n"
                   "xeno session create --cpu 4000 --dry-run",
       .options = cli_session_create_options,

@@ -179,8 +179,8 @@ int cli_start_status(const struct xeno_err *err)
         return CLI_RUN_FAILED;
     if (says(err, "not found") || says(err, "no such file"))
         return CLI_RUN_MISSING;
-    if (says(err, "permission denied") || says(err, "is a directory") ||
-        says(err, "exec format error"))
+    if (says(err, "permission denied") || says(err, "not permitted") ||
+        says(err, "is a directory") || says(err, "exec format error"))
         return CLI_RUN_CANNOT;
     return CLI_RUN_FAILED;
 }
