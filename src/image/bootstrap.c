@@ -41,7 +41,8 @@ struct build {
     struct xeno_layer_writer *layer;
     struct xeno_progress_at at;
     struct xeno_buf text; /* what a short tool printed */
-    char last[LAST_MAX];  /* the last line that told of an error, else the last line */
+    char why[LAST_MAX];   /* the first line that told of an error, else the last line */
+    bool told;            /* it is one that told */
 };
 
 static bool word_ok(const char *s, const char *also, size_t max)
@@ -139,8 +140,8 @@ static int keep_text(void *arg, const void *data, size_t len, struct xeno_err *e
 {
     struct build *b = arg;
 
-    (void)err;
-    (void)xeno_buf_add(&b->text, data, len); /* cut at its bound: then the last line is not used */
+    if (!xeno_buf_add(&b->text, data, len))
+        return xeno_fail(err, -EFBIG, "build.failed", "too much text");
     return 0;
 }
 
@@ -219,7 +220,7 @@ static int find_sources(struct build *b, struct xeno_err *err)
         return 0;
     b->text.max = 65536;
     if (xeno_tool_run(&tool, NULL) < 0 || !b->text.data)
-        return 0; /* no apt here, or never updated: mmdebstrap knows a mirror */
+        return 0; /* no apt here, never updated, or odd: mmdebstrap knows a mirror */
     for (char *line = strtok_r(b->text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
         host_source(b, line);
     return 0;
@@ -240,9 +241,11 @@ static int on_data(void *arg, const void *data, size_t len, struct xeno_err *err
 static int on_line(void *arg, const char *line, struct xeno_err *err)
 {
     struct build *b = arg;
+    bool tells = strncmp(line, "E: ", 3) == 0;
 
-    if (strncmp(line, "E: ", 3) == 0 || strncmp(b->last, "E: ", 3) != 0)
-        snprintf(b->last, sizeof(b->last), "%.399s", line);
+    if (!b->told) /* what follows the first only says that this or that failed */
+        snprintf(b->why, sizeof(b->why), "%.399s", tells ? line + 3 : line);
+    b->told |= tells;
     b->at.text = line;
     return xeno_progress_tell(b->o->progress, &b->at, err);
 }
@@ -271,8 +274,8 @@ static int run(struct build *b, struct xeno_err *err)
         env[0] = epoch = xeno_asprintf("SOURCE_DATE_EPOCH=%lld", (long long)b->o->epoch_s);
     b->at.phase = "build";
     r = xeno_tool_run(&tool, err);
-    if (r == -EIO && b->last[0] != '\0')
-        return xeno_fail(err, r, "build.failed", "mmdebstrap: %s", b->last);
+    if (r == -EIO && b->why[0] != '\0')
+        return xeno_fail(err, r, "build.failed", "mmdebstrap: %s", b->why);
     return r;
 }
 

@@ -108,7 +108,7 @@ struct xeno_build_opts {
     const struct xeno_progress *progress; /* lines of mmdebstrap come as `text` */
 };
 /* Errors: -ENOENT build.tool (mmdebstrap is missing: which package to install), -EINVAL build.from,
- *         build.package, build.variant; -EIO build.failed with the tool's last error line;
+ *         build.package, build.variant; -EIO build.failed with the tool's first error line;
  *         -ECANCELED image.cancelled. */
 int xeno_template_build(struct xeno_store *st, const struct xeno_build_opts *opts,
                         struct xeno_made *ret, struct xeno_err *err);

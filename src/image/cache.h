@@ -1,4 +1,4 @@
-/* src/image/cache.h - layers, unpacked once and shared by all sessions of the host.
+/* src/image/cache.h - layers, unpacked once and shared by all sessions of the host (RFC 0005).
  *
  *   DIR/layers/HEX/   the tree of layer sha256:HEX, fit to be a lower directory of overlayfs
  *   DIR/meta/HEX      what is known of it (JSON); its time of change is the layer's last use

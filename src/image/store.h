@@ -1,4 +1,5 @@
-/* src/image/store.h - images on this host: one OCI image layout directory (image-spec v1).
+/* src/image/store.h - images on this host: one OCI image layout directory (image-spec v1, RFC
+ * 0005).
  *
  * oci-layout, index.json, blobs/sha256/HEX: what skopeo, umoci and podman call "oci:DIR". Content
  * is named by its SHA-256 and checked against it each time it is read. A blob is written under

@@ -52,6 +52,6 @@ is "$(cat "$lower/etc/motd" 2>/dev/null | grep -c '^x$')" 0 "and the shared laye
 ok "dpkg works inside" inside /usr/bin/dpkg -l busybox
 
 "$tool" "$S" build debian:bookworm x no-such-package-at-all 2>err
-like "$(cat err)" '^build.failed: .*' "a build that cannot work says why"
+like "$(cat err)" '^build.failed: .*Unable to locate package no-such-package' "a build that cannot work says why"
 is "$("$tool" "$S" gc)" "0 0 0" "and leaves nothing in the store"
 done_testing
