@@ -15,7 +15,8 @@ is "$(state $s)" created "no task has run yet"
 
 ok "start" ask start $s t1 -- sh -c 'echo hello; echo bad >&2; hostname; pwd; id -u; exec sleep 1000'
 ok "its output is in the log" wait_for 5 eval 'logs '$s' t1 | grep -qx 0'
-is "$(logs $s t1 | tr '\n' ' ')" "hello bad web / 0 " "the log has both streams in order"
+is "$(logs $s t1 | grep -v bad | tr '\n' ' ')" "hello web / 0 " "the log has what it wrote, in order"
+like "$(ask logs $s t1)" ' stderr F bad' "its errors are marked"
 is "$(state $s)" running "the session runs"
 ok "start again with the same program has no effect" \
     ask start $s t1 -- sh -c 'echo hello; echo bad >&2; hostname; pwd; id -u; exec sleep 1000'
@@ -45,7 +46,17 @@ wait $!
 not_ok "exec in a session that does not exist" ask exec zzzzzzzzzzzzzzzz e1 -- true
 ask exec $s long -- sleep 60 </dev/null &
 long=$!
-wait_for 5 ask signal $s exec long 15
+wait_for 5 ask signal $s exec long 28 # SIGWINCH: it runs
+create bbbbbbbbbbbbbbbb cpu=1000 >/dev/null
+ask start bbbbbbbbbbbbbbbb t1 -- sleep 1000 >/dev/null
+ask exec bbbbbbbbbbbbbbbb e1 -- true </dev/null
+ask exec bbbbbbbbbbbbbbbb stay -- sleep 60 </dev/null &
+wait_for 5 ask signal bbbbbbbbbbbbbbbb exec stay 28
+ask destroy bbbbbbbbbbbbbbbb >/dev/null
+ok "exec: one that runs holds no other session's disk" \
+    wait_for 5 eval '! losetup -a | grep -q bbbbbbbbbbbbbbbb'
+ok "exec: and one of a session that ends is told" wait_for 5 eval '! jobs -r %2 2>/dev/null | grep -q .'
+ask signal $s exec long 15 >/dev/null
 wait $long
 is $? 143 "exec: ended by a signal"
 

@@ -1,4 +1,8 @@
-/* Run one more program in a container, under us: the program's end is told by our own. */
+/* Run one more program in a container, under us: the program's end is told by our own.
+ *
+ * The runtime leaves once the program runs, and the program becomes our child (we reap what our
+ * descendants leave), so its code is ours to collect. Were the runtime to stay, then in the mount
+ * namespace it was started in, which holds copies of all sessions' mounts for as long. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -127,6 +131,7 @@ static void become_runtime(struct stay *s)
     for (size_t i = 0; i < s->oci->nhead; i++)
         argv[n++] = s->oci->head[i];
     argv[n++] = "exec";
+    argv[n++] = "--detach";
     argv[n++] = "--process";
     argv[n++] = s->process;
     argv[n++] = "--pid-file";
@@ -176,8 +181,9 @@ static int spawn(struct stay *s, struct xeno_err *err)
 /* The runtime ended before there was a program: what it wrote says why. */
 static int complain(struct stay *s, struct xeno_err *err)
 {
+    struct pollfd p = { .fd = s->ours[2], .events = POLLIN };
     char said[512];
-    ssize_t n = s->ours[2] < 0 ? 0 : read(s->ours[2], said, sizeof said - 1);
+    ssize_t n = poll(&p, 1, 100) == 1 ? read(p.fd, said, sizeof said - 1) : 0;
 
     if (n < 0)
         n = 0;
@@ -235,22 +241,20 @@ static int wait_for_terminal(struct stay *s, const struct xeno_task_request *q,
     return 0;
 }
 
-/* The number appears when the program has been made. Returns: it, or a failure. */
+/* The runtime ends when the program runs or cannot. Returns: the program's number, or a failure. */
 static int wait_for_pid(struct stay *s, struct xeno_err *err)
 {
-    for (int waited = 0; waited < START_WAIT_MS; waited++) {
-        struct pollfd p = { .fd = s->watch, .events = POLLIN };
-        bool over = poll(&p, 1, 1) > 0;
-        xeno_autofree char *text = NULL;
-        size_t len;
+    int code = xeno_proc_wait(s->runtime, START_WAIT_MS);
+    xeno_autofree char *text = NULL;
+    size_t len;
 
-        if (xeno_file_read(AT_FDCWD, s->pid, 32, &text, &len, NULL) == 0 && len > 0)
-            return atoi(text);
-        if (over)
-            return complain(s, err);
-    }
-    return xeno_fail(err, -ETIMEDOUT, "task.exec", "the program was not made within %d s",
-                     START_WAIT_MS / 1000);
+    if (code == -ETIMEDOUT)
+        return xeno_fail(err, code, "task.exec", "the program was not made within %d s",
+                         START_WAIT_MS / 1000);
+    s->runtime = 0;
+    if (code != 0 || xeno_file_read(AT_FDCWD, s->pid, 32, &text, &len, NULL) < 0 || atoi(text) <= 0)
+        return complain(s, err);
+    return atoi(text);
 }
 
 static int prepare(struct stay *s, const struct xeno_task_host *h, struct xeno_run *run,
@@ -278,6 +282,7 @@ static int prepare(struct stay *s, const struct xeno_task_host *h, struct xeno_r
     return r;
 }
 
+/* Returns: the program's number, or a failure. */
 static int start(struct stay *s, const struct xeno_task_request *q, struct xeno_task_channel *ch,
                  struct xeno_err *err)
 {
@@ -294,7 +299,7 @@ static int start(struct stay *s, const struct xeno_task_request *q, struct xeno_
     ch->running(ch, pid, s->ours, s->nours);
     for (size_t i = 0; i < s->nours; i++)
         s->ours[i] = -1;
-    return 0;
+    return pid;
 }
 
 int xeno_oci_exec(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
@@ -304,17 +309,19 @@ int xeno_oci_exec(const struct xeno_task_host *h, struct xeno_run *run, struct x
     struct stay s = {
         .listener = -1, .ours = { -1, -1, -1 }, .theirs = { -1, -1, -1 }, .watch = -1
     };
-    int status, r;
+    int status = 0, r;
 
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     r = prepare(&s, h, run, t, q, err);
     if (r == 0)
         r = start(&s, q, ch, err);
-    if (s.runtime > 0) {
-        if (r < 0)
-            kill(s.runtime, SIGKILL);
+    if (r > 0) {
+        while (waitpid(r, &status, 0) < 0 && errno == EINTR)
+            ;
+        r = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    } else if (s.runtime > 0) {
+        kill(s.runtime, SIGKILL);
         waitpid(s.runtime, &status, 0);
-        if (r == 0)
-            r = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
     release(&s);
     return r;
