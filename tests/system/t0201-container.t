@@ -51,11 +51,13 @@ create bbbbbbbbbbbbbbbb cpu=1000 >/dev/null
 ask start bbbbbbbbbbbbbbbb t1 -- sleep 1000 >/dev/null
 ask exec bbbbbbbbbbbbbbbb e1 -- true </dev/null
 ask exec bbbbbbbbbbbbbbbb stay -- sleep 60 </dev/null &
+stay=$!
 wait_for 5 ask signal bbbbbbbbbbbbbbbb exec stay 28
 ask destroy bbbbbbbbbbbbbbbb >/dev/null
 ok "exec: one that runs holds no other session's disk" \
     wait_for 5 eval '! losetup -a | grep -q bbbbbbbbbbbbbbbb'
-ok "exec: and one of a session that ends is told" wait_for 5 eval '! jobs -r %2 2>/dev/null | grep -q .'
+wait $stay
+is $? 137 "exec: and ends with its session"
 ask signal $s exec long 15 >/dev/null
 wait $long
 is $? 143 "exec: ended by a signal"
