@@ -253,8 +253,9 @@ static void set_tls(struct xeno_http_call *call)
     /* http_trust_check() decides, in before_request(); see trust.c. */
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
     curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
-    curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
-    curl_easy_setopt(e, CURLOPT_CAPATH, NULL); /* else the system's folder is read each time */
+    curl_easy_setopt(e, CURLOPT_CAINFO, (char *)NULL);
+    curl_easy_setopt(e, CURLOPT_CAPATH,
+                     (char *)NULL); /* else the system folder is read each time */
     curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L);
     curl_easy_setopt(e, CURLOPT_SSL_ENABLE_ALPN, 0L);
     if (call->client->cert_path) {
