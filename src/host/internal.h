@@ -347,7 +347,7 @@ void answered_usage(struct xeno_host *h, const struct xeno_json_at *ok);
 /* --- task.c --- */
 void tasks_start(struct xeno_host *h, struct session *s);
 void tasks_reconcile(struct xeno_host *h, struct session *s,
-                     const struct xeno_task_session_info *info);
+                     const struct xeno_task_session_info *info, bool all);
 void answered_start(struct xeno_host *h, const struct op *op, const struct xeno_err *why);
 
 /* --- reconcile.c --- */

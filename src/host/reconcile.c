@@ -41,7 +41,7 @@ static void reconcile_known(struct xeno_host *h, struct session *s,
         if (info->state == XENO_TASK_STOPPED)
             session_try_move(h, s, XENO_ON_LOST, "host.restart");
         else
-            tasks_reconcile(h, s, info);
+            tasks_reconcile(h, s, info, true);
         break;
     case XENO_SUSPENDED:
         if (info->state != XENO_TASK_STOPPED)
@@ -93,6 +93,8 @@ static int go_through(struct xeno_host *h, const struct xeno_json_at *ok, bool a
             sweep(h, info->session, XENO_TASK_DESTROY);
         else if (all)
             reconcile_known(h, s, info);
+        else if (s->r.state == XENO_RUNNING)
+            tasks_reconcile(h, s, info, false);
     }
     return r;
 }

@@ -124,9 +124,10 @@ void xeno_host_task_event(struct xeno_host *h, const struct xeno_task_event *eve
     task_exited(h, s, t, event->code, event->signal, event->oom);
 }
 
-/* Make the tasks of a session agree with what the task manager has. */
+/* Make the tasks of a session agree with what the task manager has. Only with `all`, when nothing
+ * is under way, is one that is not there lost. */
 void tasks_reconcile(struct xeno_host *h, struct session *s,
-                     const struct xeno_task_session_info *info)
+                     const struct xeno_task_session_info *info, bool all)
 {
     for (struct task *t = s->tasks; t; t = t->next) {
         const struct xeno_task_info *found = NULL;
@@ -144,7 +145,7 @@ void tasks_reconcile(struct xeno_host *h, struct session *s,
             struct task now = { .state = TASK_UP };
 
             task_change(h, s, t, &now, "task.started");
-        } else if (!found && t->state == TASK_UP) {
+        } else if (all && !found && t->state == TASK_UP) {
             struct task now = { .state = TASK_FAILED, .reason = "task.lost" };
 
             task_change(h, s, t, &now, "task.failed");
