@@ -276,8 +276,10 @@ static const char *const list_bc[] = { SERVER_B, SERVER_C };
 static const char *const linux_null[] = { "Linux", "null" };
 static const char *const only_null[] = { "null" };
 
-static char *append(const char *chain, const struct xeno_key *holder,
-                    const struct xeno_order_restriction *r, const struct xeno_key *next)
+/* Not inlined: gcc 12 then takes the text it returns for a dangling pointer. */
+__attribute__((noinline)) static char *append(const char *chain, const struct xeno_key *holder,
+                                              const struct xeno_order_restriction *r,
+                                              const struct xeno_key *next)
 {
     struct xeno_err err = XENO_ERR_INIT;
     char *text = NULL;
