@@ -137,47 +137,21 @@ static void wait_for_conmon(const struct xeno_run *run, const char *task, const 
     }
 }
 
-/* In the child: conmon puts itself into the background and reports over the pipe. */
-static void become_conmon(const struct xeno_task_host *h, const struct xeno_run *run,
-                          const char *task, const struct xeno_task_program *p, int report)
+/* Words that depend on nothing but the runtime and the program, behind the n there are. */
+static void add_words(const char **argv, size_t n, const struct xeno_oci *oci,
+                      const struct xeno_task_program *p)
 {
-    const struct xeno_oci *oci = h->oci;
-    xeno_autofree char *name = xeno_oci_name(h, run, task);
-    xeno_autofree char *bundle = xeno_run_path(run, "tasks/%s", task);
-    xeno_autofree char *pid = xeno_run_path(run, "tasks/%s/container.pid", task);
-    xeno_autofree char *own_pid = xeno_run_path(run, "tasks/%s/conmon.pid", task);
-    xeno_autofree char *log = xeno_run_path(run, "tasks/%s/log", task);
-    xeno_autofree char *log_to = xeno_asprintf("k8s-file:%s", log);
-    const char *argv[64] = { oci->conmon,
-                             "--api-version",
-                             "1",
-                             "--cid",
-                             name,
-                             "--cuuid",
-                             name,
-                             "--bundle",
-                             bundle,
-                             "--runtime",
-                             oci->head[0],
-                             "--container-pidfile",
-                             pid,
-                             "--conmon-pidfile",
-                             own_pid,
-                             "--log-path",
-                             log_to,
-                             "--log-size-max",
-                             LOG_MAX_TEXT,
-                             "--exit-dir",
-                             oci->exits,
-                             "--full-attach",
-                             "--no-sync-log",
-                             "--log-level",
-                             "error" };
-    size_t n = 0;
-    int null = open("/dev/null", O_RDWR);
+    static const char *const fixed[] = { "--api-version",  "1",
+                                         "--log-size-max", LOG_MAX_TEXT,
+                                         "--full-attach",  "--no-sync-log",
+                                         "--log-level",    "error" };
 
-    while (argv[n])
-        n++;
+    for (size_t i = 0; i < XENO_LEN(fixed); i++)
+        argv[n++] = fixed[i];
+    argv[n++] = "--exit-dir";
+    argv[n++] = oci->exits;
+    argv[n++] = "--runtime";
+    argv[n++] = oci->head[0];
     for (size_t i = 1; i < oci->nhead; i++) {
         argv[n++] = "--runtime-arg";
         argv[n++] = oci->head[i];
@@ -188,15 +162,50 @@ static void become_conmon(const struct xeno_task_host *h, const struct xeno_run 
         argv[n++] = "--stdin";
     if (p->terminal || p->open_stdin)
         argv[n++] = "--leave-stdin-open";
-    dup2(null, 0);
-    dup2(null, 1);
-    dup2(null, 2);
+    argv[n] = NULL;
+}
+
+/* Nothing of ours goes along but the pipe for its report. */
+static void let_go(int report)
+{
+    int null = open("/dev/null", O_RDWR);
+
+    for (int i = 0; i < 3; i++)
+        dup2(null, i);
     dup2(report, 3);
     close_range(4, ~0U, 0);
     umask(0077);
     setenv("_OCI_SYNCPIPE", "3", 1);
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
     setsid();
+}
+
+/* In the child: conmon puts itself into the background and reports over the pipe. */
+static void become_conmon(const struct xeno_task_host *h, const struct xeno_run *run,
+                          const char *task, const struct xeno_task_program *p, int report)
+{
+    xeno_autofree char *name = xeno_oci_name(h, run, task);
+    xeno_autofree char *bundle = xeno_run_path(run, "tasks/%s", task);
+    xeno_autofree char *pid = xeno_run_path(run, "tasks/%s/container.pid", task);
+    xeno_autofree char *own_pid = xeno_run_path(run, "tasks/%s/conmon.pid", task);
+    xeno_autofree char *log = xeno_run_path(run, "tasks/%s/log", task);
+    xeno_autofree char *log_to = xeno_asprintf("k8s-file:%s", log);
+    const char *argv[64] = { h->oci->conmon, "--cid" };
+    size_t n = 2;
+
+    argv[n++] = name;
+    argv[n++] = "--cuuid";
+    argv[n++] = name;
+    argv[n++] = "--bundle";
+    argv[n++] = bundle;
+    argv[n++] = "--container-pidfile";
+    argv[n++] = pid;
+    argv[n++] = "--conmon-pidfile";
+    argv[n++] = own_pid;
+    argv[n++] = "--log-path";
+    argv[n++] = log_to;
+    add_words(argv, n, h->oci, p);
+    let_go(report);
     execv(argv[0], (char *const *)argv);
     _exit(127);
 }
