@@ -100,11 +100,12 @@ char *xeno_index_format(const struct xeno_index *ix, size_t *ret_len)
 
 void xeno_index_add(struct xeno_index *ix, const struct xeno_descriptor *d)
 {
+    struct xeno_descriptor copy = *d; /* which may be one of ours, about to move */
+
+    if (copy.raw)
+        xeno_json_ref(copy.raw);
     ix->items = xeno_grow(ix->items, ix->count + 1);
-    ix->items[ix->count] = *d;
-    if (d->raw)
-        xeno_json_ref(d->raw);
-    ix->count++;
+    ix->items[ix->count++] = copy;
 }
 
 void xeno_index_del(struct xeno_index *ix, size_t i)

@@ -1,5 +1,4 @@
-/* src/image/store.h - images on this host: one OCI image layout directory (image-spec v1, RFC
- * 0005).
+/* src/image/store.h - images on this host: one OCI image layout directory (image-spec v1; RFC 5).
  *
  * oci-layout, index.json, blobs/sha256/HEX: what skopeo, umoci and podman call "oci:DIR". Content
  * is named by its SHA-256 and checked against it each time it is read. A blob is written under
