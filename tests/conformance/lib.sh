@@ -118,14 +118,10 @@ server_party() {
         bail "$1 joins" "$body"
 }
 
-# As an ordinary user, also when the test runs as root: the null driver needs no rights.
-plain_user() {
-    if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
-    else
-        "$@"
-    fi
-}
+# As an ordinary user, also when the test runs as root: the null driver needs no rights. A prefix and
+# not a function, so that `background` knows the id of the program and not of a shell around it.
+plain=()
+[ "$(id -u)" != 0 ] || plain=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 
 # xenod_start NAME [OPTION...]: a XenoServer on the null driver that joined $corp; sets
 # $server_url, and makes the party NAME (its key and credential, to ask the XenoCorp as it).
@@ -139,11 +135,11 @@ xenod_start() {
     local all=(--dir "$dir/host" --instance "$name" --listen 127.0.0.1:0 --corp-url "$corp_url"
         --task-socket "$dir/task/socket" --driver null --name "$name" --owner tester
         --endpoint https://127.0.0.1:1 --pool 10.250.1.0/24)
-    plain_user xenod "${all[@]}" --enrol "$token" >"$work/enrol.log" 2>&1 ||
+    "${plain[@]}" xenod "${all[@]}" --enrol "$token" >"$work/enrol.log" 2>&1 ||
         bail "xenod --enrol" "$(cat "$work/enrol.log")"
-    background "taskd-$name" plain_user xeno-taskd --dir "$dir/task" --socket "$dir/task/socket" \
+    background "taskd-$name" "${plain[@]}" xeno-taskd --dir "$dir/task" --socket "$dir/task/socket" \
         --instance "$name" --pool 10.250.1.0/24
-    background "xenod-$name" plain_user xenod "${all[@]}" "$@"
+    background "xenod-$name" "${plain[@]}" xenod "${all[@]}" "$@"
     server_pid=$pid
     wait_for 10 log_has "xenod-$name" ' port=' || bail "xenod starts" "$(cat "$work/xenod-$name.log")"
     server_url=https://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' "$work/xenod-$name.log" | tail -n 1)
