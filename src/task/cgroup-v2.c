@@ -12,6 +12,7 @@
 #include "task/cgroup-priv.h"
 
 #define HEAVY_WEIGHT 10000
+#define DIVIDE_TRIES 50
 
 static char *base_file(const struct xeno_cgroups *cg, const char *tail)
 {
@@ -103,6 +104,20 @@ static int empty_base(const struct xeno_cgroups *cg)
     return cg->apart ? 0 : xeno_cgroup_write(to, "%d", (int)getpid());
 }
 
+/* Processes fork while they are moved, so that one is left behind: then try again. */
+static int divide(const struct xeno_cgroups *cg, const char *base, struct xeno_err *err)
+{
+    for (int tries = 0;; tries++) {
+        int r = empty_base(cg);
+
+        if (r < 0)
+            return xeno_fail_errno(err, r, "cgroup.write", "enter our own cgroup");
+        r = enable(cg, base, err);
+        if (r != -EBUSY || tries == DIVIDE_TRIES)
+            return r;
+    }
+}
+
 static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
 {
     static const char *const folders[] = { "", "/daemons", "/sessions" };
@@ -119,15 +134,12 @@ static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
         if (r < 0)
             return xeno_fail_errno(err, r, "cgroup.write", "make '%s'", path);
     }
-    r = empty_base(cg);
-    if (r < 0)
-        return xeno_fail_errno(err, r, "cgroup.write", "enter our own cgroup");
     if (strrchr(cg->base, '/') == cg->base) { /* directly below the root: ask there first */
         r = enable(cg, cg->trees[0].mount, err);
         if (r < 0)
             return r;
     }
-    r = enable(cg, base, err);
+    r = divide(cg, base, err);
     if (r == 0)
         r = enable(cg, sessions, err);
     for (size_t i = 0; r == 0 && i < XENO_LEN(folders); i++) {

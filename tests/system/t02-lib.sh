@@ -8,6 +8,9 @@ disk=$((32 * 1024 * 1024))
 layer_hex=$(printf 'busybox for %s' "$inst" | sha256sum | cut -d' ' -f1)
 subid=1879048192
 
+# patience N: N, or more in the emulated machine, where time means little.
+patience() { if [ -n "${XENO_IN_VM:-}" ]; then echo $(($1 * 5)); else echo "$1"; fi; }
+
 # The layer is put where the cache has it; importing images is another test's business.
 make_layer() {
     local root=$work/cache/layers/$layer_hex name

@@ -81,7 +81,7 @@ ask restore $s cpu=500 "disk=$disk" "layer=sha256:$layer_hex" >/dev/null
 ask start $s deaf -- sleep 1000 >/dev/null
 t0=$(date +%s%N)
 ask snapshot $s >/dev/null
-ok "and nobody waits for him" test $((($(date +%s%N) - t0) / 1000000)) -lt 2500
+ok "and nobody waits for him" test $((($(date +%s%N) - t0) / 1000000)) -lt $(patience 2500)
 ask destroy $s >/dev/null
 
 # --- a machine that was started anew: nothing of before runs, the writable layer is kept
