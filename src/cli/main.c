@@ -46,8 +46,8 @@ static int run(struct cli *cli, int argc, char **argv, struct xeno_err *err)
     int r = cli_args_parse(options, c->tail, argc, argv, &args, err);
 
     if (r == 0) {
-        cli->json = cli_flag(&args, "json");
-        cli->quiet = cli_flag(&args, "quiet");
+        cli->json |= cli_flag(&args, "json");
+        cli->quiet |= cli_flag(&args, "quiet");
         cli->colour &= !cli->json;
         if (cli_flag(&args, "help"))
             cli_help_one(cli, c);
@@ -96,6 +96,14 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) {
         printf("xeno %s\n", xeno_version());
         return CLI_OK;
+    }
+    /* These may stand before the verb as well. */
+    while (argc > 2 && (strcmp(argv[1], "--json") == 0 || strcmp(argv[1], "--quiet") == 0 ||
+                        strcmp(argv[1], "-q") == 0)) {
+        cli.json |= strcmp(argv[1], "--json") == 0;
+        cli.quiet |= strcmp(argv[1], "--json") != 0;
+        argv++;
+        argc--;
     }
     r = cli_find(argc - 1, argv + 1, &cli.command, &words, &err);
     if (r == 0) {

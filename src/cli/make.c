@@ -192,7 +192,10 @@ static int new_order(struct cli *cli, struct cli_making *m, struct xeno_err *err
     if (r < 0)
         return r;
     m->made_order = true;
-    return cli_wallet_put(cli, m->chain, id, err);
+    r = cli_wallet_put(cli, m->chain, id, err);
+    if (r == 0)
+        cli_wallet_mark(cli, id);
+    return r;
 }
 
 int cli_make_order(struct cli *cli, const struct cli_args *args, struct cli_making *m,
@@ -289,8 +292,16 @@ static void print_bill(struct cli *cli, struct cli_found *f)
     cli_note(cli, "%s", line);
 }
 
-int cli_end_session(struct cli *cli, struct cli_found *f, const char *close_order,
-                    struct xeno_err *err)
+static void close_once(struct cli *cli, struct cli_found *f)
+{
+    struct xeno_json_at top = xeno_json_top(f->object);
+    const char *order = cli_str(&top, "order");
+
+    if (*order && cli_wallet_marked(cli, order) && cli_order_close(cli, order, NULL, NULL) == 0)
+        cli_wallet_drop(cli, order);
+}
+
+int cli_end_session(struct cli *cli, struct cli_found *f, struct xeno_err *err)
 {
     static const char *const going[] = { "held",      "creating",   "running",
                                          "paused",    "suspending", "suspended",
@@ -309,8 +320,7 @@ int cli_end_session(struct cli *cli, struct cli_found *f, const char *close_orde
     cli_progress_free(xeno_take(&p));
     if (r == 0)
         print_bill(cli, f);
-    if (close_order && cli_order_close(cli, close_order, NULL, NULL) == 0)
-        cli_wallet_drop(cli, close_order);
+    close_once(cli, f);
     return r;
 }
 

@@ -74,9 +74,8 @@ int cli_make_dry(struct cli *cli, const struct cli_args *args);
 int cli_wait_state(struct cli *cli, struct cli_found *f, const char *const *from, xeno_time limit,
                    struct xeno_err *err);
 
-/* End it and wait until it is ended; prints the bill unless quiet. Best effort on the order that
- * was made for it: closed. */
-int cli_end_session(struct cli *cli, struct cli_found *f, const char *close_order,
-                    struct xeno_err *err);
+/* End it and wait until it is ended; prints the bill unless quiet. Best effort on an order that was
+ * made for it only: closed. */
+int cli_end_session(struct cli *cli, struct cli_found *f, struct xeno_err *err);
 
 #endif

@@ -6,7 +6,7 @@
  *     credential.pem   from the XenoCorp; renewed when a third of its life is left
  *     ca.pem           the XenoCorp's certificate, which signs orders and names who is trusted
  *     profile.json     {"corp_url","corp_id","name","images"}
- *     wallet/ID.chain  orders
+ *     wallet/ID.chain  orders; wallet/ID.once: made for one session
  *     servers.json     {"servers":[{"name","id","url"}]}, the first is the default
  */
 #ifndef XENO_CLI_PROFILE_H
@@ -59,6 +59,9 @@ int cli_wallet_find(struct cli *cli, const char *ref, char **ret_chain,
 int cli_wallet_put(struct cli *cli, const char *chain, char ret_order[XENO_ORDER_ID_CHARS + 1],
                    struct xeno_err *err);
 void cli_wallet_drop(struct cli *cli, const char *order);
+/* It was made for one session only, and is closed when that ends, by whichever command. */
+void cli_wallet_mark(struct cli *cli, const char *order);
+bool cli_wallet_marked(struct cli *cli, const char *order);
 /* Ids of the orders in the wallet, NULL-terminated; the caller's with its strings. */
 char **cli_wallet_list(struct cli *cli);
 void cli_strv_free(char **list);

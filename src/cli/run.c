@@ -78,7 +78,7 @@ static void give_up(struct cli *cli, struct cli_making *m)
     if (!m->session)
         return;
     cli->quiet = true;
-    cli_end_session(cli, m->session, m->made_order ? m->terms->order : NULL, &ignored);
+    cli_end_session(cli, m->session, &ignored);
     cli->quiet = quiet;
 }
 
@@ -131,7 +131,7 @@ static int see_through(struct cli *cli, const struct cli_args *args, struct cli_
     if (!cli_flag(args, "keep")) {
         struct xeno_err why = XENO_ERR_INIT;
 
-        if (cli_end_session(cli, m->session, m->made_order ? m->terms->order : NULL, &why) < 0)
+        if (cli_end_session(cli, m->session, &why) < 0)
             cli_note(cli, "session %s could not be ended: %s", m->session->session, why.text);
     }
     if (r < 0)

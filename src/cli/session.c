@@ -441,7 +441,7 @@ int cli_session_end(struct cli *cli, const struct cli_args *args, struct xeno_er
         if (r == 0 && cli_flag(args, "no-wait"))
             r = post(cli, f, "end", xeno_json_object(), err);
         else if (r == 0)
-            r = cli_end_session(cli, f, NULL, err);
+            r = cli_end_session(cli, f, err);
         if (r < 0)
             break;
         if (!cli->json)

@@ -13,6 +13,7 @@
 #include "cli/profile.h"
 
 #define SUFFIX ".chain"
+#define MARK   ".once"
 
 void cli_strv_free(char **list)
 {
@@ -145,6 +146,22 @@ int cli_wallet_put(struct cli *cli, const char *chain, char ret_order[XENO_ORDER
 void cli_wallet_drop(struct cli *cli, const char *order)
 {
     xeno_autofree char *name = xeno_asprintf("wallet/%s" SUFFIX, order);
+    xeno_autofree char *mark = xeno_asprintf("wallet/%s" MARK, order);
 
     unlinkat(cli->profile->dirfd, name, 0);
+    unlinkat(cli->profile->dirfd, mark, 0);
+}
+
+void cli_wallet_mark(struct cli *cli, const char *order)
+{
+    xeno_autofree char *mark = xeno_asprintf("wallet/%s" MARK, order);
+
+    xeno_file_write(cli->profile->dirfd, mark, 0600, "", 0, NULL);
+}
+
+bool cli_wallet_marked(struct cli *cli, const char *order)
+{
+    xeno_autofree char *mark = xeno_asprintf("wallet/%s" MARK, order);
+
+    return faccessat(cli->profile->dirfd, mark, F_OK, 0) == 0;
 }
