@@ -79,7 +79,7 @@ static bool declared_encoding(const char *text, size_t len, char *ret, size_t si
     size_t n;
     char quote;
 
-    if (len < 6 || memcmp(text, "<?xml", 5) != 0)
+    if (!text || len < 6 || memcmp(text, "<?xml", 5) != 0)
         return false;
     end = memmem(text, len < 256 ? len : 256, "?>", 2);
     p = end ? memmem(text, (size_t)(end - text), "encoding", 8) : NULL;

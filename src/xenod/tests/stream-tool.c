@@ -181,5 +181,7 @@ int main(int argc, char **argv)
     sd_event_add_io(t.loop, &t.sock, t.fd, EPOLLIN, on_sock, &t);
     options(&t, argc, argv);
     sd_event_loop(t.loop);
+    xeno_stream_release(&t.in);
+    xeno_buf_release(&t.out);
     return t.code;
 }
