@@ -174,13 +174,13 @@ int main(int argc, char **argv)
             return r;
     } else {
         suite[0].o.faults = suite[1].o.faults = sim_faults_usual;
-        suite[0].o.sample_ms = suite[2].o.sample_ms = 5000;
+        suite[0].o.sample_ms = suite[2].o.sample_ms = 10000;
         suite[0].o.charge_ms = suite[2].o.charge_ms = 120000;
         suite[0].o.check_each = suite[2].o.check_each = 500;
         suite[0].o.act_ms = 90000;
         suite[1].o.seed = 2;
         suite[1].o.act_ms = 40000;
-        suite[1].o.charge_ms = 60000;
+        suite[1].o.charge_ms = 120000;
         suite[2].o.seed = 3;
         for (size_t i = 0; i < XENO_LEN(suite); i++)
             go(&suite[i]);
