@@ -3,9 +3,15 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/mdoc.h"
 #include "cli/out.h"
 
 static const struct cli_option no_options[] = { { NULL } };
+
+static const struct cli_option help_options[] = {
+    { "mdoc", 0, NULL, "print the section on verbs of the manual page", false, 0 },
+    { NULL },
+};
 
 static int run_help(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
@@ -14,7 +20,10 @@ static int run_help(struct cli *cli, const struct cli_args *args, struct xeno_er
     int words;
 
     (void)err;
-    if (args->word_count > 0 && cli_find(args->word_count, args->words, &c, &words, &ignored) == 0)
+    if (cli_flag(args, "mdoc"))
+        cli_mdoc();
+    else if (args->word_count > 0 &&
+             cli_find(args->word_count, args->words, &c, &words, &ignored) == 0)
         cli_help_one(cli, c);
     else
         cli_help_all(cli, args->word_count > 0 ? args->words[0] : NULL);
@@ -124,7 +133,7 @@ const struct cli_command cli_help_commands[] = {
       .usage = "[VERB]",
       .summary = "show the verbs, or one of them",
       .examples = "xeno help\nxeno help order\nxeno help order restrict",
-      .options = no_options,
+      .options = help_options,
       .max_words = 2,
       .run = run_help },
     { .name = "completion",

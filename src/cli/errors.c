@@ -25,6 +25,9 @@ enum cli_exit cli_exit_of(const struct xeno_err *err)
 {
     if (strcmp(err->token, USAGE) == 0)
         return CLI_USAGE;
+    /* Beyond what could ever be had is no better than what cannot be had now. */
+    if (strncmp(err->token, "admission.", 10) == 0 || strncmp(err->token, "price.", 6) == 0)
+        return CLI_REFUSED;
     switch (-err->code) {
     case EPERM:
     case EACCES:

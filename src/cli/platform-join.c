@@ -133,8 +133,14 @@ static int list_servers(struct cli *client, const struct platform *p, struct xen
         return r;
     for (size_t i = 0; i < p->count; i++) {
         xeno_autofree char *url = platform_server_url(&p->servers[i]);
+        xeno_autofree char *name = xeno_strdup(p->servers[i].name);
 
-        cli_servers_add(all, p->servers[i].name, p->servers[i].id, url);
+        for (size_t k = 0; k < all->count; k++) /* the user may call it otherwise */
+            if (strcmp(all->items[k].id, p->servers[i].id) == 0) {
+                free(name);
+                name = xeno_strdup(all->items[k].name);
+            }
+        cli_servers_add(all, name, p->servers[i].id, url);
     }
     return cli_servers_save(client, all, err);
 }

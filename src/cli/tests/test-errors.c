@@ -20,6 +20,7 @@ static const struct {
     { "no money", -EDQUOT, "ledger.funds", CLI_REFUSED, "xeno account" },
     { "a rule of the order", -EPERM, "order.server", CLI_REFUSED, "xeno order show" },
     { "no room", -EAGAIN, "admission.cpu", CLI_REFUSED, "another server" },
+    { "never any room", -EINVAL, "admission.cpu", CLI_REFUSED, "another server" },
     { "bound elsewhere", -EBUSY, "order.bound", CLI_REFUSED, "xeno order create" },
     { "not found", -ENOENT, "session.unknown", CLI_FAILED, "xeno session ls" },
     { "nobody there", -ECONNREFUSED, "http.connect", CLI_UNREACHABLE, "is it running" },
