@@ -696,6 +696,21 @@ static void connections_of_one_address(void **state)
         close(fds[i]);
 }
 
+/* Half a ClientHello, then silence: libmicrohttpd would have us turn in circles. */
+static void a_stalled_handshake_costs_little(void **state)
+{
+    xeno_auto(xeno_http_server) s = world_server(&w, &world_limits, NULL);
+    int fd = dial_plain(xeno_http_server_port(s));
+    int64_t end = xeno_mono(xeno_env_real()).ns + 600 * XENO_NS_PER_MS;
+    clock_t before = clock();
+
+    (void)state;
+    assert_int_equal(send(fd, "\x16\x03\x01\x02\x00\x01", 6, MSG_NOSIGNAL), 6);
+    until(&w, xeno_mono(xeno_env_real()).ns > end);
+    assert_true(clock() - before < CLOCKS_PER_SEC / 5);
+    close(fd);
+}
+
 static void listens_on_what_it_is_given(void **state)
 {
     struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
@@ -772,6 +787,7 @@ int main(void)
         cmocka_unit_test(failures_are_not_kept),
         cmocka_unit_test(program_keeps_the_answers),
         cmocka_unit_test(connections_of_one_address),
+        cmocka_unit_test(a_stalled_handshake_costs_little),
         cmocka_unit_test(listens_on_what_it_is_given),
         cmocka_unit_test(too_many_at_once),
         cmocka_unit_test(free_with_requests_open),
