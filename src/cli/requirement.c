@@ -139,7 +139,7 @@ static int add_text(const struct cli_args *args, const char *option, char *out, 
 static int add_sizes(const struct cli_args *args, struct xeno_requirement *req,
                      struct xeno_err *err)
 {
-    int64_t mbps = 0;
+    int64_t mbps = 0, cpu_msps = 0;
     int r;
 
     r = cli_size(args, "memory", &req->memory_bytes, err);
@@ -148,7 +148,11 @@ static int add_sizes(const struct cli_args *args, struct xeno_requirement *req,
     if (r == 0 && (req->memory_bytes % MIB != 0 || req->disk_bytes % MIB != 0))
         return cli_usage(err, "--memory and --disk: whole MiB, for example 64M");
     if (r == 0)
-        r = cli_number(args, "cpu", 1, XENO_CPU_MSPS_MAX, &req->cpu_msps, err);
+        r = cli_number(args, "cpu", 1, XENO_CPU_MSPS_MAX, &cpu_msps, err);
+    if (cpu_msps > 0) {
+        req->cpu_msps = cpu_msps;
+        req->cpu_burst_ms = cpu_msps / 10; /* as a document's, when it names none */
+    }
     if (r == 0)
         r = cli_number(args, "burst", 0, XENO_CPU_MSPS_MAX, &req->cpu_burst_ms, err);
     if (r == 0)
