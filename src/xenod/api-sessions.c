@@ -85,9 +85,6 @@ static int create(struct xenod *d, const struct xeno_cert *peer, const struct as
     };
 
     audience_of(a, audience);
-    if (peer->kind != XENO_PARTY_CLIENT)
-        return xeno_fail(err, -EPERM, "api.kind", "sessions are for clients, not for a %s",
-                         xeno_party_name(peer->kind));
     return xeno_host_create(d->host, &c, dry_run, ret_id, err);
 }
 
@@ -115,6 +112,8 @@ void xenod_post_session(struct xeno_http_req *q, void *user)
     if (xeno_http_body_json(q, &body) < 0)
         return;
     r = read_ask(body, &a, &err);
+    if (r == 0)
+        r = xenod_client(q, &err);
     if (r == 0 && a.requirements)
         r = xeno_requirement_parse(a.requirements, strlen(a.requirements), &req, &err);
     if (r < 0) {

@@ -62,6 +62,16 @@ const struct xeno_id *xenod_who(const struct xenod *d, const struct xeno_http_re
     return in_list(d->opt.operators, peer->id.s) ? NULL : &peer->id;
 }
 
+int xenod_client(const struct xeno_http_req *q, struct xeno_err *err)
+{
+    enum xeno_party kind = xeno_http_peer(q)->kind;
+
+    if (kind == XENO_PARTY_CLIENT)
+        return 0;
+    return xeno_fail(err, -EPERM, "api.kind", "holds and sessions are for clients, not for a %s",
+                     xeno_party_name(kind));
+}
+
 bool xenod_query_int(struct xeno_http_req *q, const char *name, int64_t min, int64_t max,
                      int64_t fallback, int64_t *ret)
 {

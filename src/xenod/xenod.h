@@ -161,6 +161,8 @@ void xenod_watch_task(struct xenod *d, const struct xeno_task_event *ev);
 extern const struct xeno_http_route xenod_routes[];
 /* Whose sessions the peer may see: its id, or NULL for an operator. */
 const struct xeno_id *xenod_who(const struct xenod *d, const struct xeno_http_req *q);
+/* Is the peer a client? Errors: -EPERM api.kind. */
+int xenod_client(const struct xeno_http_req *q, struct xeno_err *err);
 /* The query parameter as a number; `fallback` when absent. Answers the request and returns false
  * when it is none or out of bounds. */
 bool xenod_query_int(struct xeno_http_req *q, const char *name, int64_t min, int64_t max,

@@ -66,6 +66,20 @@ is "$(problem "$a")" "415 api.type" "a requirement is XML"
 a=$(xml bob POST /v1/holds "$(requirement x | sed 's/Linux/Windows/')")
 is "$(problem "$a")" "501 host.env-type" "an environment type it does not run"
 
+join other server "$(new_token server)" "$a_server"
+is "$(problem "$(xml other POST /v1/holds "$(requirement x)")")" "403 api.kind" "a XenoServer buys nothing"
+
+# --- the paper's example ---
+a=$(xml ann POST /v1/holds "$(cat "$top/fuzz/corpus/requirement/paper.xml")")
+is "$(status) $(jq -c '.grant | [.cpu_msps, .net_kbps, .addresses, .address != null]' <<<"$a")" \
+    "201 [150,5000,1,true]" "the example of the paper is held as it stands"
+at x1 ann DELETE "/v1/holds/$(jq -r .hold <<<"$a")" >/dev/null
+is "$(problem "$(xml ann POST /v1/holds "$(cat "$top/fuzz/corpus/requirement/billion-laughs.xml")")")" \
+    "400 xml.dtd" "an entity bomb is not"
+head -c 11000000 /dev/zero | tr '\0' ' ' >"$work/10mb"
+xml ann POST /v1/holds "@$work/10mb" >"$work/a" 2>/dev/null
+is "$(status)" 413 "nor are ten megabytes"
+
 # --- a session ---
 chain=$(new_order ann 2000000)
 order=$(cat "$work/order")
