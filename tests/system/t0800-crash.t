@@ -129,7 +129,10 @@ ask_verb() { # KEY SESSION VERB WANTED
     local a
     a=$(again "$1" POST "/v1/sessions/$2/$3" '{}') || complain "$3 $2: no answer"
     case $(status) in
-    2*) want[$2]=$4 ;;
+    2*)
+        want[$2]=$4
+        [ "$3" != suspend ] || unset "born[$2]" # its tasks are started again when it is restored
+        ;;
     409) ;; # not possible in the state it is in: then nothing may have changed
     *) complain "$3 $2: $(status) $a" ;;
     esac
