@@ -55,8 +55,8 @@ static void good_documents(void **state)
         "<?xml version='1.0' encoding = 'utf-8' standalone='yes' ?><Doc><Name>a</Name></Doc>",
         "\xef\xbb\xbf<Doc><Name>a</Name></Doc>",
         "<!-- c --><Doc><?pi x?><Name>a</Name><Count> 64 </Count></Doc>",
-        "<Doc xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'"
-        " xsi:noNamespaceSchemaLocation='file:///etc/passwd'><Name>a</Name></Doc>",
+        ("<Doc xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'"
+         " xsi:noNamespaceSchemaLocation='file:///etc/passwd'><Name>a</Name></Doc>"),
     };
 
     (void)state;
