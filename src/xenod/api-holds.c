@@ -35,11 +35,10 @@ void xenod_post_hold(struct xeno_http_req *q, void *user)
     req = body_requirement(q);
     if (!req)
         return;
-    if (xenod_client(q, &err) < 0) {
+    if (xenod_client(q, &err) < 0 || xenod_begin_new(d, &err) < 0) {
         xenod_refuse(q, &err);
         return;
     }
-    xenod_begin(d);
     if (xeno_host_hold(d->host, &xeno_http_peer(q)->id, req, ttl_s * 1000, &quote, &err) < 0) {
         xenod_cancel(d);
         xenod_refuse(q, &err);

@@ -116,11 +116,12 @@ void xenod_post_session(struct xeno_http_req *q, void *user)
         r = xenod_client(q, &err);
     if (r == 0 && a.requirements)
         r = xeno_requirement_parse(a.requirements, strlen(a.requirements), &req, &err);
+    if (r == 0)
+        r = xenod_begin_new(d, &err);
     if (r < 0) {
         xenod_refuse(q, &err);
         return;
     }
-    xenod_begin(d);
     r = create(d, peer, &a, req, dry_run, id, &err);
     if (r < 0 || dry_run) {
         xenod_cancel(d);
@@ -208,7 +209,7 @@ void xenod_post_verb(struct xeno_http_req *q, void *user)
     struct xeno_err err = XENO_ERR_INIT;
     int r;
 
-    xenod_begin(d);
+    xenod_begin(d); /* ending must work on a full disk, too */
     r = xeno_host_do(d->host, xenod_who(d, q), xeno_http_param(q, "session"),
                      verb_of(xeno_http_path(q)), &err);
     finish(d, q, r, &err);
@@ -247,11 +248,12 @@ void xenod_post_restore(struct xeno_http_req *q, void *user)
     struct xeno_err err = XENO_ERR_INIT;
     int r = read_more(q, &body, &chain, NULL, &err);
 
+    if (r == 0)
+        r = xenod_begin_new(d, &err);
     if (r < 0) {
         xenod_refuse(q, &err);
         return;
     }
-    xenod_begin(d);
     r = xeno_host_restore(d->host, xenod_who(d, q), &xeno_http_peer(q)->pub,
                           xeno_http_param(q, "session"), chain, &err);
     finish(d, q, r, &err);
@@ -268,11 +270,12 @@ void xenod_post_extend(struct xeno_http_req *q, void *user)
 
     if (r == 0 && !chain && lifetime_s == 0)
         r = xeno_fail(&err, -EINVAL, "api.extend", "give lifetime_s, chain or both");
+    if (r == 0)
+        r = xenod_begin_new(d, &err);
     if (r < 0) {
         xenod_refuse(q, &err);
         return;
     }
-    xenod_begin(d);
     r = xeno_host_extend(d->host, xenod_who(d, q), &xeno_http_peer(q)->pub,
                          xeno_http_param(q, "session"), lifetime_s * 1000, chain, &err);
     finish(d, q, r, &err);

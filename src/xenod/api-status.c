@@ -102,7 +102,7 @@ void xenod_get_status(struct xeno_http_req *q, void *user)
     xeno_json_set_str(status, "template", d->opt.template_ref);
     xeno_json_set(status, "isolation", classes);
     xeno_json_set(status, "machine", machine_json(d));
-    xeno_json_set_bool(status, "accepting", d->task_ready);
+    xeno_json_set_bool(status, "accepting", d->task_ready && xenod_has_room(d));
     text = xeno_json_format(status, false, &len);
     jws = xeno_jws_sign(d->key, XENO_TYP_STATUS, text, len);
     xeno_json_set(body, "status", status);

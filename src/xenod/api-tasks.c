@@ -34,7 +34,10 @@ void xenod_post_task(struct xeno_http_req *q, void *user)
     if (!t)
         return;
     xenod_image_complete(d, session, t);
-    xenod_begin(d);
+    if (xenod_begin_new(d, &err) < 0) {
+        xenod_refuse(q, &err);
+        return;
+    }
     if (xeno_host_deploy(d->host, xenod_who(d, q), session, t, name, &err) < 0) {
         xenod_cancel(d);
         xenod_refuse(q, &err);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <utlist.h>
 
 #include "base/log.h"
@@ -9,6 +10,9 @@
 #include "xenod/xenod.h"
 
 #define ANSWER_MAX_BYTES (4 << 20)
+/* What the write-ahead log may grow by before it is folded in. With less nothing new is begun; what
+ * runs is still charged. */
+#define JOURNAL_ROOM_BYTES (INT64_C(8) << 20)
 
 struct xenod_message {
     uint64_t tag;
@@ -279,6 +283,14 @@ static void give_up(const struct xeno_err *err)
     _exit(EXIT_FAILURE);
 }
 
+bool xenod_has_room(const struct xenod *d)
+{
+    struct statvfs fs;
+
+    return fstatvfs(d->dirfd, &fs) < 0 ||
+           (int64_t)fs.f_bavail * (int64_t)fs.f_frsize >= JOURNAL_ROOM_BYTES;
+}
+
 void xenod_begin(struct xenod *d)
 {
     struct xeno_err err = XENO_ERR_INIT;
@@ -286,6 +298,15 @@ void xenod_begin(struct xenod *d)
     if (xeno_db_begin(d->db, &err) < 0)
         give_up(&err);
     d->depth++;
+}
+
+int xenod_begin_new(struct xenod *d, struct xeno_err *err)
+{
+    if (!xenod_has_room(d))
+        return xeno_fail(err, -ENOSPC, "journal.full",
+                         "the disk of this host's journal is full; try again later");
+    xenod_begin(d);
+    return 0;
 }
 
 void xenod_end(struct xenod *d)

@@ -109,8 +109,13 @@ void xenod_probe(struct xenod_machine *ret, const char *dir);
 /* --- ports.c --- */
 extern const struct xeno_host_ports xenod_ports; /* ctx is to be set */
 void xenod_begin(struct xenod *d);
+/* The same for what makes the journal longer. Errors: -ENOSPC journal.full: nothing is open then.
+ */
+int xenod_begin_new(struct xenod *d, struct xeno_err *err);
 void xenod_end(struct xenod *d);    /* durable, or the process ends */
 void xenod_cancel(struct xenod *d); /* nothing was changed after all */
+/* Is there room on the disk to begin anything new? */
+bool xenod_has_room(const struct xenod *d);
 void xenod_ports_release(struct xenod *d);
 
 /* --- tasklink.c --- */
