@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "crypto/jws.h"
-#include "doc/charge.h"
+#include "doc/charge-priv.h"
 
 static void both_ways(const struct xeno_charge *c)
 {
@@ -21,6 +21,28 @@ static void both_ways(const struct xeno_charge *c)
     xeno_charge_digest(c, a);
     xeno_charge_digest(&back, b);
     XENO_REQUIRE(memcmp(a, b, sizeof a) == 0);
+}
+
+/* What is matched, the parser reads the same way. */
+static void both_readers(const char *text, size_t len, const struct xeno_id *server)
+{
+    struct xeno_charge_batch *fast = xeno_new0(struct xeno_charge_batch);
+    struct xeno_charge_batch *slow = xeno_new0(struct xeno_charge_batch);
+    uint8_t a[32], b[32];
+
+    fast->server = slow->server = *server;
+    if (xeno_charge_match(text, len, fast)) {
+        XENO_REQUIRE(xeno_charge_batch_parse(text, len, slow, NULL) == 0);
+        XENO_REQUIRE(fast->count == slow->count);
+        for (size_t i = 0; i < fast->count; i++) {
+            XENO_REQUIRE(!slow->faults[i]);
+            xeno_charge_digest(&fast->charges[i], a);
+            xeno_charge_digest(&slow->charges[i], b);
+            XENO_REQUIRE(memcmp(a, b, sizeof a) == 0);
+        }
+    }
+    xeno_charge_batch_free(fast);
+    xeno_charge_batch_free(slow);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -41,6 +63,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             xeno_buf_puts(&json, xeno_id_of(xeno_key_pub(key)).s);
         else
             xeno_buf_add(&json, data + i, 1);
+    }
+    if (json.data) {
+        struct xeno_id server = xeno_id_of(xeno_key_pub(key));
+
+        both_readers(json.data, json.len, &server);
     }
     text = xeno_jws_sign(key, XENO_TYP_CHARGES, json.data ? json.data : "", json.len);
     if (xeno_charge_batch_read(text, strlen(text), xeno_key_pub(key), &batch, NULL) < 0)

@@ -20,6 +20,7 @@
 #define ORDER_LEAST (XENO_CREDIT / 100)
 #define POLL_MS_MAX 250
 #define END_WAIT_S  60
+#define SETTLE_S    3 /* a XenoCorp that is away must not hold us up */
 
 void cli_making_release(struct cli_making *m)
 {
@@ -292,6 +293,24 @@ static void print_bill(struct cli *cli, struct cli_found *f)
     cli_note(cli, "%s", line);
 }
 
+/* The final charge is posted a moment after the end: a bill that is asked for next is whole. */
+static void settle(struct cli *cli, struct cli_found *f)
+{
+    xeno_time end = xeno_time_add(xeno_mono(cli->env), xeno_s(SETTLE_S));
+
+    for (;;) {
+        xeno_auto(xeno_json) usage = NULL;
+        struct xeno_json_at top;
+
+        if (cli_server_get(cli, &f->server, &usage, NULL, "/v1/sessions/%s/usage", f->session) < 0)
+            return;
+        top = xeno_json_top(usage);
+        if (cli_int(&top, "pending", 0) == 0 || xeno_mono(cli->env).ns > end.ns)
+            return;
+        cli_wait(cli, xeno_ms(20));
+    }
+}
+
 static void close_once(struct cli *cli, struct cli_found *f)
 {
     struct xeno_json_at top = xeno_json_top(f->object);
@@ -317,6 +336,8 @@ int cli_end_session(struct cli *cli, struct cli_found *f, struct xeno_err *err)
         r = cli_found_refresh(cli, f, err);
     if (r == 0)
         r = cli_wait_state(cli, f, going, xeno_s(END_WAIT_S), err);
+    if (r == 0)
+        settle(cli, f);
     cli_progress_free(xeno_take(&p));
     if (r == 0)
         print_bill(cli, f);

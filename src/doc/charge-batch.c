@@ -1,5 +1,5 @@
 /* src/doc/charge-batch.c - charges signed together (rfc/0002-charge.md 3). */
-#include "doc/charge.h"
+#include "doc/charge-priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -117,13 +117,25 @@ static int read_batch(const struct xeno_json_at *top, struct xeno_charge_batch *
     return read_charges(top, b, err);
 }
 
+int xeno_charge_batch_parse(const char *text, size_t len, struct xeno_charge_batch *b,
+                            struct xeno_err *err)
+{
+    xeno_auto(xeno_json) doc = NULL;
+    struct xeno_json_at top;
+    int r;
+
+    r = xeno_json_parse(text, len, XENO_CHARGE_BATCH_BYTES, &doc, err);
+    if (r < 0)
+        return r;
+    top = xeno_json_top(doc);
+    return read_batch(&top, b, err);
+}
+
 int xeno_charge_batch_read(const char *text, size_t len, const struct xeno_pub *server,
                            struct xeno_charge_batch **ret, struct xeno_err *err)
 {
     xeno_auto(xeno_charge_batch) b = NULL;
     xeno_auto(xeno_jws) jws = NULL;
-    xeno_auto(xeno_json) doc = NULL;
-    struct xeno_json_at top;
     int r;
 
     if (len > XENO_CHARGE_BATCH_BYTES)
@@ -132,14 +144,12 @@ int xeno_charge_batch_read(const char *text, size_t len, const struct xeno_pub *
     r = xeno_jws_parse(text, len, &jws, err);
     if (r == 0)
         r = xeno_jws_check(jws, XENO_TYP_CHARGES, server, err);
-    if (r == 0)
-        r = xeno_json_parse(jws->payload, jws->payload_len, XENO_CHARGE_BATCH_BYTES, &doc, err);
     if (r < 0)
         return r;
     b = xeno_new0(struct xeno_charge_batch);
     b->server = jws->kid;
-    top = xeno_json_top(doc);
-    r = read_batch(&top, b, err);
+    if (!xeno_charge_match(jws->payload, jws->payload_len, b))
+        r = xeno_charge_batch_parse(jws->payload, jws->payload_len, b, err);
     if (r < 0)
         return r;
     *ret = xeno_take(&b);
