@@ -80,7 +80,6 @@ int cli_server_status(struct cli *cli, const char *url, const char *id, struct x
 {
     xeno_auto(xeno_json) answer = NULL;
     xeno_auto(xeno_json) status = NULL;
-    xeno_auto(xeno_json) again = NULL;
     struct xeno_json_at top;
     char who[XENO_ID_CHARS + 1];
     int r;
