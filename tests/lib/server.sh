@@ -9,7 +9,8 @@
 #     session_state NAME WHO SESSION  prints it
 #
 # Options after NAME go to xenod; $driver is its driver (null by default), and taskd_NAME in the
-# environment adds options of xeno-taskd.
+# environment adds options of xeno-taskd. Instance and pool are drawn, unless the options say
+# otherwise, so that tests beside each other, and a platform of the machine's owner, stay apart.
 driver=${driver:-null}
 
 new_token() { as op POST /v1/admin/tokens "{\"kind\":\"$1\",\"lifetime_s\":600}" | jq -r .token; }
@@ -28,20 +29,39 @@ server_join() {
         echo "driver = $driver"
         echo "hosts = 127.0.0.1"
         echo "name = $name"
-        echo "instance = $name"
+        echo "instance = t$(shuf -i 1000-9999 -n 1)"
+        printf '%s\n' "$@" | grep -q '^pool' ||
+            echo "pool = 10.$(shuf -i 100-199 -n 1).$(shuf -i 0-255 -n 1).0/24"
         printf '%s\n' "$@"
     } >"$work/$name/xenod.conf"
+    at_end "server_sweep $name"
     echo "$port" >"$work/$name/port"
     xenod --config "$work/$name/xenod.conf" --enrol "$tok" >"$work/$name.id" 2>"$work/$name.enrol" ||
         bail "xenod --enrol" "$(cat "$work/$name.enrol")"
 }
 
+# conf NAME KEY: what the XenoServer's configuration says.
+conf() { sed -n "s/^$2 = //p" "$work/$1/xenod.conf"; }
+
 taskd_start() {
     local name=$1 more=taskd_$1
     # shellcheck disable=SC2086
     background "$name-taskd" xeno-taskd --dir "$work/$name/taskd" --socket "$work/$name/socket" \
-        --instance "$name" ${!more:-}
+        --instance "$(conf "$name" instance)" --pool "$(conf "$name" pool)" ${!more:-}
     echo "$pid" >"$work/$name/taskd.pid"
+}
+
+# What an instance leaves in the kernel when its daemons are ended: it would be found by the next.
+server_sweep() {
+    local inst
+    inst=$(conf "$1" instance)
+    stop "$1" xenod
+    stop "$1" taskd
+    [ "$(id -u)" = 0 ] || return 0
+    nft delete table inet "xeno-$inst"
+    nft delete table netdev "xeno-$inst"
+    ip link del "xb-$inst"
+    find /sys/fs/cgroup -depth -type d -path "*/xeno-$inst*" -exec rmdir {} \;
 }
 
 xenod_start() {
@@ -62,7 +82,7 @@ server_start() {
 # stop NAME xenod|taskd [-9]
 stop() {
     local p
-    p=$(cat "$work/$1/$2.pid")
+    p=$(cat "$work/$1/$2.pid" 2>/dev/null) || return 0
     kill "${3:--TERM}" "$p" 2>/dev/null
     wait "$p" 2>/dev/null
 }

@@ -7,10 +7,8 @@ need_root
 . "$(dirname "$0")/../lib/server.sh"
 
 driver=oci
-inst=s$((RANDOM % 9000 + 1000))
-pool=10.$((RANDOM % 50 + 150)).$((RANDOM % 250)).0/24
 images=$work/images
-taskd_x="--images $images --pool $pool --instance=$inst"
+taskd_x="--images $images"
 
 xml() { local type=application/xml; at x "$@"; }
 uri() { jq -rn --arg a "$1" '$a|@uri'; }
@@ -37,21 +35,14 @@ echo 'root:x:0:0:root:/:/bin/sh' >"$work/root/etc/passwd"
 corp_init
 corp_start
 join op client "$token"
-server_join x "images = $images" "pool = $pool" "template = template://bb:1" "capacity.cpu = 4000" \
+server_join x "images = $images" "template = template://bb:1" "capacity.cpu = 4000" \
     "reserve.cpu = 0"
-sed -i "s/^instance = .*/instance = $inst/" "$work/x/xenod.conf"
 server_start x
 new_client ann 100000000
 chmod 600 "$work/ann.key"
 cleanup() {
     [ -z "${s:-}" ] || at x ann POST "/v1/sessions/$s/end"
     wait_for 10 state_is x ann "$s" ended
-    stop x xenod
-    stop x taskd
-    nft delete table inet "xeno-$inst"
-    nft delete table netdev "xeno-$inst"
-    ip link del "xb-$inst"
-    find /sys/fs/cgroup -depth -path "*xeno-$inst*" -type d -exec rmdir {} \;
 }
 at_end cleanup
 
