@@ -1,11 +1,9 @@
-/* src/cli/order.c - purchase orders: create, restrict, show, list, close. */
+/* src/cli/order.c - purchase orders: create, close, and the table of the family. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/io.h"
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/order.h"
@@ -82,7 +80,7 @@ static int create_dry(struct cli *cli, xeno_credit amount, struct xeno_err *err)
     return CLI_OK;
 }
 
-static int write_chain(const char *path, const char *chain, struct xeno_err *err)
+int cli_order_write(const char *path, const char *chain, struct xeno_err *err)
 {
     FILE *f = fopen(path, "we");
 
@@ -94,7 +92,7 @@ static int write_chain(const char *path, const char *chain, struct xeno_err *err
     return 0;
 }
 
-static void print_made(struct cli *cli, const char *chain, const struct xeno_order_terms *t)
+void cli_order_print(struct cli *cli, const char *chain, const struct xeno_order_terms *t)
 {
     char text[XENO_CREDIT_TEXT];
 
@@ -135,352 +133,10 @@ static int run_create(struct cli *cli, const struct cli_args *args, struct xeno_
     if (r == 0)
         r = cli_wallet_put(cli, chain, id, err);
     if (r == 0 && path)
-        r = write_chain(path, chain, err);
+        r = cli_order_write(path, chain, err);
     if (r < 0)
         return r;
-    print_made(cli, chain, t);
-    return CLI_OK;
-}
-
-/* --- restrict --- */
-
-static const struct cli_option restrict_options[] = {
-    { "server", 's', "SERVER", "only at this XenoServer (name or id)", true, CLI_OFFER_SERVER },
-    { "env-type", 0, "TYPE", "only environments of this type: Linux", true, 0 },
-    { "max-total", 0, "CREDITS", "spend at most this in all", false, 0 },
-    { "max-rate", 0, "CREDITS", "sessions of at most this an hour", false, 0 },
-    { "not-before", 0, "TIME", "from then on: 2026-11-21T10:00:00Z", false, 0 },
-    { "not-after", 0, "TIME", "until just before then", false, 0 },
-    { "for", 0, "LENGTH", "until that long from now: 30m", false, 0 },
-    { "give", 'g', "KEY", "hand it to this public key (43 letters); you cannot use what comes out",
-      false, 0 },
-    { "output", 'o', "FILE", "write the chain there instead of standard output", false,
-      CLI_OFFER_FILE },
-    { "save", 0, NULL, "replace the order in your wallet by it", false, 0 },
-    { NULL },
-};
-
-static int read_time(const struct cli_args *args, const char *name, xeno_time *ret,
-                     struct xeno_err *err)
-{
-    const char *text = cli_value(args, name);
-    struct xeno_err why = XENO_ERR_INIT;
-
-    if (text && xeno_time_parse(text, ret, &why) < 0)
-        return cli_usage(err, "--%s: %s", name, why.text);
-    return 0;
-}
-
-/* Ids of the servers named; strings are the caller's. Any full id will do, known or not. */
-static int server_ids(struct cli *cli, const struct cli_args *args, char ***ret,
-                      struct xeno_err *err)
-{
-    xeno_auto(cli_servers) known = NULL;
-    const char *const *given;
-    size_t n;
-    char **ids;
-    int r;
-
-    given = cli_values(args, "server", &n);
-    r = cli_servers_load(cli, &known, err);
-    if (r < 0)
-        return r;
-    ids = xeno_new0_n(char *, n + 1);
-    for (size_t i = 0; i < n; i++) {
-        const struct cli_server *s;
-
-        if (xeno_id_ok(given[i])) {
-            ids[i] = xeno_strdup(given[i]);
-            continue;
-        }
-        r = cli_servers_pick(known, given[i], &s, err);
-        if (r < 0) {
-            cli_strv_free(ids);
-            return r;
-        }
-        ids[i] = xeno_strdup(s->id);
-    }
-    *ret = ids;
-    return 0;
-}
-
-static int read_restriction(struct cli *cli, const struct cli_args *args,
-                            struct xeno_order_restriction *ret, struct xeno_err *err)
-{
-    xeno_time length = xeno_ns(0);
-    int r;
-
-    ret->envs = cli_values(args, "env-type", &ret->env_count);
-    r = cli_credit(args, "max-total", &ret->max_total, err);
-    if (r == 0)
-        r = cli_credit(args, "max-rate", &ret->max_rate, err);
-    if (r == 0)
-        r = read_time(args, "not-before", &ret->not_before, err);
-    if (r == 0)
-        r = read_time(args, "not-after", &ret->not_after, err);
-    if (r == 0)
-        r = cli_duration(args, "for", &length, err);
-    if (r == 0 && length.ns > 0) {
-        if (ret->not_after.ns != 0)
-            return cli_usage(err, "--for and --not-after say the same thing: give one");
-        ret->not_after = xeno_time_add(xeno_wall(cli->env), length);
-    }
-    return r;
-}
-
-static int deliver(struct cli *cli, const struct cli_args *args, const char *chain,
-                   struct xeno_err *err)
-{
-    xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
-    const char *path = cli_value(args, "output");
-    char id[XENO_ORDER_ID_CHARS + 1];
-    int r = 0;
-
-    if (cli_flag(args, "save"))
-        r = cli_wallet_put(cli, chain, id, err);
-    if (r == 0 && path)
-        r = write_chain(path, chain, err);
-    if (r == 0)
-        r = xeno_order_read(chain, strlen(chain), &cli->profile->corp, t, err);
-    if (r < 0)
-        return r;
-    if (cli->json)
-        print_made(cli, chain, t);
-    else if (!path && !cli_flag(args, "save"))
-        puts(chain);
-    return CLI_OK;
-}
-
-static int run_restrict(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
-{
-    xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
-    struct xeno_order_restriction narrow = { .server_count = 0 };
-    const char *give = cli_value(args, "give");
-    xeno_autofree char *chain = NULL;
-    xeno_autofree char *out = NULL;
-    char **ids = NULL;
-    struct xeno_pub next;
-    int r;
-
-    if (give && !xeno_pub_parse(give, &next))
-        return cli_usage(err, "--give: not a public key (43 letters; 'xeno order show' prints the "
-                              "one an order is for)");
-    r = read_restriction(cli, args, &narrow, err);
-    if (r == 0)
-        r = cli_wallet_find(cli, args->words[0], &chain, t, err);
-    if (r == 0)
-        r = server_ids(cli, args, &ids, err);
-    if (r == 0) {
-        narrow.servers = (const char *const *)ids;
-        while (ids[narrow.server_count])
-            narrow.server_count++;
-        r = xeno_order_append(chain, strlen(chain), &cli->profile->corp, cli->profile->key, &narrow,
-                              give ? &next : NULL, &out, err);
-    }
-    if (r == 0)
-        r = deliver(cli, args, out, err);
-    cli_strv_free(ids);
-    return r;
-}
-
-/* --- show --- */
-
-static const struct cli_option show_options[] = {
-    { "online", 0, NULL, "also ask the XenoCorp for its state and what was charged", false, 0 },
-    { "chain", 0, NULL, "print the chain itself", false, 0 },
-    { NULL },
-};
-
-static void show_list(const struct cli *cli, const struct xeno_order_terms *t)
-{
-    xeno_autobuf b = XENO_BUF_INIT;
-
-    if (!t->any_server) {
-        for (size_t i = 0; i < t->server_count; i++)
-            xeno_buf_printf(&b, "%s%s", i ? " " : "", t->servers[i].s);
-        cli_field(cli, "servers", "%s", t->server_count ? b.data : "none left");
-    }
-    if (!t->any_env) {
-        xeno_autobuf e = XENO_BUF_INIT;
-
-        for (size_t i = 0; i < t->env_count; i++)
-            xeno_buf_printf(&e, "%s%s", i ? " " : "", t->envs[i]);
-        cli_field(cli, "env types", "%s", t->env_count ? e.data : "none left");
-    }
-}
-
-static void show_terms(struct cli *cli, const struct xeno_order_terms *t)
-{
-    char text[XENO_CREDIT_TEXT], pub[XENO_PUB_TEXT];
-    bool mine = memcmp(&t->holder, xeno_key_pub(cli->profile->key), sizeof t->holder) == 0;
-
-    xeno_pub_text(&t->holder, pub);
-    cli_field(cli, "order", "%s (%zu block%s, signatures good)", t->order, t->blocks,
-              t->blocks == 1 ? "" : "s");
-    cli_field(cli, "sponsor", "%s", t->sponsor.s[0] ? t->sponsor.s : "pseudonymous");
-    cli_field(cli, "limit", "%s", xeno_credit_text(t->limit, text));
-    if (t->max_total.micro < t->limit.micro)
-        cli_field(cli, "max total", "%s", xeno_credit_text(t->max_total, text));
-    if (t->max_rate.micro != INT64_MAX)
-        cli_field(cli, "max rate", "%s an hour", xeno_credit_text(t->max_rate, text));
-    cli_field(cli, "usable", "%s to %s%s", cli_when(t->not_before.ns / XENO_NS_PER_MS),
-              cli_when(t->not_after.ns / XENO_NS_PER_MS),
-              xeno_wall(cli->env).ns >= t->not_after.ns ? " (over)" : "");
-    show_list(cli, t);
-    cli_field(cli, "for key", "%s%s", pub, mine ? " (yours)" : " (not yours)");
-}
-
-static int show_online(struct cli *cli, const char *order, struct xeno_json **ret,
-                       struct xeno_err *err)
-{
-    struct xeno_json_at top, bound;
-    char text[XENO_CREDIT_TEXT];
-    int r = cli_corp_get(cli, ret, err, "/v1/orders/%s", order);
-
-    if (r < 0)
-        return r;
-    top = xeno_json_top(*ret);
-    cli_field(cli, "state", "%s", cli_clean(cli_str(&top, "state")));
-    cli_field(cli, "charged", "%s",
-              xeno_credit_text(xeno_micro(cli_int(&top, "charged", 0)), text));
-    bound = cli_obj(&top, "bound");
-    if (bound.j)
-        cli_field(cli, "bound to", "session %s at %s", cli_clean(cli_str(&bound, "session")),
-                  cli_clean(cli_str(&bound, "server")));
-    return 0;
-}
-
-static int run_show(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
-{
-    xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
-    xeno_autofree char *chain = NULL;
-    xeno_auto(xeno_json) online = NULL;
-    int r;
-
-    r = cli_wallet_find(cli, args->words[0], &chain, t, err);
-    if (r < 0)
-        return r;
-    if (cli_flag(args, "chain") && !cli->json) {
-        puts(chain);
-        return CLI_OK;
-    }
-    show_terms(cli, t);
-    if (cli_flag(args, "online"))
-        r = show_online(cli, t->order, &online, err);
-    if (r < 0)
-        return r;
-    if (cli->json) {
-        struct xeno_json *j = xeno_order_terms_json(t);
-
-        xeno_json_set_str(j, "chain", chain);
-        if (online)
-            xeno_json_set(j, "online", xeno_take(&online));
-        cli_json(j);
-    }
-    return CLI_OK;
-}
-
-/* --- list --- */
-
-static const struct cli_option list_options[] = {
-    { "all", 'a', NULL, "closed and expired ones too", false, 0 },
-    { "offline", 0, NULL, "only what is in your wallet, without asking the XenoCorp", false, 0 },
-    { NULL },
-};
-
-static int list_offline(struct cli *cli, struct xeno_err *err)
-{
-    static const char *const heads[] = { "ORDER", "LIMIT", "USABLE UNTIL", "BLOCKS", "FOR" };
-    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1U << 1 | 1U << 3);
-    struct xeno_json *all = xeno_json_object(), *list = xeno_json_array();
-    struct xeno_order_terms *terms = xeno_new0(struct xeno_order_terms);
-    char **ids = cli_wallet_list(cli);
-
-    (void)err;
-    xeno_json_set(all, "orders", list);
-    for (char **p = ids; *p; p++) {
-        xeno_autofree char *chain = NULL;
-        struct xeno_err why = XENO_ERR_INIT;
-        char blocks[16];
-
-        if (cli_wallet_find(cli, *p, &chain, terms, &why) < 0) {
-            cli_note(cli, "%s: %s", *p, why.text);
-            continue;
-        }
-        snprintf(blocks, sizeof blocks, "%zu", terms->blocks);
-        cli_cell(&t, terms->order);
-        cli_cell_credit(&t, terms->max_total.micro);
-        cli_cell_time(&t, terms->not_after.ns / XENO_NS_PER_MS);
-        cli_cell(&t, blocks);
-        cli_cell(&t,
-                 memcmp(&terms->holder, xeno_key_pub(cli->profile->key), sizeof terms->holder) == 0
-                     ? "you"
-                     : xeno_id_of(&terms->holder).s);
-        xeno_json_append(list, xeno_order_terms_json(terms));
-    }
-    cli_strv_free(ids);
-    free(terms);
-    cli_table_print(cli, &t);
-    if (cli->json)
-        cli_json(all);
-    else
-        xeno_json_unref(all);
-    return CLI_OK;
-}
-
-static void list_row(struct cli_table *t, const struct xeno_json_at *o)
-{
-    const char *state = cli_str(o, "state");
-    int64_t amount = cli_int(o, "amount", 0), charged = cli_int(o, "charged", 0);
-    struct xeno_json_at bound = cli_obj(o, "bound");
-
-    cli_cell(t, cli_str(o, "order"));
-    cli_cell_paint(t, state, cli_paint_of(state));
-    cli_cell_credit(t, amount);
-    cli_cell_credit(t, charged);
-    cli_cell_time(t, cli_int(o, "expires_ms", 0));
-    cli_cell(t, cli_str(&bound, "session"));
-}
-
-static int run_list(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
-{
-    static const char *const heads[] = {
-        "ORDER", "STATE", "LIMIT", "CHARGED", "EXPIRES", "SESSION"
-    };
-    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1U << 2 | 1U << 3);
-    xeno_auto(xeno_json) j = NULL;
-    struct xeno_json *out, *kept;
-    struct xeno_json_at top, list;
-    size_t n;
-    int r;
-
-    r = cli_profile_need(cli, err);
-    if (r < 0)
-        return r;
-    if (cli_flag(args, "offline"))
-        return list_offline(cli, err);
-    r = cli_pages(cli, NULL, "/v1/orders", "orders", &j, err);
-    if (r < 0)
-        return r;
-    out = xeno_json_object();
-    kept = xeno_json_array();
-    xeno_json_set(out, "orders", kept);
-    top = xeno_json_top(j);
-    list = cli_list(&top, "orders", &n);
-    for (size_t i = 0; i < n; i++) {
-        struct xeno_json_at o = xeno_json_item(&list, i);
-        const char *state = cli_str(&o, "state");
-
-        if (!cli_flag(args, "all") && (!strcmp(state, "closed") || !strcmp(state, "expired")))
-            continue;
-        list_row(&t, &o);
-        xeno_json_append(kept, xeno_json_ref((struct xeno_json *)o.j));
-    }
-    cli_table_print(cli, &t);
-    if (cli->json)
-        cli_json(out);
-    else
-        xeno_json_unref(out);
+    cli_order_print(cli, chain, t);
     return CLI_OK;
 }
 
@@ -568,27 +224,27 @@ const struct cli_command cli_order_commands[] = {
                   "xeno order restrict mzxw6 --server x1 --max-total 0.5 --give KEY > agent.order\n"
                   "# keep only the narrow one yourself\n"
                   "xeno order restrict mzxw6 --for 30m --max-rate 0.1 --save",
-      .options = restrict_options,
+      .options = cli_order_restrict_options,
       .min_words = 1,
       .max_words = 1,
       .offer = CLI_OFFER_ORDER,
-      .run = run_restrict },
+      .run = cli_order_restrict },
     { .name = "order show",
       .usage = "ORDER",
       .summary = "check an order's signatures, offline, and show what it allows",
       .examples = "xeno order show mzxw6\nxeno order show agent.order\n"
                   "xeno order show mzxw6 --online --json | jq .online.charged",
-      .options = show_options,
+      .options = cli_order_show_options,
       .min_words = 1,
       .max_words = 1,
       .offer = CLI_OFFER_ORDER,
-      .run = run_show },
+      .run = cli_order_show },
     { .name = "order list",
       .usage = "",
       .summary = "list your orders",
       .examples = "xeno order list\nxeno order list --all --json | jq '.orders[].charged'",
-      .options = list_options,
-      .run = run_list },
+      .options = cli_order_list_options,
+      .run = cli_order_list },
     { .name = "order close",
       .usage = "ORDER...",
       .summary = "end orders; what is left of them is free again",

@@ -2,6 +2,7 @@
 #ifndef XENO_CLI_SERVER_H
 #define XENO_CLI_SERVER_H
 
+#include "cli/args.h"
 #include "cli/profile.h"
 
 /* The status of the XenoServer at `url`, its signature checked: by the server's own key, whose id
@@ -14,5 +15,7 @@ int cli_server_status(struct cli *cli, const char *url, const char *id, struct x
  * the caller's. */
 int cli_server_need(struct cli *cli, const char *ref, struct cli_servers **ret_all,
                     const struct cli_server **ret, struct xeno_err *err);
+
+int cli_server_check(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 
 #endif

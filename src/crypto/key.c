@@ -64,7 +64,7 @@ bool xeno_pub_verify(const struct xeno_pub *pub, const void *data, size_t len,
 struct xeno_id xeno_id_of(const struct xeno_pub *pub)
 {
     uint8_t sha[32];
-    struct xeno_id id;
+    struct xeno_id id = { .s = "" };
 
     xeno_sha256_of(pub->b, sizeof pub->b, sha);
     xeno_base32(sha, ID_BYTES, id.s);
