@@ -60,7 +60,8 @@ static void take(struct search *s, const struct cli_server *server, const struct
 {
     int f = fit(o, s->ref);
 
-    if (f == 0 || f < s->fit)
+    /* What a server calls an id goes into paths and onto terminals: it must be one. */
+    if (f == 0 || f < s->fit || !xeno_base32_ok(cli_str(o, "session"), XENO_SESSION_ID_CHARS))
         return;
     if (f == s->fit) {
         s->equals++;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/enc.h"
 #include "cli/api.h"
 #include "cli/bill.h"
 #include "cli/order.h"
@@ -42,6 +43,8 @@ static int read_quote(const struct xeno_json_at *top, struct cli_making *m, stru
     int r;
 
     r = xeno_json_str(top, "hold", 1, 64, &hold, err);
+    if (r == 0 && !xeno_base32_ok(hold, XENO_SESSION_ID_CHARS))
+        r = xeno_fail(err, -EPROTO, "hold.id", "it is not for a hold");
     if (r == 0)
         r = xeno_json_obj(top, "price", &price, err);
     if (r == 0)
@@ -240,6 +243,9 @@ int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err
     free(xeno_take(&m->hold)); /* became the session */
     top = xeno_json_top(answer);
     r = xeno_json_str(&top, "session", 1, 64, &id, err);
+    if (r == 0 && !xeno_base32_ok(id, XENO_SESSION_ID_CHARS))
+        r = xeno_fail(err, -EPROTO, "session.id", "%s answered with something that is no session",
+                      m->server->name);
     if (r < 0)
         return r;
     m->session = xeno_new0(struct cli_found);

@@ -463,7 +463,8 @@ static void print_next(struct cli *cli, const struct platform *p)
         cli_note(cli, "  export XENO_HOME=%s    # you have another profile, which was left alone",
                  p->client);
     cli_note(cli, "  xeno server status");
-    cli_note(cli, "  xeno run -- echo hello");
+    cli_note(cli, p->null_driver ? "  xeno run -d --name try -- true    # nothing really runs"
+                                 : "  xeno run -- echo hello");
     cli_note(cli, "  XENO_HOME=%s/operator xeno corp ledger    # as its operator", p->dir);
     cli_note(cli, "  xeno platform down --dir %s", p->dir);
 }

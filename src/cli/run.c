@@ -39,7 +39,7 @@ static void print_ports(struct cli *cli, const struct cli_found *f)
 
         if (cli_int(&p, "host_port", 0) > 0)
             cli_note(cli, "port %" PRId64 "/%s is %.*s:%" PRId64, cli_int(&p, "port", 0),
-                     cli_str(&p, "proto"), host ? (int)strcspn(host + 3, ":/") : 0,
+                     cli_clean(cli_str(&p, "proto")), host ? (int)strcspn(host + 3, ":/") : 0,
                      host ? host + 3 : "", cli_int(&p, "host_port", 0));
     }
 }

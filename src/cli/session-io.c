@@ -32,7 +32,7 @@ static int pick_task(const struct cli_found *f, const char *name, char **ret, st
     size_t n;
 
     if (name) {
-        *ret = xeno_strdup(name);
+        *ret = xeno_http_escape(name);
         return 0;
     }
     list = cli_list(&top, "tasks", &n);
@@ -42,7 +42,7 @@ static int pick_task(const struct cli_found *f, const char *name, char **ret, st
                          "COMMAND)",
                          f->session, f->session);
     last = xeno_json_item(&list, n - 1);
-    *ret = xeno_strdup(cli_str(&last, "task"));
+    *ret = xeno_http_escape(cli_str(&last, "task"));
     return 0;
 }
 
@@ -212,9 +212,9 @@ static void print_event(struct events *e, const char *id, const char *event, con
         if (strcmp(key, "time_ms") == 0 || strcmp(key, "session") == 0)
             continue;
         if (*text)
-            printf(" %s=%s", key, cli_clean(text));
+            printf(" %s=%s", cli_clean(key), cli_clean(text));
         else
-            printf(" %s=%" PRId64, key, cli_int(&top, key, cli_bool(&top, key)));
+            printf(" %s=%" PRId64, cli_clean(key), cli_int(&top, key, cli_bool(&top, key)));
     }
     putchar('\n');
 }

@@ -103,6 +103,9 @@ int cli_task_deploy(struct cli *cli, struct cli_found *f, const struct xeno_task
         return r;
     top = xeno_json_top(answer);
     r = xeno_json_str(&top, "task", 1, 64, &name, err);
+    if (r == 0 && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] != '\0')
+        r = xeno_fail(err, -EPROTO, "task.name", "%s answered with something that is no task",
+                      f->server.name);
     if (r == 0)
         *ret_name = xeno_strdup(name);
     return r;
