@@ -37,8 +37,9 @@ struct xeno_cgroups {
     struct xeno_cgroup_tree trees[XENO_CGROUP_TREES_MAX];
     size_t ntrees;
     char unified[128]; /* a cgroup2 mount beside version 1; "" */
-    char base[512];    /* version 1: "/xeno-INST"; version 2: BASE below the mount */
-    bool apart;        /* version 2: BASE is a unit of its own, and we are not in it */
+    char top[512];     /* version 2: the group that was given to us; "": the root */
+    char base[512];    /* TOP/xeno-INST */
+    bool apart;        /* version 2: TOP is a unit of its own, and we are not in it */
 };
 
 /* Index of the tree that has a controller, or -1. */

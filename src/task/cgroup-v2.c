@@ -44,12 +44,25 @@ static bool sessions_unit(const struct xeno_cgroups *cg, const char *own, char *
     return delegated(path);
 }
 
-/* Our own group, without the leaf that an earlier start moved us to. */
-static void find_base(struct xeno_cgroups *cg)
+/* "/UNIT/xeno-INST/daemons", where an earlier start of us or of another instance moved us: "/UNIT".
+ */
+static void cut_leaf(char *own)
+{
+    char *leaf = strrchr(own, '/'), *instance;
+
+    if (!leaf || strcmp(leaf, "/daemons") != 0)
+        return;
+    *leaf = '\0';
+    instance = strrchr(own, '/');
+    if (instance && strncmp(instance, "/xeno-", 6) == 0)
+        *instance = '\0';
+}
+
+/* What systemd gave us to divide, or else the root. */
+static void find_top(struct xeno_cgroups *cg)
 {
     char text[1024], own[512] = "";
     xeno_autofree char *path = NULL;
-    char *leaf;
 
     if (xeno_cgroup_read("/proc/self/cgroup", text, sizeof text)) {
         const char *at = strstr(text, "0::");
@@ -57,17 +70,13 @@ static void find_base(struct xeno_cgroups *cg)
         if (at)
             sscanf(at, "0::%511[^\n]", own);
     }
-    cg->apart = sessions_unit(cg, own, cg->base, sizeof cg->base);
+    cg->apart = sessions_unit(cg, own, cg->top, sizeof cg->top);
     if (cg->apart)
         return;
-    leaf = strrchr(own, '/');
-    if (leaf && strcmp(leaf, "/daemons") == 0)
-        *leaf = '\0';
+    cut_leaf(own);
     path = xeno_asprintf("%s%s", cg->trees[0].mount, own);
     if (own[0] && strcmp(own, "/") != 0 && delegated(path))
-        snprintf(cg->base, sizeof cg->base, "%s", own);
-    else
-        snprintf(cg->base, sizeof cg->base, "/xeno-%s", cg->instance);
+        snprintf(cg->top, sizeof cg->top, "%s", own);
 }
 
 static int enable(const struct xeno_cgroups *cg, const char *path, struct xeno_err *err)
@@ -90,9 +99,9 @@ static int enable(const struct xeno_cgroups *cg, const char *path, struct xeno_e
 }
 
 /* Move every process out of a group that is to have children with controllers. */
-static int empty_base(const struct xeno_cgroups *cg)
+static int empty_top(const struct xeno_cgroups *cg, const char *top)
 {
-    xeno_autofree char *from = base_file(cg, "/cgroup.procs");
+    xeno_autofree char *from = xeno_asprintf("%s/cgroup.procs", top);
     xeno_autofree char *to = base_file(cg, "/daemons/cgroup.procs");
     FILE *f = fopen(from, "re");
     int pid;
@@ -104,15 +113,26 @@ static int empty_base(const struct xeno_cgroups *cg)
     return cg->apart ? 0 : xeno_cgroup_write(to, "%d", (int)getpid());
 }
 
-/* Processes fork while they are moved, so that one is left behind: then try again. */
-static int divide(const struct xeno_cgroups *cg, const char *base, struct xeno_err *err)
+/* Processes fork while they are moved, so that one is left behind: then try again. The root may
+ * have both, processes and children with controllers. */
+static int divide(const struct xeno_cgroups *cg, struct xeno_err *err)
 {
-    for (int tries = 0;; tries++) {
-        int r = empty_base(cg);
+    xeno_autofree char *top = xeno_asprintf("%s%s", cg->trees[0].mount, cg->top);
+    xeno_autofree char *daemons = base_file(cg, "/daemons/cgroup.procs");
+
+    if (!cg->top[0]) {
+        int r = xeno_cgroup_write(daemons, "%d", (int)getpid());
 
         if (r < 0)
             return xeno_fail_errno(err, r, "cgroup.write", "enter our own cgroup");
-        r = enable(cg, base, err);
+        return enable(cg, top, err);
+    }
+    for (int tries = 0;; tries++) {
+        int r = empty_top(cg, top);
+
+        if (r < 0)
+            return xeno_fail_errno(err, r, "cgroup.write", "enter our own cgroup");
+        r = enable(cg, top, err);
         if (r != -EBUSY || tries == DIVIDE_TRIES)
             return r;
     }
@@ -124,7 +144,8 @@ static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
     xeno_autofree char *base = NULL, *sessions = NULL;
     int r;
 
-    find_base(cg);
+    find_top(cg);
+    snprintf(cg->base, sizeof cg->base, "%.480s/xeno-%s", cg->top, cg->instance);
     base = base_file(cg, "");
     sessions = base_file(cg, "/sessions");
     for (size_t i = 0; i < XENO_LEN(folders); i++) {
@@ -134,12 +155,9 @@ static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
         if (r < 0)
             return xeno_fail_errno(err, r, "cgroup.write", "make '%s'", path);
     }
-    if (strrchr(cg->base, '/') == cg->base) { /* directly below the root: ask there first */
-        r = enable(cg, cg->trees[0].mount, err);
-        if (r < 0)
-            return r;
-    }
-    r = divide(cg, base, err);
+    r = divide(cg, err);
+    if (r == 0)
+        r = enable(cg, base, err);
     if (r == 0)
         r = enable(cg, sessions, err);
     for (size_t i = 0; r == 0 && i < XENO_LEN(folders); i++) {

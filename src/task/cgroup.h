@@ -1,19 +1,19 @@
 /* src/task/cgroup.h - limits, counters and signals of whole sessions, on cgroup v1 and v2.
  *
- *   version 1 (also hybrid), in each hierarchy      version 2, below the group systemd delegated
- *   /xeno-INST                heavy                  BASE/
- *   /xeno-INST/daemons        heavy: ours            BASE/daemons      weight 10000
- *   /xeno-INST/sessions       heavy                  BASE/sessions     weight 10000
- *   /xeno-INST/sessions/ID    limits, counters       BASE/sessions/ID
+ *   version 1 (also hybrid), in each hierarchy      version 2
+ *   /xeno-INST                heavy                  TOP/xeno-INST               weight 10000
+ *   /xeno-INST/daemons        heavy: ours            TOP/xeno-INST/daemons       weight 10000
+ *   /xeno-INST/sessions       heavy                  TOP/xeno-INST/sessions      weight 10000
+ *   /xeno-INST/sessions/ID    limits, counters       TOP/xeno-INST/sessions/ID
  *   .../ID/TASK               made by the runtime    .../ID/TASK
  *
  * A quota is only a ceiling: what makes it a promise is the weight of the parents, so that neither
  * foreign processes at the top nor our own daemons starve, plus admission elsewhere. Which back end
  * is in use is found out from where the controllers are mounted, never configured.
  *
- * BASE is the group of the unit xeno-sessions.service when we are xeno-taskd.service and systemd
- * delegated that one (docs/decisions, sessions have a unit of their own), else our own if that was
- * delegated, else /xeno-INST.
+ * TOP is the group of the unit xeno-sessions.service when we are xeno-taskd.service and systemd
+ * delegated that one (docs/decisions, sessions have a unit of their own), else our own group if that
+ * was delegated, else the root. Instances may share it.
  *
  * Needs root. Context: one thread; everything but xeno_cgroup_kill() is a few small file accesses.
  */

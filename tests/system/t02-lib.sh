@@ -57,8 +57,10 @@ logs() { ask logs "$1" "$2" | sed -E 's/^[^ ]+ (stdout|stderr) [FP] //'; }
 used() { ask usage | grep "\"session\":\"$1\"" | grep -oE "\"$2\":[0-9]+" | cut -d: -f2; }
 state() { ask list | grep "\"session\":\"$1\"" | grep -oE '"state":"[a-z]+"' | head -1 | cut -d'"' -f4; }
 
-# Everything of this instance that is left in the kernel, one a line.
+# Everything of this instance that is left in the kernel, one a line. Cables go in the background.
+cables_gone() { ! ip -o link | grep -q "xv$inst-"; }
 leftovers() {
+    wait_for 5 cables_gone
     grep -E " $work/" /proc/self/mountinfo | cut -d' ' -f5
     losetup -a 2>/dev/null | grep "$work"
     find /sys/fs/cgroup -type d -path "*xeno-$inst/sessions/*" 2>/dev/null
