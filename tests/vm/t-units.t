@@ -29,6 +29,7 @@ is "$(prop Slice)" xeno.slice "in a slice of its own"
 is "$(cat /sys/fs/cgroup/xeno.slice/cpu.weight)" 10000 "which is heavy"
 base=/sys/fs/cgroup$(systemctl show -P ControlGroup xeno-sessions.service)
 is "$base" /sys/fs/cgroup/xeno.slice/xeno-sessions.service "sessions have a unit of their own"
+base=$base/xeno-x1
 is "$(ls -d "$base"/daemons "$base"/sessions 2>&1 | xargs -n 1 basename | tr '\n' ' ')" "daemons sessions " \
     "whose group it has divided"
 is "$(cat "/sys/fs/cgroup$(prop ControlGroup)/cgroup.procs")" "$(prop MainPID)" "and it is alone in its own"
