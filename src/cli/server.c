@@ -24,18 +24,17 @@ int cli_server_need(struct cli *cli, const char *ref, struct cli_servers **ret_a
     return r;
 }
 
-/* A status that carries the server's key, whose hash is its id, can be checked by anybody it is
- * passed on to. One without it is as good as the TLS connection it came over, where the same key
- * answered. */
+/* A status carries the server's key, whose hash is its id: anybody it is passed on to can check it.
+ */
 static int check_signature(const struct xeno_jws *jws, const struct xeno_json_at *status,
                            struct xeno_err *err)
 {
     const char *text;
     struct xeno_pub pub;
-    int r = xeno_json_str_opt(status, "key", 1, XENO_PUB_TEXT - 1, &text, err);
+    int r = xeno_json_str(status, "key", 1, XENO_PUB_TEXT - 1, &text, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
+    if (r < 0)
+        return r;
     if (!xeno_pub_parse(text, &pub))
         return xeno_fail(err, -EINVAL, "server.status", "the status has no public key");
     return xeno_jws_check(jws, XENO_TYP_STATUS, &pub, err);

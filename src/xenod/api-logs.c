@@ -173,7 +173,8 @@ static void begin(struct log *l)
 
     go_to_tail(l);
     l->stream = xeno_http_reply_stream(q, "text/plain; charset=utf-8", on_gone, l);
-    if (sd_event_add_time_relative(l->d->loop, &l->timer, CLOCK_MONOTONIC, 0, 0, on_timer, l) < 0) {
+    if (sd_event_add_time_relative(l->d->loop, &l->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, l) <
+        0) {
         xeno_http_stream_close(l->stream);
         log_free(l);
     }

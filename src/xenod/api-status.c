@@ -92,8 +92,12 @@ void xenod_get_status(struct xeno_http_req *q, void *user)
     struct xeno_json *classes = xeno_json_array();
     xeno_autofree char *text = NULL;
     xeno_autofree char *jws = NULL;
+    char key[XENO_PUB_TEXT];
     size_t len;
 
+    /* Its hash is the id, so who is handed the signed text needs nothing else to check it. */
+    xeno_pub_text(xeno_key_pub(d->key), key);
+    xeno_json_set_str(status, "key", key);
     xeno_json_append_str(classes, strcmp(d->opt.driver, "null") == 0 ? "null" : "container");
     xeno_json_set_str(status, "corp", d->corp.s);
     xeno_json_set_str(status, "name", d->opt.name);

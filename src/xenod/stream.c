@@ -214,7 +214,8 @@ static void wait_at_most(struct xenod_stream *x, uint64_t usec)
 {
     sd_event_source_disable_unref(x->timer);
     x->timer = NULL;
-    (void)sd_event_add_time_relative(x->d->loop, &x->timer, CLOCK_MONOTONIC, usec, 0, on_timer, x);
+    (void)sd_event_add_time_relative(x->d->loop, &x->timer, CLOCK_MONOTONIC, usec, 1000, on_timer,
+                                     x);
 }
 
 static void on_task_event(struct xenod_watch *w, const struct xeno_task_event *ev)
