@@ -205,6 +205,8 @@ static void become_conmon(const struct xeno_task_host *h, const struct xeno_run 
     argv[n++] = "--log-path";
     argv[n++] = log_to;
     add_words(argv, n, h->oci, p);
+    if (chdir(bundle) < 0) /* where it leaves a file named oom when that happens */
+        _exit(127);
     let_go(report);
     execv(argv[0], (char *const *)argv);
     _exit(127);
