@@ -57,19 +57,18 @@ printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+js
 printf '{"schemaVersion":2,"manifests":[%s]}' "$(blob "$work/manifest" manifest.v1+json)" >"$images/index.json"
 echo '{"imageLayoutVersion":"1.0.0"}' >"$images/oci-layout"
 
-ask() { "$top/tests/lib/task.pl" $socket "$@"; }
+ask() { "$build/src/taskd/tests/task-ask" $socket "$@"; }
 session=abcdefghijklmnop
-spec() {
-    printf '{"cpu_msps":200,"cpu_burst_ms":0,"memory_bytes":%s,"pids":64,"disk_bytes":33554432,"net_kbps":10000,"address":"10.201.1.2","hostname":"web","ports":[{"port":80,"host_port":8080,"proto":"tcp"}],"layers":["sha256:%s"]}' \
-        "${1:-67108864}" "$layer"
+create() {
+    ask create $session oci cpu=200 memory=67108864 pids=64 disk=33554432 net=10000 address=10.201.1.2 \
+        hostname=web port=80:8080:tcp "layer=sha256:$layer"
 }
-start() { printf '{"op":"start","session":"%s","task":"%s","argv":%s}' "$session" "$1" "$2"; }
 
-like "$(ask '{"op":"describe"}')" '"cgroup":"v2"' "taskd sees cgroup version 2"
-out=$(ask "{\"op\":\"create\",\"session\":\"$session\",\"driver\":\"oci\",\"spec\":$(spec)}")
-like "$out" '"ok"' "a session is made" || bail "cannot go on" "$(journalctl -u $service -n 30 --no-pager -o cat)"
-out=$(ask "$(start web '["/bin/busybox","httpd","-f","-p","80","-h","/etc"]')")
-like "$out" '"ok"' "a task starts in it"
+like "$(ask describe)" '"cgroup":"v2"' "taskd sees cgroup version 2"
+out=$(create 2>&1)
+is $? 0 "a session is made" || bail "cannot go on" "$out
+$(journalctl -u $service -n 30 --no-pager -o cat)"
+ok "a task starts in it" ask start $session web -- /bin/busybox httpd -f -p 80 -h /etc
 group=$base/sessions/$session
 is "$(cat "$group/memory.max")" 67108864 "its cgroup limits memory"
 is "$(cat "$group/cpu.max")" "20000 100000" "and processor time"
@@ -89,11 +88,11 @@ ok "systemctl restart" systemctl restart $service
 ok "is another process" test "$main" != "$(prop MainPID)"
 ok "the container is the same one" test -d "/proc/$pid"
 ok "and answers" answers
-like "$(ask '{"op":"list"}')" "\"session\":\"$session\".*\"state\":\"running\"" "the new daemon knows it"
+like "$(ask list)" "\"session\":\"$session\".*\"state\":\"running\"" "the new daemon knows it"
 main=$(prop MainPID)
 [ "$main" -gt 1 ] || bail "the daemon does not run" "$(journalctl -u $service -n 30 --no-pager -o cat)"
 kill -9 "$main"
-again() { [ "$(prop ActiveState)" = active ] && ask '{"op":"list"}' | grep -q "$session"; }
+again() { [ "$(prop ActiveState)" = active ] && ask list | grep -q "$session"; }
 ok "after kill -9 systemd starts it again" wait_for 15 again
 ok "and the container is still the same" test -d "/proc/$pid"
 ok "systemctl stop" systemctl stop $service
@@ -103,14 +102,13 @@ ok "systemctl start" systemctl start $service
 ok "start takes it up again" wait_for 10 again
 
 # A session that runs out of memory does not take the unit with it.
-out=$(ask "$(start hog '["/bin/sh","-c","x=a; while :; do x=$x$x; done"]')")
-like "$out" '"ok"' "a task that wants all memory starts"
+ok "a task that wants all memory starts" ask start $session hog -- /bin/busybox tail /dev/zero
 killed() { [ "$(sed -n 's/^oom_kill //p' "$group/memory.events")" -gt 0 ]; }
 ok "the kernel ends it" wait_for 30 killed
 is "$(prop ActiveState)" active "the unit goes on"
-like "$(ask '{"op":"usage"}')" '"oom_kills":[1-9]' "usage tells of it"
+like "$(ask usage)" '"oom_kills":[1-9]' "usage tells of it"
 
-like "$(ask "{\"op\":\"destroy\",\"session\":\"$session\"}")" '"ok"' "the session is destroyed"
+ok "the session is destroyed" ask destroy $session
 ok "its cgroup is gone" test ! -e "$group"
 is "$(ls "$dir/netns" 2>/dev/null)" "" "and its network"
 is "$(findmnt -rno TARGET | grep -c "$session")" 0 "and its mounts"
@@ -118,15 +116,16 @@ is "$(journalctl -u $service --no-pager -o cat | grep -c 'left-over')" 0 "no sta
 is "$(prop NRestarts)" 0 "the last start was a start"
 
 # Stopping the sessions is another word, and means it: also at the machine's shutdown.
-ask "{\"op\":\"create\",\"session\":\"$session\",\"driver\":\"oci\",\"spec\":$(spec)}" "$(start web '["/bin/sh","-c","while :; do sleep 1; done"]')" >/dev/null
+create >/dev/null
+ask start $session web -- /bin/sh -c 'while :; do sleep 1; done' >/dev/null
 pid=$(find "$group" -name cgroup.procs -exec cat {} + | sort -n | tail -n 1)
 ok "another container runs" test -d "/proc/$pid"
 ok "systemctl stop xeno-sessions" systemctl stop xeno-sessions.service
 ok "ends it" test ! -d "/proc/$pid"
 is "$(prop ActiveState)" inactive "and the daemon"
 ok "both start again" systemctl start $service
-like "$(ask '{"op":"list"}')" "\"session\":\"$session\"" "and the session is known"
-like "$(ask "{\"op\":\"destroy\",\"session\":\"$session\"}")" '"ok"' "and can be destroyed"
+like "$(ask list)" "\"session\":\"$session\"" "and the session is known"
+ok "and can be destroyed" ask destroy $session
 is "$(findmnt -rno TARGET | grep -c "$session")" 0 "whole"
 ok "stop" systemctl stop xeno-sessions.service
 done_testing
