@@ -1,6 +1,9 @@
 #!/bin/bash
-# Inside: xeno-taskd as the unit that systemd starts, and containers that outlive it.
+# Inside: the daemons as the units that systemd starts. First xeno-taskd, and containers that outlive
+# it; then a XenoCorp and a XenoServer, locked in as their units say, and a session with a real order.
 . "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/corp.sh"
+. "$(dirname "$0")/../lib/server.sh"
 [ -n "${XENO_IN_VM:-}" ] || skip_all "runs inside tests/vm only"
 
 # Install as a package would.
@@ -12,7 +15,8 @@ for unit in "$top"/data/systemd/*; do
     sed 's|@[a-z]*dir@|/usr/local/bin|' "$unit" >"/etc/systemd/system/$(basename "$unit")"
 done
 systemd-sysusers "$top/data/sysusers.d/xeno.conf" || bail "no users"
-sed "s/^#peer-uid.*/peer-uid = 0/" "$top/data/conf/taskd.conf" >/etc/xeno/taskd.conf
+cp "$top"/data/conf/*.conf /etc/xeno
+sed -i "s/^#peer-uid.*/peer-uid = 0/" /etc/xeno/taskd.conf
 systemctl daemon-reload
 service=xeno-taskd.service
 socket=/run/xeno-taskd/x1.sock
@@ -37,7 +41,7 @@ like "$(cat "$base/sessions/cgroup.subtree_control")" 'cpu.*memory.*pids' "sessi
 like "$(grep CapBnd "/proc/$(prop MainPID)/status")" '00000[0-9a-f]*$' "its capabilities are bounded"
 
 # An image with busybox, by hand: an OCI layout needs no tool.
-images=$dir/images
+images=/var/lib/xeno/images
 mkdir -p "$images/blobs/sha256" "$work/root"/{bin,proc,sys,dev,etc,tmp}
 cp "$(command -v busybox)" "$work/root/bin/busybox"
 ln -s busybox "$work/root/bin/sh"
@@ -128,4 +132,72 @@ like "$(ask list)" "\"session\":\"$session\"" "and the session is known"
 ok "and can be destroyed" ask destroy $session
 is "$(findmnt -rno TARGET | grep -c "$session")" 0 "whole"
 ok "stop" systemctl stop xeno-sessions.service
+
+# --- the XenoCorp ---
+corp_dir=/var/lib/xeno/xenocorpd
+url=https://127.0.0.1:8440
+install -d -o xenocorpd -g xenocorpd -m 700 $corp_dir
+token=$(runuser -u xenocorpd -- xenocorpd --config /etc/xeno/xenocorpd.conf --init) || bail "xenocorpd --init"
+systemctl start xenocorpd.socket
+is "$(systemctl show -P ActiveState xenocorpd.service)" inactive "only its socket is open"
+corp_up() { as nobody GET /healthz && [ "$(status)" = 200 ]; }
+ok "the first request starts xenocorpd" wait_for 30 corp_up
+is "$(systemctl show -P ActiveState xenocorpd.service)" active "and systemd was told when it was ready"
+ok "an operator joins" join op client "$token"
+
+# locked NAME: what the unit and the daemon itself have left of its rights.
+locked() {
+    local st
+    st=/proc/$(systemctl show -P MainPID "$1")/status
+    awk '/^Cap(Prm|Eff|Bnd|Amb)/{print $2}' "$st" | sort -u
+    awk '/^(NoNewPrivs|Seccomp):/{print $2}' "$st"
+    stat -c %U "$st"
+}
+is "$(locked xenocorpd | xargs)" "0000000000000000 1 2 xenocorpd" "it has no capability, and filters"
+
+# --- the XenoServer ---
+sed -i "s/^peer-uid.*/peer-uid = $(id -u xenod)/" /etc/xeno/taskd.conf
+cat >>/etc/xeno/xenod.conf <<EOF
+corp-url = $url
+endpoint = https://127.0.0.1:8443
+hosts = 127.0.0.1
+template = template://busybox:1
+capacity.cpu = 2000
+reserve.cpu = 0
+capacity.disk = 8G
+reserve.disk = 0
+charge-interval = 2s
+EOF
+chmod 755 $images
+"$build/src/image/tests/image-tool" $images import "$work/root" busybox:1 >"$work/import" 2>&1 ||
+    bail "no template" "$(cat "$work/import")"
+chmod -R go+rX $images
+install -d -o xenod -g xenod -m 700 /var/lib/xeno/xenod
+runuser -u xenod -- xenod --config /etc/xeno/xenod.conf --enrol "$(new_token server)" >"$work/enrol" 2>&1 ||
+    bail "xenod --enrol" "$(cat "$work/enrol")"
+ok "both daemons start" systemctl start xeno-taskd.service xenod.service
+mkdir "$work/x"
+echo 8443 >"$work/x/port"
+ok "xenod finds its task manager" wait_for 30 server_ready x ||
+    journalctl -u xenod -u xeno-taskd -n 30 --no-pager -o cat | sed 's/^/# /'
+is "$(locked xenod | xargs)" "0000000000000000 1 2 xenod" "it has no capability, and filters"
+new_client ann 10000000
+s=$(new_session x ann "$(new_order ann 1000000)" "$(requirement web '<CPUmsps>300</CPUmsps><MemoryMB>64</MemoryMB><DiskMB>64</DiskMB>')")
+like "$s" '^[a-z2-7]{16}$' "a client rents a slice with a signed order" || sed 's/^/# /' "$work/session"
+type=application/xml at x ann POST "/v1/sessions/$s/tasks" "$(task_doc /bin/sh -c 'echo hello from a unit; exec sleep 1000')" >"$work/task"
+task=$(jq -r .task "$work/task")
+said() { at x ann GET "/v1/sessions/$s/tasks/$task/logs" | grep -q 'hello from a unit'; }
+ok "runs a program in it" wait_for 30 said || sed 's/^/# /' "$work/task"
+charged() { [ "$(at x ann GET "/v1/sessions/$s" | jq -r .spent)" -gt 0 ] && [ "$(as ann GET /v1/statement | jq '[.entries[] | select(.kind | test("charge"))] | length')" -gt 0 ]; }
+ok "and is charged for it" wait_for 30 charged || as ann GET /v1/statement | sed 's/^/# /'
+for unit in xenod xenocorpd xeno-taskd; do
+    ok "systemctl restart $unit" systemctl restart $unit.service
+done
+ok "all know each other again" wait_for 30 server_ready x
+ok "the session has not noticed" wait_for 10 state_is x ann "$s" running
+at x ann POST "/v1/sessions/$s/end" >/dev/null
+ok "it ends when its owner says so" wait_for 30 state_is x ann "$s" ended
+for unit in xenod xenocorpd xeno-taskd; do
+    is "$(systemctl show -P NRestarts $unit.service)" 0 "$unit was never started by accident"
+done
 done_testing
