@@ -148,6 +148,7 @@ static int on_tick(sd_event_source *src, uint64_t usec, void *data)
         if (s->run && s->drv && s->run->stage == XENO_RUN_READY && (calm || !s->drv->needs_root))
             session_check(d, s);
     }
+    collect_tick(d, usec);
     sd_event_source_set_time(src, usec + TICK_US);
     return sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
 }
@@ -163,6 +164,7 @@ static int watch(struct taskd *d, struct xeno_err *err)
             return xeno_fail_errno(err, -errno, "taskd.watch", "watch '%s'", d->host.oci->exits);
         sd_event_add_io(d->loop, &d->exits_source, d->exits, EPOLLIN, on_exit_file, d);
     }
+    d->collect_due = true;
     sd_event_now(d->loop, CLOCK_MONOTONIC, &now);
     sd_event_add_time(d->loop, &d->tick, CLOCK_MONOTONIC, now + TICK_US, 10000, on_tick, d);
     return 0;

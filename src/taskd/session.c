@@ -41,6 +41,7 @@ void session_drop(struct taskd *d, struct session *s)
 {
     if (s->run || s->first)
         return;
+    d->collect_due = true;
     unwatch_oom(s);
     HASH_DEL(d->sessions, s);
     free(s);

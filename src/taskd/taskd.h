@@ -35,7 +35,7 @@
 /* From options, files and arguments (options.c). */
 struct taskd_conf {
     char *dir, *socket, *instance, *images, *cache, *pool, *uplink, *deny, *dns;
-    int64_t peer_uid;
+    int64_t peer_uid, cache_max;
     bool verbose;
 };
 
@@ -155,6 +155,9 @@ void network_close(struct taskd *d);
 /* Go on where the last daemon was: the one path of start and restart. */
 int adopt(struct taskd *d, struct xeno_err *err);
 
+/* --- collect.c: the bound of the layer cache. Set d->collect_due; the tick does the rest. --- */
+void collect_tick(struct taskd *d, uint64_t now_us);
+
 struct taskd {
     struct taskd_conf conf;
     struct xeno_task_host host;
@@ -176,6 +179,8 @@ struct taskd {
     int netns_host, netns_own;
     int exits; /* inotify on the folder where conmon tells ends */
     sd_event_source *exits_source, *tick;
+    bool collect_due, collecting; /* collect.c */
+    uint64_t collect_after_us;    /* not before */
 };
 
 bool driver_usable(const struct taskd *d, const struct xeno_task_driver *drv);

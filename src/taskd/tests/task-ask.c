@@ -247,7 +247,7 @@ static void on_answer(void *data, const struct xeno_json_at *ok, int *fds, size_
     if (nfds == 1 && ask.q->op == XENO_TASK_ATTACH) {
         pump_attach(ask.fds[0]);
     } else if (nfds == 1) {
-        char *text;
+        xeno_autofree char *text = NULL;
         size_t len;
 
         if (xeno_read_all(ask.fds[0], 64 << 20, &text, &len) == 0)
