@@ -232,6 +232,8 @@ static int wait_for_terminal(struct stay *s, const struct xeno_task_request *q,
     if (s->ours[0] < 0)
         return complain(s, err);
     s->nours = 1;
+    /* The program may be running by now: the runtime does not wait, and crun passes over an exec's
+     * consoleSize. What looked too early is told by SIGWINCH. */
     if (q->cols > 0) {
         struct winsize size = { .ws_col = (unsigned short)q->cols,
                                 .ws_row = (unsigned short)q->rows };
