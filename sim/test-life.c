@@ -84,7 +84,7 @@ static void whose_it_is(void **state)
     stage_close(&st);
 }
 
-/* Drill of issue 2: 300 creates at once for a capacity of 100. */
+/* 300 creates for a capacity of 100: exactly 100 are admitted, 200 are told why. */
 static void drill(void **state)
 {
     struct xeno_host_config cfg;

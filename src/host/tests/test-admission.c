@@ -1,4 +1,4 @@
-/* src/host/tests/test-admission.c - claims: rows, the drill of issue 2, and a model. */
+/* src/host/tests/test-admission.c - claims: rows, 300 asking for 100 places, and a model. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
