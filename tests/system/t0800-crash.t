@@ -95,6 +95,7 @@ again() {
 }
 
 declare -A want # session -> running|suspended|ended
+declare -A tasks # session -> how many were deployed, when more than one
 declare -A born # session -> boot mark its task printed: another one means that it was started again
 order_of=()
 problems=
@@ -125,6 +126,14 @@ make_session() { # KEY
     type=application/xml again "$1-t" POST "/v1/sessions/$s/tasks" "$task" >/dev/null ||
         complain "deploy in $s"
 }
+# Asked for once more under the same key, a task is there once: only one more than there were.
+deploy_more() { # KEY SESSION
+    local before=${tasks[$2]:-1} count
+    type=application/xml again "$1" POST "/v1/sessions/$2/tasks" "$task" >/dev/null || complain "deploy in $2"
+    count=$(at x ann GET "/v1/sessions/$2/tasks" | jq '.tasks | length')
+    [ "$count" = $((before + 1)) ] || complain "$2 has $count tasks, not $((before + 1))"
+    tasks[$2]=$((before + 1))
+}
 ask_verb() { # KEY SESSION VERB WANTED
     local a
     a=$(again "$1" POST "/v1/sessions/$2/$3" '{}') || complain "$3 $2: no answer"
@@ -154,6 +163,8 @@ while [ $kills -lt "$kills_wanted" ] && [ -z "$problems" ]; do
         verb=restore
     elif [ $act -lt 9 ] && s=$(pick running); then
         verb=end
+    elif [ $((RANDOM % 2)) = 0 ] && s=$(pick running); then
+        verb=deploy
     else
         verb=none
     fi
@@ -166,12 +177,14 @@ while [ $kills -lt "$kills_wanted" ] && [ -z "$problems" ]; do
     case $verb in
     create) idem=k$n-o at x ann POST /v1/sessions "@$work/k$n.ask" >/dev/null 2>&1 ;;
     none) sleep 0.1 ;;
+    deploy) type=application/xml idem=k$n at x ann POST "/v1/sessions/$s/tasks" "$task" >/dev/null 2>&1 ;;
     *) idem=k$n at x ann POST "/v1/sessions/$s/$verb" '{}' >/dev/null 2>&1 ;;
     esac
     wait $killer 2>/dev/null
     kill_some "$target" || complain "not ready after killing $target"
     case $verb in
     create) make_session "k$n" ;;
+    deploy) deploy_more "k$n" "$s" ;;
     suspend) ask_verb "k$n" "$s" suspend suspended ;;
     restore) ask_verb "k$n" "$s" restore running ;;
     end) ask_verb "k$n" "$s" end ended ;;
