@@ -4,8 +4,6 @@
  * not more often than each COLLECT_US, so that a hundred sessions that end together cost one look.
  * Pins are kept by session (image/cache.h), so task managers that share a cache may all do it.
  */
-#include <unistd.h>
-
 #include "base/log.h"
 #include "image/cache.h"
 #include "taskd/taskd.h"
@@ -20,8 +18,6 @@ static int collect(struct taskd *d, void *arg, struct xeno_task_channel *ch, str
 
     (void)arg;
     (void)ch;
-    /* Removing may take long; a task manager that starts anew meanwhile must not wait for it. */
-    close(d->lock);
     r = xeno_cache_open(d->conf.cache, &cache, err);
     if (r == 0)
         r = xeno_cache_collect(cache, d->conf.cache_max, &use, err);

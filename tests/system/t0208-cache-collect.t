@@ -26,6 +26,8 @@ ask destroy bbbbbbbbbbbbbbbb >/dev/null
 ok "the layer of a session that is gone goes" wait_for 20 gone "$other"
 ok "the layer of one that runs stays" test -x "$work/cache/layers/$kept/bin/busybox"
 ok "and it runs on" ask exec aaaaaaaaaaaaaaaa e1 -- true
+not_ok "no look at the cache failed" grep -q "cache.collect " "$work/taskd.log"
+ok "and what went was told" grep -q "cache.collected removed=" "$work/taskd.log"
 ask destroy aaaaaaaaaaaaaaaa >/dev/null
 is "$(leftovers)" "" "nothing is left"
 done_testing
