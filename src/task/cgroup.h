@@ -12,8 +12,8 @@
  * is in use is found out from where the controllers are mounted, never configured.
  *
  * TOP is the group of the unit xeno-sessions.service when we are xeno-taskd.service and systemd
- * delegated that one (docs/decisions, sessions have a unit of their own), else our own group if that
- * was delegated, else the root. Instances may share it.
+ * delegated that one (docs/decisions, sessions have a unit of their own), else our own group if
+ * that was delegated, else the root. Instances may share it.
  *
  * Needs root. Context: one thread; everything but xeno_cgroup_kill() is a few small file accesses.
  */
