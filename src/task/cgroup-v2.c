@@ -145,7 +145,7 @@ static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
     int r;
 
     find_top(cg);
-    snprintf(cg->base, sizeof cg->base, "%.480s/xeno-%s", cg->top, cg->instance);
+    snprintf(cg->base, sizeof cg->base, "%.470s/xeno-%s", cg->top, cg->instance);
     base = base_file(cg, "");
     sessions = base_file(cg, "/sessions");
     for (size_t i = 0; i < XENO_LEN(folders); i++) {
