@@ -10,6 +10,8 @@ use Socket;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+$SIG{PIPE} = 'IGNORE'; # it ends connections while we write to them: that is the point
+
 my $top = $0 =~ m{^(.*)/tests/system/} ? $1 : '.';
 my $build = $ENV{XENO_BUILD} // "$top/build";
 my $work = tempdir('xeno-test.XXXXXX', DIR => '/var/tmp', CLEANUP => 1);
