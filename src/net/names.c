@@ -97,10 +97,15 @@ bool xeno_net_prefix_has(struct xeno_net_prefix p, uint32_t address)
     return (address & mask_of(p.bits)) == p.base;
 }
 
+uint32_t xeno_net_last_of(struct xeno_net_prefix pool)
+{
+    return pool.base | ~mask_of(pool.bits);
+}
+
 bool xeno_net_address_usable(struct xeno_net_prefix pool, uint32_t address)
 {
     return xeno_net_prefix_has(pool, address) && address > xeno_net_gateway_of(pool) &&
-           address != (pool.base | ~mask_of(pool.bits));
+           address != xeno_net_last_of(pool);
 }
 
 void xeno_net_bridge_name(const char *instance, char buf[IFNAMSIZ])

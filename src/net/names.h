@@ -31,11 +31,12 @@ int xeno_net_prefix_parse(const char *text, struct xeno_net_prefix *ret, struct 
 bool xeno_net_prefix_has(struct xeno_net_prefix p, uint32_t address);
 
 /* The first address of the pool is the gateway; sessions have the following ones, without the
- * last (the broadcast address of those who think of the pool as a segment). */
+ * last: who calls from the host's 127/8 is seen by it (rules.c). */
 static inline uint32_t xeno_net_gateway_of(struct xeno_net_prefix pool)
 {
     return pool.base + 1;
 }
+uint32_t xeno_net_last_of(struct xeno_net_prefix pool);
 bool xeno_net_address_usable(struct xeno_net_prefix pool, uint32_t address);
 
 /* The bridge "xb-INST" and the host's end of a cable, "xvINST-N" where N is the address's number

@@ -19,7 +19,9 @@
  *      a prefix that the operator denied. What policy refuses is answered at once, by a TCP reset
  *      or ICMP "administratively prohibited"; what is forged is dropped in silence.
  *   3. Only published ports are reached from elsewhere: at every address of the host, 127.0.0.1
- *      included (there the session sees the gateway as the peer). The host itself reaches all.
+ *      included. The host itself reaches all. Callers are seen by their own address and port; from
+ *      the host's 127/8 by the last address of the pool, the host calling a session's address and
+ *      a session that calls itself by the gateway's.
  *   4. Both directions are shaped by a token bucket on the sender's side of the cable. The session
  *      cannot change its own: the namespace belongs to the first user namespace, not to its own.
  *   5. Inside, ports below 1024 need no capability and ping works without one, for the same reason.

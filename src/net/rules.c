@@ -16,7 +16,8 @@ const char *xeno_net_table_name(const char *instance, char buf[16])
     return buf;
 }
 
-/* What each chain says; @I the instance, @G the gateway, @P the pool, @U the rule for the uplink.
+/* What each chain says; @I the instance, @G the gateway, @L the pool's last address, @P the pool,
+ * @U the rule for the uplink.
  *
  * ingress runs before connection tracking: what is forged leaves no trace in it. 127/8 is refused
  * there because our links have route_localnet, without which a published port could not be reached
@@ -24,8 +25,12 @@ const char *xeno_net_table_name(const char *instance, char buf[16])
  * refuse answers TCP by a reset: an ICMP error that comes back while connect() is still in the
  * kernel, as it does on a cable this short, is taken for a passing trouble.
  * "ct status dnat" in forward means that the connection came by a published port.
- * A session that calls a published port of its own host is seen there as the gateway: its private
- * address would mean nothing to the other side, and to itself would be a packet from itself. */
+ * Callers from the machine itself are seen by addresses that differ, so that each keeps the port it
+ * calls from: were two seen as one, the kernel would give one of them another port, where the
+ * session may remember somebody else's connection (TIME-WAIT) and turns away what has not its
+ * clock. So 127/8 is seen as the pool's last address, the host as the gateway, a session as itself;
+ * only one that calls itself (what leaves by the cable it came by) is the gateway too, since it
+ * would not take a packet from itself. */
 static const struct {
     const char *chain;
     const char *hook; /* NULL: reached by jump */
@@ -71,8 +76,8 @@ static const struct {
       "ip daddr @dns meta l4proto { tcp, udp } th dport 53 accept\n"
       "goto refuse\n" },
     { "masquerade_out", "type nat hook postrouting priority 100; policy accept;",
-      "oifname \"xv@I-*\" ip saddr 127.0.0.0/8 snat ip to @G\n"
-      "oifname \"xv@I-*\" iifname \"xv*\" snat ip to @G\n"
+      "oifname \"xv@I-*\" ip saddr 127.0.0.0/8 snat ip to @L\n"
+      "oifname . ether saddr . ip saddr @source snat ip to @G\n"
       "iifname \"xv@I-*\" oifname != \"xv*\" masquerade\n" },
 };
 
@@ -93,6 +98,9 @@ static void expand(struct xeno_buf *b, const char *text, const struct xeno_net_r
             break;
         case 'G':
             xeno_buf_puts(b, xeno_net_address_text(xeno_net_gateway_of(rules->pool), address));
+            break;
+        case 'L':
+            xeno_buf_puts(b, xeno_net_address_text(xeno_net_last_of(rules->pool), address));
             break;
         case 'P':
             xeno_buf_printf(b, "%s/%d", xeno_net_address_text(rules->pool.base, address),

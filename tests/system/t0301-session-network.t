@@ -53,10 +53,10 @@ not_ok "another session's address is not reached" inside a "$wire" get tcp 10.77
 not_ok "nor by ping" inside a "$wire" ping 10.77.0.3
 not_ok "nor another instance's session" inside a "$wire" get tcp 10.78.0.2 80
 not_ok "nor the other way round" inside2 c "$wire" get tcp 10.77.0.2 80
-is "$(inside a "$wire" get tcp 198.51.100.1 8082)" "b saw 10.77.0.1" "its published port is"
-is "$(inside a "$wire" get tcp 10.77.0.1 8082)" "b saw 10.77.0.1" "by any address of the host"
+is "$(inside a "$wire" get tcp 198.51.100.1 8082)" "b saw 10.77.0.2" "its published port is"
+is "$(inside a "$wire" get tcp 10.77.0.1 8082)" "b saw 10.77.0.2" "by any address of the host"
 is "$(inside a "$wire" get tcp 198.51.100.1 8081)" "a saw 10.77.0.1" "a session reaches its own published port"
-like "$(inside a "$wire" get tcp 198.51.100.1 8083)" "c saw 10.7[78].0.1" "and that of another instance's session"
+is "$(inside a "$wire" get tcp 198.51.100.1 8083)" "c saw 10.77.0.2" "and that of another instance's session"
 
 # To the host
 for address in 198.51.100.1 10.77.0.1 10.78.0.1 127.0.0.1; do
@@ -70,11 +70,11 @@ after=$(nft list chain inet xeno-t1 from_cable | grep 127.0.0.0 | grep -o 'packe
 ok "a frame for 127.0.0.1 on the cable is dropped" test "$before" != "$after"
 
 # Inwards
-is "$(tcp 127.0.0.1 8081)" "a saw 10.77.0.1" "a published port is reached at the host's 127.0.0.1"
+is "$(tcp 127.0.0.1 8081)" "a saw 10.77.255.255" "a published port is reached at the host's 127.0.0.1"
 is "$(tcp 198.51.100.1 8081)" "a saw 198.51.100.1" "and at its own address"
 is "$(outside "$wire" get tcp 198.51.100.1 8081)" "a saw 198.51.100.2" "and from outside, with the caller's address"
 is "$(outside "$wire" get udp 198.51.100.1 8081)" "a saw 198.51.100.2" "UDP as well"
-is "$(udp 127.0.0.1 8081)" "a saw 10.77.0.1" "also at 127.0.0.1"
+is "$(udp 127.0.0.1 8081)" "a saw 10.77.255.255" "also at 127.0.0.1"
 is "$(outside "$wire" get tcp 198.51.100.1 8083)" "c saw 198.51.100.2" "the other instance's port too"
 not_ok "a session's own address is not reached from outside" outside "$wire" get tcp 10.77.0.2 80
 not_ok "a port that is not published is not reached" outside "$wire" get tcp 198.51.100.1 80

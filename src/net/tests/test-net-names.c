@@ -98,6 +98,7 @@ static void pool(void **state)
 
     (void)state;
     assert_int_equal(xeno_net_gateway_of(p), 0x0ac90101);
+    assert_int_equal(xeno_net_last_of(p), 0x0ac901ff);
     assert_false(xeno_net_address_usable(p, 0x0ac90100));
     assert_false(xeno_net_address_usable(p, 0x0ac90101));
     assert_true(xeno_net_address_usable(p, 0x0ac90102));
