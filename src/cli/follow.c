@@ -11,11 +11,14 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "cli/api.h"
+#include "cli/guard.h"
 #include "cli/out.h"
 #include "cli/stream.h"
 #include "cli/task.h"
 
 #define LINE_MAX_BYTES (128 * 1024)
+#define AGAIN_S        60  /* a XenoServer that restarts is back sooner */
+#define AGAIN_MS       500 /* between two tries */
 
 struct follower {
     struct cli *cli;
@@ -23,9 +26,11 @@ struct follower {
     const char *task;
     const struct cli_follow *how;
     struct xeno_buf line;
-    sd_event_source *signals[2];
+    uint64_t seen, skip; /* lines printed; those to pass over, printed before a connection broke */
+    sd_event_source *signals[3];
     int interrupts, signo;
     bool stop, over; /* we are told to; the log is */
+    bool told;       /* that the connection broke */
     struct xeno_err err;
 };
 
@@ -70,7 +75,12 @@ static void on_piece(const void *data, size_t len, void *arg)
 
         xeno_buf_add(&fo->line, p, part);
         if (nl || fo->line.len > LINE_MAX_BYTES) {
-            print_line(fo, fo->line.data ? fo->line.data : "", fo->line.len);
+            if (fo->skip > 0)
+                fo->skip--;
+            else {
+                print_line(fo, fo->line.data ? fo->line.data : "", fo->line.len);
+                fo->seen++;
+            }
             fo->line.len = 0;
         }
         part += nl != NULL;
@@ -110,7 +120,8 @@ static int on_signal(sd_event_source *src, const struct signalfd_siginfo *si, vo
 
     (void)src;
     fo->signo = (int)si->ssi_signo;
-    if (++fo->interrupts == 1 && fo->how->forward) {
+    /* A terminal that went away takes no second signal to understand. */
+    if (++fo->interrupts == 1 && fo->how->forward && fo->signo != SIGHUP) {
         cli_note(fo->cli, "passed on to the command; once more ends the session");
         pass_on(fo, fo->signo);
     } else
@@ -125,9 +136,13 @@ static void signals_on(struct follower *fo, sigset_t *before)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, before);
     sd_event_add_signal(cli_loop(fo->cli), &fo->signals[0], SIGINT, on_signal, fo);
     sd_event_add_signal(cli_loop(fo->cli), &fo->signals[1], SIGTERM, on_signal, fo);
+    sd_event_add_signal(cli_loop(fo->cli), &fo->signals[2], SIGHUP, on_signal, fo);
+    fo->signo = cli_guard_caught(); /* just before */
+    fo->stop = fo->signo != 0;
 }
 
 static void signals_off(struct follower *fo, const sigset_t *before)
@@ -177,6 +192,35 @@ static int read_log(struct follower *fo, bool follow, struct xeno_err *err)
     if (r < 0)
         return xeno_fail_errno(err, r, "cli.loop", "wait for the log");
     return fo->err.code < 0 ? xeno_fail(err, fo->err.code, fo->err.token, "%s", fo->err.text) : 0;
+}
+
+/* Sessions outlive the daemons of their host, and connections: the log goes on where it was. */
+static int read_to_the_end(struct follower *fo, struct xeno_err *err)
+{
+    xeno_time give_up = xeno_ns(0);
+
+    for (;;) {
+        struct xeno_err why = XENO_ERR_INIT;
+        uint64_t seen = fo->seen;
+        int r = read_log(fo, true, &why);
+
+        if (r == 0 || fo->stop)
+            return 0;
+        if (fo->seen > seen || give_up.ns == 0)
+            give_up = xeno_time_add(xeno_mono(fo->cli->env), xeno_s(AGAIN_S));
+        if (cli_exit_of(&why) != CLI_UNREACHABLE || fo->how->tail >= 0 ||
+            xeno_mono(fo->cli->env).ns > give_up.ns)
+            return xeno_fail(err, why.code, why.token, "%s", why.text);
+        if (!fo->told)
+            cli_note(fo->cli, "%s does not answer: trying again; the session goes on",
+                     fo->f->server.name);
+        fo->told = true;
+        fo->line.len = 0;
+        fo->skip = fo->seen;
+        fo->err = (struct xeno_err)XENO_ERR_INIT;
+        for (int i = 0; i < AGAIN_MS / 50 && !fo->stop; i++)
+            cli_wait(fo->cli, xeno_ms(50));
+    }
 }
 
 /* The log ends a moment before the host has noted the exit code. */
@@ -245,7 +289,7 @@ int cli_task_follow(struct cli *cli, struct cli_found *f, const char *task,
         r = read_log(&fo, false, err);
     else {
         signals_on(&fo, &before);
-        r = read_log(&fo, true, err);
+        r = read_to_the_end(&fo, err);
         signals_off(&fo, &before);
         if (fo.stop)
             *ret_code = 128 + fo.signo;

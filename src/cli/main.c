@@ -1,4 +1,5 @@
 /* src/cli/main.c - xeno: the command line of clients, operators and developers. */
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/guard.h"
 #include "cli/task.h"
 #include "conf/args.h"
 #include "crypto/key.h"
@@ -66,6 +68,8 @@ static int end(struct cli *cli, int r, const struct xeno_err *err)
     if (r < 0) {
         cli_complain(cli, err);
         status = cli->command && cli->command->runs ? cli_start_status(err) : (int)cli_exit_of(err);
+        if (err->code == -EINTR && cli_guard_caught())
+            status = 128 + cli_guard_caught();
     }
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == CLI_OK) {
         fprintf(stderr, "xeno: standard output could not be written\n");

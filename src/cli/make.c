@@ -10,6 +10,7 @@
 #include "base/enc.h"
 #include "cli/api.h"
 #include "cli/bill.h"
+#include "cli/guard.h"
 #include "cli/order.h"
 #include "cli/out.h"
 #include "cli/progress.h"
@@ -335,6 +336,7 @@ int cli_end_session(struct cli *cli, struct cli_found *f, struct xeno_err *err)
     xeno_auto(xeno_json) answer = NULL;
     int r;
 
+    cli_guard_begin();
     p = cli_progress_new(cli, "ending session %s", f->session);
     r = cli_server_post(cli, &f->server, xeno_json_object(), &answer, err, "/v1/sessions/%s/end",
                         f->session);

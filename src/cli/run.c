@@ -10,6 +10,7 @@
 #include "cli/api.h"
 #include "cli/bill.h"
 #include "cli/commands.h"
+#include "cli/guard.h"
 #include "cli/make.h"
 #include "cli/out.h"
 #include "cli/progress.h"
@@ -49,13 +50,15 @@ static int start(struct cli *cli, const struct cli_args *args, const struct xeno
                  struct cli_making *m, char **ret_task, struct xeno_err *err)
 {
     xeno_auto(cli_progress) p = cli_progress_new(cli, "asking for a price");
-    int r = cli_make_hold(cli, args, m, err);
+    int r;
 
-    if (r == 0) {
+    cli_guard_begin();
+    r = cli_make_hold(cli, args, m, err);
+    if (r == 0 && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(p, "setting money aside");
         r = cli_make_order(cli, args, m, err);
     }
-    if (r == 0) {
+    if (r == 0 && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(p, "starting at %s", m->server->name);
         r = cli_make_session(cli, m, err);
     }
@@ -63,22 +66,34 @@ static int start(struct cli *cli, const struct cli_args *args, const struct xeno
         cli_make_cancel(cli, m);
         return r;
     }
-    r = cli_task_deploy(cli, m->session, doc, ret_task, err);
+    r = cli_guard_check(err);
+    if (r == 0)
+        r = cli_task_deploy(cli, m->session, doc, ret_task, err);
     if (r == 0)
         r = cli_task_wait_start(cli, m->session, *ret_task, err);
-    return r;
+    return r == 0 ? cli_guard_check(err) : r;
+}
+
+/* A session that goes on costs money: whoever pays is told, also with --quiet and --json. */
+static void end_session(struct cli *cli, struct cli_making *m)
+{
+    struct xeno_err why = XENO_ERR_INIT;
+
+    if (cli_end_session(cli, m->session, &why) < 0)
+        fprintf(stderr,
+                "session %s could not be ended and may go on: %s\n  next: xeno session end %s\n",
+                m->session->session, cli_clean(why.text), m->session->session);
 }
 
 /* Why it did not start is what the user wants to see: ending the session must not hide it. */
 static void give_up(struct cli *cli, struct cli_making *m)
 {
-    struct xeno_err ignored = XENO_ERR_INIT;
     bool quiet = cli->quiet;
 
     if (!m->session)
         return;
-    cli->quiet = true;
-    cli_end_session(cli, m->session, &ignored);
+    cli->quiet |= !cli_guard_caught(); /* but what an interrupt cost is shown */
+    end_session(cli, m);
     cli->quiet = quiet;
 }
 
@@ -128,12 +143,8 @@ static int see_through(struct cli *cli, const struct cli_args *args, struct cli_
                  m->session->session, m->session->session);
         return CLI_OK;
     }
-    if (!cli_flag(args, "keep")) {
-        struct xeno_err why = XENO_ERR_INIT;
-
-        if (cli_end_session(cli, m->session, &why) < 0)
-            cli_note(cli, "session %s could not be ended: %s", m->session->session, why.text);
-    }
+    if (!cli_flag(args, "keep"))
+        end_session(cli, m);
     if (r < 0)
         return r;
     print_result(cli, m, task, code);
@@ -253,7 +264,9 @@ const struct cli_command cli_run_commands[] = {
           "Reserves what is asked for at a XenoServer, finds an order that may pay (or makes one),\n"
           "starts the session and the command, shows its output, and ends the session when the "
           "command\nis over. The exit status is the command's. The first SIGINT or SIGTERM goes to "
-          "the command;\na second one ends the session.\n\nWith --json the command's output goes to "
+          "the command;\na second one ends the session. Before the command runs, the first one "
+          "undoes what was\nbegun: no session stays, and no money set aside. When the XenoServer's "
+          "daemon restarts,\nthe output goes on where it was.\n\nWith --json the command's output goes to "
           "standard error, and what it cost to standard\noutput.",
       .examples = "xeno run -- echo hello\n"
                   "# a shell\n"

@@ -7,6 +7,7 @@
 
 #include "cli/api.h"
 #include "cli/bill.h"
+#include "cli/guard.h"
 #include "cli/make.h"
 #include "cli/out.h"
 #include "cli/progress.h"
@@ -25,15 +26,18 @@ int cli_session_create(struct cli *cli, const struct cli_args *args, struct xeno
 
     if (cli_flag(args, "dry-run"))
         return cli_make_dry(cli, args);
+    cli_guard_begin();
     r = cli_make_hold(cli, args, &m, err);
-    if (r == 0)
+    if (r == 0 && (r = cli_guard_check(err)) == 0)
         r = cli_make_order(cli, args, &m, err);
-    if (r == 0)
+    if (r == 0 && (r = cli_guard_check(err)) == 0)
         r = cli_make_session(cli, &m, err);
     if (r < 0)
         cli_make_cancel(cli, &m);
     if (r == 0)
         r = cli_wait_state(cli, m.session, coming, xeno_s(180), err);
+    if (r == 0 && (r = cli_guard_check(err)) < 0)
+        cli_end_session(cli, m.session, NULL);
     if (r == 0) {
         struct xeno_json_at top = xeno_json_top(m.session->object);
 
@@ -447,6 +451,8 @@ int cli_session_end(struct cli *cli, const struct cli_args *args, struct xeno_er
         if (!cli->json)
             say_state(cli, f, NULL, err);
         xeno_json_append(list, xeno_json_ref(f->object));
+        if (i + 1 < args->word_count)
+            r = cli_guard_check(err);
     }
     if (r == 0 && cli->json)
         cli_json(all);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/api.h"
+#include "cli/guard.h"
 #include "cli/make.h"
 #include "cli/out.h"
 
@@ -159,6 +160,9 @@ int cli_task_wait_start(struct cli *cli, struct cli_found *f, const char *task,
             r = started(f, task, err);
         if (r != 0)
             return r < 0 ? r : 0;
+        r = cli_guard_check(err);
+        if (r < 0)
+            return r;
         if (xeno_mono(cli->env).ns > end.ns)
             return xeno_fail(err, -ETIMEDOUT, "session.wait",
                              "the command has not started after %d s; the session goes on: xeno "

@@ -51,6 +51,36 @@ wait "$pid"
 is $? 143 "a second one ends us"
 is "$(xeno session ls --json | jq '.sessions | length')" 0 "and the session"
 
+# --- an interrupt while it starts: what was begun is undone ---
+pid_of() { xeno platform status --dir "$plat" --json | jq -r ".processes[] | select(.name == \"$1\").pid"; }
+sessions() { xeno session ls --json | jq -r '.sessions | length'; }
+taskd=$(pid_of 'x1 xeno-taskd')
+for how in "run --name early --server x1 -- sleep 100" "session create --name early --server x1"; do
+    kill -STOP "$taskd" # so that it is surely not there yet
+    # shellcheck disable=SC2086
+    background early xeno $how
+    early=$pid
+    wait_for 10 sh -c '[ "$(xeno session ls --json | jq ".sessions | length")" = 1 ]'
+    kill -TERM "$early"
+    wait_for 5 grep -q 'ending cleanly' "$work/early.log"
+    kill -CONT "$taskd"
+    wait "$early"
+    is "$? $(sessions)" "143 0" "${how%% --*}: interrupted while it starts, it leaves no session"
+    is "$(xeno account --json | jq .held)" 0 "and no money set aside"
+    rm -f "$work/early.log"
+done
+
+# --- the XenoServer's daemon restarts under it ---
+background through xeno run --name through --server x1 -- sh -c 'for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.5; done; exit 3'
+through=$pid
+wait_for 20 grep -q 'line 2' "$work/through.log"
+kill -9 "$(pid_of 'x1 xenod')"
+wait_for 10 grep -q 'trying again' "$work/through.log"
+xeno platform up --dir "$plat" >/dev/null
+wait "$through"
+is "$? $(grep -c '^line' "$work/through.log") $(grep '^line' "$work/through.log" | uniq | tail -n 1)" "3 8 line 8" \
+    "each line once, and the exit code"
+
 # --- exec ---
 s=$(xeno run -q -d --name box -- sleep 300)
 is "$(status xeno session exec box -- sh -c 'echo in; exit 5') $(cat "$work/o")" "5 in" "exec"
