@@ -15,7 +15,6 @@
 
 #include "base/io.h"
 #include "cli/platform.h"
-#include "net/net.h"
 
 #define CLAIMS     "/run/xeno-platform"
 #define INDEX_MAX  75    /* 20000 + 500 * 75 is the last range of ports */
@@ -56,6 +55,15 @@ static bool is_free(const struct platform *p, int index)
     return strcmp(dir, p->dir) == 0 || !platform_alive(&proc);
 }
 
+/* Ours, and not by now another platform's. */
+static bool claimed(const struct platform *p, int index)
+{
+    struct platform_process proc;
+    char dir[PATH_MAX];
+
+    return read_claim(index, &proc, dir) && strcmp(dir, p->dir) == 0;
+}
+
 void platform_claim_set(const struct platform *p, int index, const struct platform_process *proc)
 {
     xeno_autofree char *path = xeno_asprintf(CLAIMS "/%d", index);
@@ -66,11 +74,11 @@ void platform_claim_set(const struct platform *p, int index, const struct platfo
         xeno_file_write(AT_FDCWD, path, 0644, text, strlen(text), NULL);
 }
 
-void platform_claim_drop(int index)
+void platform_claim_drop(const struct platform *p, int index)
 {
     xeno_autofree char *path = xeno_asprintf(CLAIMS "/%d", index);
 
-    if (geteuid() == 0)
+    if (geteuid() == 0 && claimed(p, index))
         unlink(path);
 }
 
@@ -180,37 +188,22 @@ uid_t platform_user(const char *name, int index)
 
 /* --- litter --- */
 
-static void remove_groups(const char *instance)
+int platform_sweep(const struct platform *p, const struct platform_server *s, char **ret_said,
+                   struct xeno_err *err)
 {
-    static const char *const below[] = { "/sessions", "/daemons", "" };
-    DIR *d = opendir("/sys/fs/cgroup");
-    struct dirent *e;
+    xeno_autofree char *dir = xeno_asprintf("--dir=%s/%s-task", p->dir, s->name);
+    xeno_autofree char *instance = xeno_asprintf("--instance=%s", s->instance);
+    xeno_autofree char *cache = xeno_asprintf("--cache=%s/cache", p->dir);
+    xeno_autofree char *socket = xeno_asprintf("--socket=%s/run/%s.sock", p->dir, s->name);
+    xeno_autofree char *log = platform_path(p, "log/%s-task.log", s->name);
+    const char *const argv[] = { dir, instance, cache, socket, "--remove", NULL };
+    const struct platform_spawn spawn = {
+        .program = "xeno-taskd", .argv = argv, .uid = geteuid(), .log = log
+    };
 
-    /* One folder a hierarchy on version 1; "." is the tree of version 2. */
-    while (d && (e = readdir(d)) != NULL)
-        for (size_t i = 0; strcmp(e->d_name, "..") != 0 && i < XENO_LEN(below); i++) {
-            xeno_autofree char *path =
-                xeno_asprintf("/sys/fs/cgroup/%s/xeno-%s%s", e->d_name, instance, below[i]);
-
-            rmdir(path); /* refused, rightly, while anything is in it */
-        }
-    if (d)
-        closedir(d);
-}
-
-void platform_sweep(const struct platform *p, const struct platform_server *s)
-{
-    xeno_auto(xeno_net) net = NULL;
-    xeno_autofree char *dir = platform_path(p, "%s-task", s->name);
-    char pool[32];
-    struct xeno_net_config config = { .instance = s->instance, .run_dir = dir, .pool = pool };
-
-    if (geteuid() != 0)
-        return;
-    snprintf(pool, sizeof pool, "10.201.%d.0/24", s->index);
-    if (xeno_net_open(&config, &net, NULL) == 0)
-        xeno_net_destroy(net, NULL);
-    remove_groups(s->instance);
+    if (geteuid() != 0 || !claimed(p, s->index))
+        return 0;
+    return platform_run(&spawn, ret_said, err);
 }
 
 static bool in_path(const char *name)

@@ -211,21 +211,40 @@ static void end_all(struct cli *cli, const struct platform *p, struct cli_progre
     cli_release(&op);
 }
 
-static void stop_all(struct cli *cli, struct platform *p, struct cli_progress *progress)
+/* One whose task manager had crashed may leave much, which is worth a word. */
+static int sweep_server(struct cli *cli, const struct platform *p, const struct platform_server *s,
+                        bool crashed, struct xeno_err *err)
 {
+    xeno_autofree char *said = NULL;
+    int r = platform_sweep(p, s, &said, err);
+
+    if (r == 0 && crashed && said)
+        cli_note(cli, "%s was not running: %s", s->name, said);
+    return r < 0 ? xeno_context(err, r, "XenoServer %s", s->name) : 0;
+}
+
+static int stop_all(struct cli *cli, struct platform *p, struct cli_progress *progress,
+                    struct xeno_err *err)
+{
+    int first = 0;
+
     for (size_t i = 0; i < p->count; i++) {
         struct platform_server *s = &p->servers[i];
         bool ran = platform_alive(&s->taskd);
+        int r;
 
         cli_progress_say(progress, "stopping %s", s->name);
         platform_stop(cli, &s->xenod, xeno_s(TERM_S));
         platform_stop(cli, &s->taskd, xeno_s(TERM_S));
-        if (ran)
-            platform_sweep(p, s);
-        platform_claim_drop(s->index);
+        r = sweep_server(cli, p, s, !ran, first < 0 ? NULL : err);
+        if (r == 0)
+            platform_claim_drop(p, s->index);
+        else if (first == 0)
+            first = r;
     }
     cli_progress_say(progress, "stopping the XenoCorp");
     platform_stop(cli, &p->corp, xeno_s(TERM_S));
+    return first;
 }
 
 /* Only what is certainly a platform's, and the client only if it was made here. */
@@ -267,8 +286,12 @@ int platform_down(struct cli *cli, const struct cli_args *args, struct xeno_err 
         return r;
     progress = cli_progress_new(cli, "ending sessions");
     end_all(cli, p, progress);
-    stop_all(cli, p, progress);
+    r = stop_all(cli, p, progress, err);
     cli_progress_free(xeno_take(&progress));
+    if (r < 0) { /* something is left: what we know of it must not go */
+        platform_save(p, NULL);
+        return r;
+    }
     r = cli_flag(args, "purge") ? purge(p, err) : platform_save(p, err);
     if (r < 0)
         return r;
@@ -301,6 +324,8 @@ const struct cli_command cli_platform_commands[] = {
     { .name = "platform down",
       .usage = "",
       .summary = "end its sessions and stop its daemons; the state stays",
+      .about = "Also after a crash: what daemons that were killed have left on this machine "
+               "(containers,\nmounts, networks, control groups) is removed.",
       .examples = "xeno platform down\nxeno platform down --purge",
       .options = platform_down_options,
       .run = platform_down },

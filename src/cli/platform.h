@@ -90,7 +90,8 @@ int platform_run(const struct platform_spawn *s, char **ret_out, struct xeno_err
 int platform_claim(const struct platform *p, int *ret_index, struct xeno_err *err);
 /* From now on it is in use as long as that process lives. */
 void platform_claim_set(const struct platform *p, int index, const struct platform_process *proc);
-void platform_claim_drop(int index);
+/* Nobody uses it, as far as we had it. */
+void platform_claim_drop(const struct platform *p, int index);
 /* Is it free, or ours? Errors: -EBUSY platform.instance. */
 int platform_claim_again(const struct platform *p, int index, struct xeno_err *err);
 /* A port of 127.0.0.1 that is free: `wish`, or another. */
@@ -98,8 +99,11 @@ int platform_port(int wish);
 /* The user a daemon runs as: its system user, else a number nobody has; ours when we are not root.
  */
 uid_t platform_user(const char *name, int index);
-/* Remove the bridge, rules and control groups of an instance whose daemons are gone. */
-void platform_sweep(const struct platform *p, const struct platform_server *s);
+/* Have xeno-taskd take everything of an instance whose daemons are gone off the machine, unless
+ * another platform has it now. *ret_said: what it removed, the caller's; NULL when nobody was
+ * asked. Errors: -EIO platform.start, with the end of the log. */
+int platform_sweep(const struct platform *p, const struct platform_server *s, char **ret_said,
+                   struct xeno_err *err);
 /* Can containers run here? NULL, or what is missing. */
 const char *platform_lacks(void);
 

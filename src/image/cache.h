@@ -2,7 +2,7 @@
  *
  *   DIR/layers/HEX/   the tree of layer sha256:HEX, fit to be a lower directory of overlayfs
  *   DIR/meta/HEX      what is known of it (JSON); its time of change is the layer's last use
- *   DIR/pins/SESSION  the layers a session needs, one HEX a line
+ *   DIR/pins/SESSION  the layers a session needs, one HEX a line (INSTANCE-ID: caches are shared)
  *   DIR/work/...      trees being unpacked or removed: litter after a crash
  *   DIR/locks/HEX     held by whoever unpacks that layer;  DIR/lock: pins against collector
  *

@@ -1,4 +1,4 @@
-/* src/net/net.c - an instance's network: open, list, sweep, destroy. Sessions: session.c. */
+/* src/net/net.c - an instance's network: open, list, sweep. Sessions: session.c. */
 #include "net/net.h"
 
 #include <dirent.h>
@@ -429,52 +429,6 @@ int xeno_net_sweep(struct xeno_net *net, const char *const *keep, size_t n_keep,
             first = r;
     }
     return first < 0 ? first : removed;
-}
-
-static int keep_first(int first, int r, struct xeno_err *why, struct xeno_err *err)
-{
-    if (r >= 0 || first < 0)
-        return first;
-    if (err)
-        *err = *why;
-    return r;
-}
-
-/* Cables of namespaces that somebody still holds; and those that are going, which costs only time.
- */
-static int remove_cables(struct xeno_net *net, struct xeno_err *err)
-{
-    xeno_autofree struct xeno_rtnl_link *links = NULL;
-    size_t n = 0;
-    int r = xeno_rtnl_link_list(net->rtnl, net->cables, &links, &n, err);
-
-    for (size_t i = 0; i < n && r == 0; i++)
-        r = xeno_rtnl_link_del(net->rtnl, links[i].ifindex, err);
-    return r;
-}
-
-int xeno_net_destroy(struct xeno_net *net, struct xeno_err *err)
-{
-    xeno_autofree char *drop =
-        xeno_asprintf("add table inet %s\ndelete table inet %s\n", net->table, net->table);
-    struct xeno_err why = XENO_ERR_INIT;
-    char name[IFNAMSIZ];
-    int first, r;
-
-    first = xeno_net_sweep(net, NULL, 0, err);
-    r = remove_cables(net, &why);
-    first = keep_first(first < 0 ? first : 0, r, &why, err);
-    r = xeno_net_stale_cut(net, &why);
-    first = keep_first(first, r, &why, err);
-    r = xeno_net_nft(drop, &why);
-    first = keep_first(first, r, &why, err);
-    xeno_net_bridge_name(net->instance, name);
-    r = xeno_rtnl_link_find(net->rtnl, name, &why);
-    if (r > 0)
-        r = xeno_rtnl_link_del(net->rtnl, r, &why);
-    first = keep_first(first, r == -ENODEV ? 0 : r, &why, err);
-    (void)rmdir(net->pins);
-    return first;
 }
 
 char *xeno_net_ns_path(const struct xeno_net *net, const char *session)

@@ -83,10 +83,6 @@ int xeno_net_open(const struct xeno_net_config *config, struct xeno_net **ret,
 void xeno_net_free(struct xeno_net *net);
 XENO_DEFINE_AUTO(xeno_net, xeno_net_free);
 
-/* Remove every session, the rules and the bridge. ip_forward stays as it is. Goes on after a
- * failure and returns the first. */
-int xeno_net_destroy(struct xeno_net *net, struct xeno_err *err);
-
 struct xeno_net_port {
     uint16_t port;      /* in the session */
     uint16_t host_port; /* on the host; unique per protocol among the sessions of the machine */
@@ -172,5 +168,18 @@ char *xeno_net_ns_path(const struct xeno_net *net, const char *session);
 
 /* The gateway's address as text, borrowed for as long as `net` lives. */
 const char *xeno_net_gateway(const struct xeno_net *net);
+
+/* What xeno_net_remove() has taken away. */
+struct xeno_net_removed {
+    size_t namespaces, cables;
+    bool rules, bridge;
+};
+
+/* Take the whole network of an instance that nobody has open off the machine, in whatever state it
+ * is: cables, pins, rules, flows in progress, bridge. Needs no pool and builds nothing. Nothing
+ * there: no effect. ip_forward stays as it is. Goes on after a failure and returns the first; *ret
+ * says what was done in any case. */
+int xeno_net_remove(const char *instance, const char *run_dir, struct xeno_net_removed *ret,
+                    struct xeno_err *err);
 
 #endif

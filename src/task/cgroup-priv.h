@@ -16,6 +16,7 @@ struct xeno_cgroup_tree {
 struct xeno_cgroup_ops {
     const char *version;
     int (*prepare)(struct xeno_cgroups *cg, struct xeno_err *err);
+    bool (*find)(struct xeno_cgroups *cg); /* like prepare, but only what is there */
     int (*set)(struct xeno_cgroups *cg, const char *session, const struct xeno_cgroup_limits *l,
                struct xeno_err *err);
     int (*usage)(const struct xeno_cgroups *cg, const char *session, struct xeno_cgroup_usage *ret);
@@ -40,6 +41,7 @@ struct xeno_cgroups {
     char top[512];     /* version 2: the group that was given to us; "": the root */
     char base[512];    /* TOP/xeno-INST */
     bool apart;        /* version 2: TOP is a unit of its own, and we are not in it */
+    int lock;          /* of the instance: its group's folder, locked; -1 */
 };
 
 /* Index of the tree that has a controller, or -1. */

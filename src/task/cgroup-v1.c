@@ -70,6 +70,18 @@ static int v1_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
     return r < 0 ? xeno_fail_errno(err, r, "cgroup.write", "enter our own cgroup") : 0;
 }
 
+static bool v1_find(struct xeno_cgroups *cg)
+{
+    int tree = xeno_cgroup_tree_of(cg, "cpu");
+    xeno_autofree char *path = NULL;
+
+    if (tree < 0)
+        return false;
+    snprintf(cg->base, sizeof cg->base, "/xeno-%s", cg->instance);
+    path = instance_file(cg, tree, "/sessions");
+    return access(path, F_OK) == 0;
+}
+
 /* Write one file of the session in the tree of a controller. */
 static int set_file(const struct xeno_cgroups *cg, const char *session, const char *controller,
                     const char *file, int64_t value)
@@ -234,6 +246,7 @@ static int v1_kill_all(struct xeno_cgroups *cg, const char *session)
 const struct xeno_cgroup_ops xeno_cgroup_v1 = {
     .version = "v1",
     .prepare = v1_prepare,
+    .find = v1_find,
     .set = v1_set,
     .usage = v1_usage,
     .oom_kills = v1_oom_kills,

@@ -1,5 +1,6 @@
 /* Version 2: one tree. Under systemd with Delegate=yes our own group is ours to divide; elsewhere
  * we take one below the root. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #define HEAVY_WEIGHT 10000
 #define DIVIDE_TRIES 50
+#define FIND_DEPTH   6 /* "/xeno.slice/xeno-sessions.service" is two */
 
 static char *base_file(const struct xeno_cgroups *cg, const char *tail)
 {
@@ -169,6 +171,38 @@ static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
     return r;
 }
 
+/* Look for the instance's group below `top`, a path of the tree. Whoever asks need not live where
+ * the daemon did, so that what find_top() says is of no use here. */
+static bool find_below(struct xeno_cgroups *cg, const char *top, int depth)
+{
+    xeno_autofree char *path = xeno_asprintf("%s%s", cg->trees[0].mount, top);
+    xeno_autofree char *ours = xeno_asprintf("%s/xeno-%s/sessions", path, cg->instance);
+    bool found = access(ours, F_OK) == 0;
+    DIR *dir = found || depth == 0 ? NULL : opendir(path);
+    struct dirent *e;
+
+    if (found) {
+        snprintf(cg->top, sizeof cg->top, "%s", top);
+        snprintf(cg->base, sizeof cg->base, "%.470s/xeno-%s", top, cg->instance);
+    }
+    while (!found && dir && (e = readdir(dir)) != NULL) {
+        xeno_autofree char *sub = NULL;
+
+        if (e->d_type != DT_DIR || e->d_name[0] == '.')
+            continue;
+        sub = xeno_asprintf("%s/%s", top, e->d_name);
+        found = find_below(cg, sub, depth - 1);
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+static bool v2_find(struct xeno_cgroups *cg)
+{
+    return find_below(cg, "", FIND_DEPTH);
+}
+
 static int v2_favour(struct xeno_cgroups *cg, pid_t pid)
 {
     xeno_autofree char *procs = base_file(cg, "/daemons/cgroup.procs");
@@ -312,6 +346,7 @@ static int v2_kill_all(struct xeno_cgroups *cg, const char *session)
 const struct xeno_cgroup_ops xeno_cgroup_v2 = {
     .version = "v2",
     .prepare = v2_prepare,
+    .find = v2_find,
     .set = v2_set,
     .usage = v2_usage,
     .oom_kills = v2_oom_kills,

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -151,17 +152,64 @@ static int find_trees(struct xeno_cgroups *cg, struct xeno_err *err)
     return 0;
 }
 
-int xeno_cgroups_open(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err)
+/* The folder itself carries the lock, so that it is gone with whoever holds it and leaves no file.
+ */
+static int lock_instance(struct xeno_cgroups *cg, struct xeno_err *err)
+{
+    int tree = cg->ops == &xeno_cgroup_v1 ? xeno_cgroup_tree_of(cg, "cpu") : 0;
+    xeno_autofree char *path = xeno_asprintf("%s%s", cg->trees[tree].mount, cg->base);
+
+    cg->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (cg->lock < 0)
+        return xeno_fail_errno(err, -errno, "cgroup.write", "open '%s'", path);
+    if (flock(cg->lock, LOCK_EX | LOCK_NB) < 0)
+        return xeno_fail(err, -EBUSY, "cgroup.instance",
+                         "another xeno-taskd of instance '%s' runs on this machine", cg->instance);
+    return 0;
+}
+
+static int new_groups(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err)
 {
     xeno_auto(xeno_cgroups) cg = xeno_new0(struct xeno_cgroups);
     int r;
 
+    cg->lock = -1;
     if (geteuid() != 0)
         return xeno_fail(err, -EPERM, "cgroup.rights", "only root may make control groups");
     snprintf(cg->instance, sizeof cg->instance, "%s", instance);
     r = find_trees(cg, err);
     if (r == 0)
+        *ret = xeno_take(&cg);
+    return r;
+}
+
+int xeno_cgroups_open(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err)
+{
+    xeno_auto(xeno_cgroups) cg = NULL;
+    int r;
+
+    r = new_groups(instance, &cg, err);
+    if (r == 0)
         r = cg->ops->prepare(cg, err);
+    if (r == 0)
+        r = lock_instance(cg, err);
+    if (r < 0)
+        return r;
+    *ret = xeno_take(&cg);
+    return 0;
+}
+
+int xeno_cgroups_find(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err)
+{
+    xeno_auto(xeno_cgroups) cg = NULL;
+    int r;
+
+    r = new_groups(instance, &cg, err);
+    if (r == 0 && !cg->ops->find(cg))
+        r = xeno_fail(err, -ENOENT, "cgroup.none", "there are no control groups of instance '%s'",
+                      instance);
+    if (r == 0)
+        r = lock_instance(cg, err);
     if (r < 0)
         return r;
     *ret = xeno_take(&cg);
@@ -170,6 +218,8 @@ int xeno_cgroups_open(const char *instance, struct xeno_cgroups **ret, struct xe
 
 void xeno_cgroups_free(struct xeno_cgroups *cg)
 {
+    if (cg && cg->lock >= 0)
+        close(cg->lock);
     free(cg);
 }
 
@@ -347,21 +397,33 @@ char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, c
     return xeno_asprintf("%s/sessions/%s/%s", cg->base, session, task);
 }
 
-void xeno_cgroups_remove(struct xeno_cgroups *cg)
+/* What the daemons' group of one tree holds goes to the group above the instance's. */
+static void empty_daemons(const char *mount, const struct xeno_cgroups *cg)
 {
-    for (size_t i = 0; i < cg->ntrees; i++) {
-        xeno_autofree char *path = xeno_asprintf("%s%s", cg->trees[i].mount, cg->base);
-        xeno_autofree char *sessions = xeno_asprintf("%s/sessions", path);
+    xeno_autofree char *from = xeno_asprintf("%s%s/daemons/cgroup.procs", mount, cg->base);
+    xeno_autofree char *to = xeno_asprintf("%s%s/cgroup.procs", mount, cg->top);
+    FILE *f = fopen(from, "re");
+    int pid;
 
-        if (rmdir(sessions) < 0 && errno != ENOENT)
-            continue; /* a session is left */
-        if (cg->ops == &xeno_cgroup_v1) {
-            xeno_autofree char *ours = xeno_asprintf("%s/daemons/cgroup.procs", path);
-            xeno_autofree char *top = xeno_asprintf("%s/cgroup.procs", cg->trees[i].mount);
+    while (f && fscanf(f, "%d", &pid) == 1)
+        xeno_cgroup_write(to, "%d", pid);
+    if (f)
+        fclose(f);
+}
 
-            if (access(ours, F_OK) == 0)
-                xeno_cgroup_write(top, "%d", (int)getpid());
-            remove_folder(path);
-        }
+int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err)
+{
+    int first = 0;
+
+    for (size_t i = 0; i < cg->ntrees + (cg->unified[0] != '\0'); i++) {
+        const char *mount = i < cg->ntrees ? cg->trees[i].mount : cg->unified;
+        xeno_autofree char *path = xeno_asprintf("%s%s", mount, cg->base);
+        int r;
+
+        empty_daemons(mount, cg);
+        r = remove_folder(path);
+        if (r < 0 && first == 0)
+            first = xeno_fail_errno(err, r, "cgroup.remove", "remove '%s'", path);
     }
+    return first;
 }

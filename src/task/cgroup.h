@@ -29,10 +29,15 @@
 
 struct xeno_cgroups;
 
-/* Find the back end, make the groups of `instance`, and move the caller into `daemons`.
+/* Find the back end, make the groups of `instance`, and move the caller into `daemons`. Until
+ * xeno_cgroups_free() the instance is the caller's alone.
  * Errors: -ENOTSUP cgroup.none   a controller that is needed is missing; the text says which
+ *         -EBUSY cgroup.instance another process has the instance
  *         -EPERM cgroup.rights; cgroup.write */
 int xeno_cgroups_open(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err);
+/* The same for groups that are there, whoever made them: nothing is made, nobody is moved.
+ * Errors: -ENOENT cgroup.none when there are none; -EBUSY cgroup.instance; -EPERM cgroup.rights. */
+int xeno_cgroups_find(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err);
 void xeno_cgroups_free(struct xeno_cgroups *cg);
 XENO_DEFINE_AUTO(xeno_cgroups, xeno_cgroups_free);
 
@@ -99,7 +104,9 @@ int xeno_cgroup_remove_task(struct xeno_cgroups *cg, const char *session, const 
 /* What linux.cgroupsPath of an OCI bundle says for a task; the caller's. */
 char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, const char *task);
 
-/* Remove the instance's own groups, if no session is left: for uninstalling and tests. */
-void xeno_cgroups_remove(struct xeno_cgroups *cg);
+/* Remove the instance's own groups and what is left below them; processes that the daemons' group
+ * holds (an environment manager that still runs) go to the group above.
+ * Errors: -EBUSY cgroup.remove when a session has a process. */
+int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err);
 
 #endif

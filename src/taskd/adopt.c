@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "image/cache.h"
 #include "task/oci/oci.h"
 #include "taskd/taskd.h"
 
@@ -88,17 +89,57 @@ static void sweep_cgroups(struct taskd *d)
     free(ids);
 }
 
-/* The session a container's name speaks of: INSTANCE-SESSION-TASK. */
-static bool session_of(struct taskd *d, const char *name, char *ret)
+/* The session in a name of this instance, INSTANCE-SESSION...; *ret_tail: what comes behind it. */
+static bool session_in(const struct taskd *d, const char *name, char *ret, const char **ret_tail)
 {
     size_t len = strlen(d->conf.instance);
 
     if (strncmp(name, d->conf.instance, len) != 0 || name[len] != '-' ||
-        strlen(name + len + 1) <= XENO_TASK_SESSION_LEN)
+        strlen(name + len + 1) < XENO_TASK_SESSION_LEN)
         return false;
     memcpy(ret, name + len + 1, XENO_TASK_SESSION_LEN);
     ret[XENO_TASK_SESSION_LEN] = '\0';
+    *ret_tail = name + len + 1 + XENO_TASK_SESSION_LEN;
     return xeno_task_session_ok(ret);
+}
+
+/* The session a container's name speaks of: INSTANCE-SESSION-TASK. */
+static bool session_of(const struct taskd *d, const char *name, char *ret)
+{
+    const char *tail;
+
+    return session_in(d, name, ret, &tail) && *tail;
+}
+
+bool pin_session(const struct taskd *d, const char *name, char *ret)
+{
+    const char *tail;
+
+    return session_in(d, name, ret, &tail) && !*tail;
+}
+
+/* Pins of sessions whose folder somebody took away: their layers could never be collected. */
+static void sweep_pins(struct taskd *d)
+{
+    xeno_auto(xeno_cache) cache = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+    char **names = NULL, id[XENO_TASK_SESSION_LEN + 1];
+    size_t n = 0;
+    int r;
+
+    r = xeno_cache_open(d->conf.cache, &cache, &err);
+    if (r == 0)
+        r = xeno_cache_pinned(cache, &names, &n, &err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        if (!pin_session(d, names[i], id) || session_find(d, id))
+            continue;
+        xeno_log(LOG_NOTICE, "adopt.pin", "session=%s", id);
+        r = xeno_cache_unpin(cache, names[i], &err);
+    }
+    if (names)
+        xeno_cache_paths_free(names, n);
+    if (r < 0)
+        xeno_log_err(LOG_WARNING, "adopt.pin", &err, "cache=%s", d->conf.cache);
 }
 
 static void sweep_folder(struct taskd *d, const char *path)
@@ -188,6 +229,7 @@ int adopt(struct taskd *d, struct xeno_err *err)
     if (d->host.oci) {
         sweep_folder(d, d->host.oci->exits);
         sweep_folder(d, d->host.oci->root);
+        sweep_pins(d);
     }
     return 0;
 }

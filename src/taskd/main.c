@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "image/unpack.h"
 #include "taskd/options.h"
+#include "taskd/remove.h"
 #include "taskd/taskd.h"
 
 bool driver_usable(const struct taskd *d, const struct xeno_task_driver *drv)
@@ -48,7 +49,7 @@ static int make_folders(struct taskd *d, struct xeno_err *err)
     return 0;
 }
 
-static int lock_folder(struct taskd *d, struct xeno_err *err)
+int lock_folder(struct taskd *d, struct xeno_err *err)
 {
     xeno_autofree char *path = xeno_asprintf("%s/lock", d->conf.dir);
 
@@ -169,6 +170,12 @@ static int check(struct taskd *d)
     return any || geteuid() != 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Refused and left over are told apart, for whoever calls us from a script. */
+static int remove_code(int r)
+{
+    return r == 0 ? EXIT_SUCCESS : r == -EBUSY ? REMOVE_REFUSED : EXIT_FAILURE;
+}
+
 static int make_loop(struct taskd *d)
 {
     sigset_t set;
@@ -249,9 +256,11 @@ int main(int argc, char **argv)
         if (d.conf.verbose)
             xeno_log_init("xeno-taskd", LOG_DEBUG);
         umask(0077);
-        r = open_all(&d, &err);
+        r = ask.todo == XENO_CONF_VERB ? remove_instance(&d, &err) : open_all(&d, &err);
     }
-    if (r == 0 && ask.todo == XENO_CONF_CHECK)
+    if (ask.todo == XENO_CONF_VERB)
+        code = remove_code(r);
+    else if (r == 0 && ask.todo == XENO_CONF_CHECK)
         code = check(&d);
     else if (r == 0)
         code = ask.todo == XENO_CONF_DONE || serve(&d, &err) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

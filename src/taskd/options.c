@@ -82,11 +82,18 @@ static const struct xeno_conf_item items[] = {
       .help = "Log each step." },
 };
 
+static const struct xeno_conf_verb verbs[] = {
+    { "remove", NULL,
+      "take everything of this instance off this machine, its sessions with it, then exit" },
+    { NULL },
+};
+
 const struct xeno_conf_program taskd_program = {
     .name = "xeno-taskd",
     .purpose = "task manager of a XenoServer: runs sessions, faces no network",
     .items = items,
     .count = XENO_LEN(items),
+    .verbs = verbs,
 };
 
 static void default_path(char **path, const char *dir, const char *name)

@@ -154,6 +154,13 @@ void network_close(struct taskd *d);
 
 /* Go on where the last daemon was: the one path of start and restart. */
 int adopt(struct taskd *d, struct xeno_err *err);
+/* The session of this instance that a pin of the cache is for; false when it is another's. */
+bool pin_session(const struct taskd *d, const char *name, char *ret);
+
+/* --- main.c --- */
+
+/* Errors: -EBUSY taskd.dir when another xeno-taskd works in the folder. */
+int lock_folder(struct taskd *d, struct xeno_err *err);
 
 /* --- collect.c: the bound of the layer cache. Set d->collect_due; the tick does the rest. --- */
 void collect_tick(struct taskd *d, uint64_t now_us);

@@ -53,15 +53,9 @@ taskd_start() {
 
 # What an instance leaves in the kernel when its daemons are ended: it would be found by the next.
 server_sweep() {
-    local inst
-    inst=$(conf "$1" instance)
     stop "$1" xenod
     stop "$1" taskd
-    [ "$(id -u)" = 0 ] || return 0
-    nft delete table inet "xeno-$inst"
-    nft delete table netdev "xeno-$inst"
-    ip link del "xb-$inst"
-    find /sys/fs/cgroup -depth -type d -path "*/xeno-$inst*" -exec rmdir {} \;
+    xeno-taskd --dir "$work/$1/taskd" --instance "$(conf "$1" instance)" --remove
 }
 
 xenod_start() {

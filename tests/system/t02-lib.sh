@@ -71,14 +71,7 @@ leftovers() {
 }
 
 t02_cleanup() {
-    local id
-    [ -n "$taskd_pid" ] && kill -0 "$taskd_pid" 2>/dev/null || start_taskd
-    for id in $(ls "$work/D/sessions" 2>/dev/null); do ask destroy "$id" >/dev/null 2>&1; done
-    stop_taskd
-    nft delete table inet "xeno-$inst" 2>/dev/null
-    nft delete table netdev "xeno-$inst" 2>/dev/null
-    ip link del "xb-$inst" 2>/dev/null
-    grep -E " $work/" /proc/self/mountinfo | cut -d' ' -f5 | sort -r | while read -r m; do umount -l "$m"; done
-    find /sys/fs/cgroup -depth -path "*xeno-$inst*" -type d -exec rmdir {} \; 2>/dev/null
+    [ -z "$taskd_pid" ] || stop_taskd
+    xeno-taskd --dir="$work/D" --cache="$work/cache" --instance="$inst" --remove
 }
 at_end t02_cleanup

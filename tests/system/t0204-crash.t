@@ -94,9 +94,7 @@ like "$(ask list)" '"task":"t1","state":"running"' "and destroys nothing of ours
 ok "even the shared layer is still there" ask exec dddddddddddddddd e1 -- true
 kill $second
 wait $second
-find /sys/fs/cgroup -depth -path "*xeno-r${inst#q}*" -type d -exec rmdir {} \; 2>/dev/null
-nft delete table inet "xeno-r${inst#q}" 2>/dev/null
-nft delete table netdev "xeno-r${inst#q}" 2>/dev/null
-ip link del "xb-r${inst#q}" 2>/dev/null
+ok "and it is removed alone" xeno-taskd --dir="$work/E" --cache="$work/cache" --instance="r${inst#q}" --remove
+like "$(ask list)" '"task":"t1","state":"running"' "which ours does not notice"
 ask destroy dddddddddddddddd >/dev/null
 done_testing

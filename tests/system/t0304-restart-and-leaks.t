@@ -104,9 +104,10 @@ ok "and back" net open
 
 is "$(second | sed 's/packets [0-9]* bytes [0-9]*//')" "$other" "the second instance is as it was"
 is "$(tcp 127.0.0.1 8083)" "c saw 10.78.0.1" "and its session answers"
-ok "the first one is taken away" net destroy
+is "$(net destroy)" "0 namespaces, 0 cables, rules 1, bridge 1" "the first one is taken away"
+is "$(net destroy)" "0 namespaces, 0 cables, rules 0, bridge 0" "again: there is nothing"
 is "$(tcp 127.0.0.1 8083)" "c saw 10.78.0.1" "and still does"
-ok "so is the second" net2 destroy
+is "$(net2 destroy)" "1 namespaces, 1 cables, rules 1, bridge 1" "so is the second, with its session"
 wait_for 5 sh -c '! ip -br link | grep -q ^xv'
 is "$(ip -br link; ip route; nft list ruleset)" "$clean" "and the host is as it was"
 done_testing

@@ -50,15 +50,8 @@ leftovers() {
 crash_cleanup() {
     stop x xenod -9
     stop x taskd -9
-    nft delete table inet "xeno-$inst"
-    nft delete table netdev "xeno-$inst"
-    ip link del "xb-$inst"
-    pkill_conmon
-    grep -E " $work/" /proc/self/mountinfo | cut -d' ' -f5 | sort -r | while read -r m; do umount -l "$m"; done
-    find /sys/fs/cgroup -depth -path "*xeno-$inst*" -type d -exec rmdir {} \;
+    xeno-taskd --dir "$work/x/taskd" --instance "$inst" --remove
 }
-# Containers left by a failed run: by their own instance's name only.
-pkill_conmon() { pgrep -f "conmon.*--cid $inst-" | while read -r p; do kill -9 "$p"; done; }
 at_end crash_cleanup
 
 kills=0

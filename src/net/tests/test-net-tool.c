@@ -6,7 +6,7 @@
  *   del SESSION | sweep [KEEP]... | path SESSION
  *   churn N          add N sessions, then delete them, and print the milliseconds of each step
  *
- * Every run opens the instance anew, so each of them also is a restart.
+ * Every run but destroy opens the instance anew, so each of them also is a restart.
  */
 #include <netinet/in.h>
 #include <stdio.h>
@@ -151,6 +151,18 @@ static int churn(struct xeno_net *net, int n)
     return 0;
 }
 
+static int destroy(const struct xeno_net_config *config)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    struct xeno_net_removed done;
+
+    if (xeno_net_remove(config->instance, config->run_dir, &done, &err) < 0)
+        return fail(&err);
+    printf("%zu namespaces, %zu cables, rules %d, bridge %d\n", done.namespaces, done.cables,
+           done.rules, done.bridge);
+    return 0;
+}
+
 static int run(struct xeno_net *net, const char *verb, char **arg, int n)
 {
     struct xeno_err err = XENO_ERR_INIT;
@@ -179,8 +191,6 @@ static int run(struct xeno_net *net, const char *verb, char **arg, int n)
             printf("%d removed\n", r);
         return r < 0 ? fail(&err) : 0;
     }
-    if (strcmp(verb, "destroy") == 0)
-        return xeno_net_destroy(net, &err) < 0 ? fail(&err) : 0;
     return 2;
 }
 
@@ -207,6 +217,8 @@ int main(int argc, char **argv)
         else
             return 2;
     }
+    if (strcmp(argv[at], "destroy") == 0)
+        return destroy(&config);
     if (xeno_net_open(&config, &net, &err) < 0)
         return fail(&err);
     return run(net, argv[at], argv + at + 1, argc - at - 1);

@@ -83,12 +83,19 @@ static int mount_sys(const struct xeno_task_host *h, const struct xeno_run *run,
     return r;
 }
 
+/* Several instances may share a cache, and each knows of its own sessions only. */
+static char *pin_name(const struct xeno_task_host *h, const struct xeno_run *run)
+{
+    return xeno_asprintf("%s-%s", h->instance, run->id);
+}
+
 /* Layers are pinned for as long as the session lives, unpacked when they are not there yet. */
 static int build_rootfs(const struct xeno_task_host *h, const struct xeno_run *run,
                         struct xeno_err *err)
 {
     xeno_autofree char *pool = xeno_asprintf("%s/pool", h->dir);
     xeno_autofree char *layers = xeno_asprintf("%s/layers", h->cache);
+    xeno_autofree char *pin = pin_name(h, run);
     xeno_auto(xeno_cache) cache = NULL;
     xeno_auto(xeno_store) store = NULL;
     const char *digests[XENO_TASK_LAYERS_MAX + 1], *lowers[XENO_TASK_LAYERS_MAX + 1];
@@ -109,7 +116,7 @@ static int build_rootfs(const struct xeno_task_host *h, const struct xeno_run *r
     }
     r = xeno_cache_open(h->cache, &cache, err);
     if (r == 0)
-        r = xeno_cache_pin(cache, run->id, digests, run->spec.nlayers, err);
+        r = xeno_cache_pin(cache, pin, digests, run->spec.nlayers, err);
     if (r > 0) {
         r = xeno_store_open(h->images, XENO_STORE_READ, &store, err);
         if (r == 0)
@@ -236,6 +243,7 @@ static int oci_release(const struct xeno_task_host *h, struct xeno_run *run, str
 static int oci_destroy(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err)
 {
     xeno_autofree char *sys = xeno_run_path(run, "sys");
+    xeno_autofree char *pin = pin_name(h, run);
     xeno_auto(xeno_cache) cache = NULL;
     int r;
 
@@ -248,9 +256,9 @@ static int oci_destroy(const struct xeno_task_host *h, struct xeno_run *run, str
         r = xeno_fail_errno(err, -errno, "oci.sys", "unmount '%s'", sys);
     if (r == 0)
         r = xeno_rootfs_destroy(run->path, err);
-    if (r == 0 && xeno_cache_open(h->cache, &cache, err) == 0)
-        r = xeno_cache_unpin(cache, run->id, err);
-    return r;
+    if (r == 0)
+        r = xeno_cache_open(h->cache, &cache, err);
+    return r < 0 ? r : xeno_cache_unpin(cache, pin, err);
 }
 
 /* --- quick half --- */
