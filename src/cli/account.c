@@ -320,10 +320,12 @@ static int run_account(struct cli *cli, const struct cli_args *args, struct xeno
     if (cli->json)
         cli_json(xeno_json_ref(j));
     cli_field(cli, "id", "%s", cli_clean(cli_str(&top, "id")));
-    cli_field(cli, "free", "%s", xeno_credit_text(xeno_micro(cli_int(&top, "free", 0)), text));
-    cli_field(cli, "in orders", "%s", xeno_credit_text(xeno_micro(cli_int(&top, "held", 0)), text));
+    cli_field(cli, "free", "%s credits",
+              xeno_credit_text(xeno_micro(cli_int(&top, "free", 0)), text));
+    cli_field(cli, "in orders", "%s credits",
+              xeno_credit_text(xeno_micro(cli_int(&top, "held", 0)), text));
     if (cli_int(&top, "earned", 0) != 0)
-        cli_field(cli, "earned", "%s",
+        cli_field(cli, "earned", "%s credits",
                   xeno_credit_text(xeno_micro(cli_int(&top, "earned", 0)), text));
     return CLI_OK;
 }
@@ -331,7 +333,7 @@ static int run_account(struct cli *cli, const struct cli_args *args, struct xeno
 const struct cli_command cli_account_commands[] = {
     { .name = "register",
       .usage = "URL",
-      .summary = "join a XenoCorp: make a key, exchange a token for a credential",
+      .summary = "join a XenoCorp: a key, and a credential for a token",
       .about = "The key is made here and never leaves this machine; only its public half is sent.\n"
                "The token names the XenoCorp it is of, so nobody else can answer in its place.\n"
                "A registration whose answer was lost may simply be repeated with the same token.",

@@ -14,25 +14,36 @@
 /* A quantity in the unit its price is for. */
 static void quantity(char out[48], const char *res, int64_t n, bool used)
 {
-    char text[32];
+    static const struct {
+        const char *res, *unit;
+        int used;         /* 1: of what was used, 0: of what was reserved, -1: of both */
+        int64_t num, den; /* from what the meter counts to millionths of the unit */
+    } rows[] = {
+        { "cpu", "s", -1, 1, 1 },                          /* microseconds */
+        { "memory", "GiB-h", -1, 10, 36864 },              /* MiB ms */
+        { "disk", "GiB-h", -1, 10, 36864 },                /* the same */
+        { "net", "GiB", 1, 1000000, INT64_C(1024) << 20 }, /* bytes */
+        { "net", "Mbit/s-h", 0, 1, 3600 },                 /* kbit/s ms */
+        { "address", "h", -1, 10, 36 },                    /* ms */
+    };
+    int64_t micro = 0;
 
-    if (strcmp(res, "cpu") == 0)
-        snprintf(out, 48, "%" PRId64 ".%03d s", n / 1000000, (int)(n / 1000 % 1000));
-    else if (strcmp(res, "memory") == 0 || strcmp(res, "disk") == 0)
-        snprintf(out, 48, "%" PRId64 ".%03d MiB-h", n / 3600000, (int)(n % 3600000 / 3600));
-    else if (strcmp(res, "net") == 0 && used)
-        snprintf(out, 48, "%s", xeno_size_text(n, text));
-    else if (strcmp(res, "net") == 0)
-        snprintf(out, 48, "%" PRId64 ".%03d Mbit/s-h", n / INT64_C(3600000000),
-                 (int)(n % INT64_C(3600000000) / 3600000));
-    else
-        snprintf(out, 48, "%" PRId64 ".%03d h", n / 3600000, (int)(n % 3600000 / 3600));
+    for (size_t i = 0; i < XENO_LEN(rows); i++)
+        if (strcmp(rows[i].res, res) == 0 && (rows[i].used < 0 || rows[i].used == used) &&
+            xeno_muldiv(n, rows[i].num, rows[i].den, &micro)) {
+            snprintf(out, 48, "%" PRId64 ".%06d %s", micro / 1000000, (int)(micro % 1000000),
+                     rows[i].unit);
+            return;
+        }
+    snprintf(out, 48, "%" PRId64, n);
 }
 
 void cli_bill_items(struct cli *cli, const struct xeno_json_at *usage)
 {
-    static const char *const heads[] = { "RESOURCE", "RESERVED", "USED", "CREDITS" };
-    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1U << 1 | 1U << 2 | 1U << 3);
+    static const char *const heads[] = {
+        "RESOURCE", "RESERVED", "PRICE", "USED", "PRICE", "CREDITS"
+    };
+    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, ~1U);
     struct xeno_json_at list;
     size_t n;
 
@@ -48,7 +59,9 @@ void cli_bill_items(struct cli *cli, const struct xeno_json_at *usage)
         quantity(used, res, cli_int(&it, "used", 0), true);
         cli_cell(&t, res);
         cli_cell(&t, reserved);
+        cli_cell_credit(&t, cli_int(&it, "price_reserved", 0));
         cli_cell(&t, used);
+        cli_cell_credit(&t, cli_int(&it, "price_used", 0));
         cli_cell_credit(&t, cli_int(&it, "amount", 0));
     }
     cli_table_print(cli, &t);
@@ -82,15 +95,35 @@ static int statement(struct cli *cli, struct xeno_json **ret, struct xeno_err *e
     return cli_pages(cli, NULL, "/v1/statement", "entries", ret, err);
 }
 
+/* Money set aside is still yours, so its amount is 0: the text says how much it is. */
+static const char *moved(const struct xeno_json_at *e, char room[96])
+{
+    const char *kind = cli_str(e, "kind"), *text = cli_str(e, "text");
+    int64_t by = cli_int(e, "free", 0);
+    char credits[XENO_CREDIT_TEXT];
+
+    if (strcmp(kind, "order") == 0)
+        snprintf(room, 96, "%s set aside", xeno_credit_text(xeno_micro(-by), credits));
+    else if (strcmp(kind, "return") == 0)
+        snprintf(room, 96, "%s free again%s%.20s", xeno_credit_text(xeno_micro(by), credits),
+                 *text && strcmp(text, "closed") != 0 ? ", " : "",
+                 strcmp(text, "closed") != 0 ? text : "");
+    else
+        return text;
+    return room;
+}
+
 static void statement_row(struct cli_table *t, const struct xeno_json_at *e)
 {
+    char text[96];
+
     cli_cell_time(t, cli_int(e, "time_ms", 0));
     cli_cell(t, cli_str(e, "kind"));
     cli_cell_credit(t, cli_int(e, "amount", 0));
     cli_cell_credit(t, cli_int(e, "balance", 0));
     cli_cell_short(t, cli_str(e, "order"));
     cli_cell_short(t, cli_str(e, "session"));
-    cli_cell(t, cli_str(e, "text"));
+    cli_cell(t, moved(e, text));
 }
 
 static int whole_statement(struct cli *cli, struct xeno_err *err)
@@ -120,8 +153,9 @@ static int whole_statement(struct cli *cli, struct xeno_err *err)
         cli_json(xeno_take(&j));
         return CLI_OK;
     }
-    cli_table_print(cli, &t);
-    cli_say(cli, "%zu entries, together %s", n, xeno_credit_text(xeno_micro(sum), text));
+    cli_table_print_or(cli, &t, "nothing has moved on your account yet");
+    cli_say(cli, "%zu %s, together %s credits", n, n == 1 ? "entry" : "entries",
+            xeno_credit_text(xeno_micro(sum), text));
     return CLI_OK;
 }
 
@@ -156,8 +190,8 @@ static void show_session(struct cli *cli, const struct charges *c, const struct 
 
     if (usage->j)
         cli_bill_items(cli, usage);
-    cli_say(cli, "charged at the XenoCorp: %s in %" PRId64 " charges",
-            xeno_credit_text(xeno_micro(c->sum), a), c->count);
+    cli_say(cli, "charged at the XenoCorp: %s credits in %" PRId64 " charge%s",
+            xeno_credit_text(xeno_micro(c->sum), a), c->count, c->count == 1 ? "" : "s");
     if (!usage->j)
         cli_note(cli, "its XenoServer does not show it any more: no items");
     else if (owed == c->sum)

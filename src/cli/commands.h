@@ -39,6 +39,9 @@ extern const struct cli_option cli_common_options[];
 int cli_find(int argc, char **argv, const struct cli_command **ret, int *ret_words,
              struct xeno_err *err);
 
+/* Is it the first word of verbs with two? */
+bool cli_is_family(const char *word);
+
 /* Help of one verb, and of all. */
 void cli_help_one(const struct cli *cli, const struct cli_command *c);
 void cli_help_all(const struct cli *cli, const char *family); /* NULL: all families */

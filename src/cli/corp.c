@@ -285,7 +285,7 @@ const struct cli_command cli_corp_commands[] = {
       .run = run_ledger },
     { .name = "corp charges",
       .usage = "",
-      .summary = "show the charges of an order or a session: the audit trail",
+      .summary = "show the audit trail: charges of an order or a session",
       .examples = "xeno corp charges --session mzxw6ytbonxwiza2\nxeno corp charges --order ORDER "
                   "--json",
       .options = charges_options,

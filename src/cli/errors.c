@@ -66,6 +66,9 @@ static const struct {
     { "session.unknown", "see yours: xeno session ls" },
     { "session.which", "type more letters of its id (xeno session ls)" },
     { "session.state", "see its state: xeno session show SESSION" },
+    { "task.paused", "let it go on: xeno session resume SESSION" },
+    { "order.window", "pay with one that lasts: xeno session extend SESSION --order ORDER" },
+    { "session.over", "see what it cost: xeno bill SESSION; start anew: xeno run -- COMMAND" },
     { "task.idle", "deploy something there first: xeno deploy SESSION -- COMMAND" },
     { "task.unknown", "see its tasks: xeno session show SESSION" },
     { "ledger.funds", "see your credit: xeno account; an operator adds to it: xeno corp fund" },
@@ -92,6 +95,8 @@ static const struct {
     { "x509.untrusted", "another XenoCorp answers there; see yours: xeno whoami" },
     { "http.tls", "does it listen with HTTPS there, and is it of your XenoCorp (xeno whoami)?" },
     { "http.peer", "another party answers there than before: xeno server add URL again" },
+    { "task.failed", "is the program in the image? Another one: --template (xeno template ls)" },
+    { "platform.none", "start one: xeno platform up; or say where it is: --dir DIR" },
     { "platform.", NULL },
 };
 

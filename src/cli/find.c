@@ -56,6 +56,13 @@ struct search {
     struct xeno_err down; /* of the last server that did not answer */
 };
 
+static bool newer(const struct xeno_json_at *o, const struct cli_found *than)
+{
+    struct xeno_json_at top = xeno_json_top(than->object);
+
+    return cli_int(o, "created_ms", 0) > cli_int(&top, "created_ms", 0);
+}
+
 static void take(struct search *s, const struct cli_server *server, const struct xeno_json_at *o)
 {
     int f = fit(o, s->ref);
@@ -63,8 +70,9 @@ static void take(struct search *s, const struct cli_server *server, const struct
     /* What a server calls an id goes into paths and onto terminals: it must be one. */
     if (f == 0 || f < s->fit || !xeno_base32_ok(cli_str(o, "session"), XENO_SESSION_ID_CHARS))
         return;
-    if (f == s->fit) {
-        s->equals++;
+    /* Of ended ones the last is meant: a name that is used every day is no riddle. */
+    if (f == s->fit && !(f == 1 && newer(o, s->best))) {
+        s->equals += f != 1;
         return;
     }
     cli_found_free(s->best);

@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "cli/commands.h"
+
+#define COLUMNS  79
+#define NEAR_MAX 40
 
 const struct cli_family cli_families[] = {
     { "Who you are", cli_account_commands },
@@ -38,23 +40,68 @@ static int match(const char *name, int argc, char **argv)
     return argc > 1 && strcmp(argv[1], name + len + 1) == 0 ? 2 : 0;
 }
 
-/* The verbs that begin with the same word, or with the same letters. */
-static char *near(const char *word)
+bool cli_is_family(const char *word)
 {
-    struct xeno_buf b = XENO_BUF_INIT;
+    size_t len = strlen(word);
 
-    for (size_t len = strlen(word); len > 0 && b.len == 0; len--)
-        for (const struct cli_family *f = cli_families; f->title; f++)
-            for (const struct cli_command *c = f->commands; c->name; c++)
-                if (strncmp(c->name, word, len) == 0)
-                    xeno_buf_printf(&b, "%s%s", b.len ? ", " : "", c->name);
-    return b.len ? xeno_buf_take(&b, NULL) : xeno_strdup("xeno --help shows them all");
+    for (const struct cli_family *f = cli_families; f->title; f++)
+        for (const struct cli_command *c = f->commands; c->name; c++)
+            if (strncmp(c->name, word, len) == 0 && c->name[len] == ' ')
+                return true;
+    return false;
+}
+
+/* How many letters must be put in, left out, changed or swapped with the next to make b of a (the
+ * "optimal string alignment"); words longer than we have are not near. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), rows[3][NEAR_MAX + 1];
+
+    if (n > NEAR_MAX || m > NEAR_MAX)
+        return NEAR_MAX;
+    for (size_t j = 0; j <= m; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t *now = rows[i % 3], *up = rows[(i + 2) % 3], *above = rows[(i + 1) % 3];
+
+        now[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t best = up[j - 1] + (a[i - 1] != b[j - 1]);
+
+            best = up[j] + 1 < best ? up[j] + 1 : best;
+            best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                above[j - 2] + 1 < best)
+                best = above[j - 2] + 1;
+            now[j] = best;
+        }
+    }
+    return rows[n % 3][m];
+}
+
+/* The verb most like what was typed, if it is like it at all. */
+static const char *nearest(const char *typed)
+{
+    const char *found = NULL;
+    size_t best = NEAR_MAX;
+
+    for (const struct cli_family *f = cli_families; f->title; f++)
+        for (const struct cli_command *c = f->commands; c->name; c++) {
+            size_t d = distance(typed, c->name);
+
+            if (d < best && d * 3 <= strlen(c->name)) {
+                best = d;
+                found = c->name;
+            }
+        }
+    return found;
 }
 
 int cli_find(int argc, char **argv, const struct cli_command **ret, int *ret_words,
              struct xeno_err *err)
 {
-    xeno_autofree char *others = NULL;
+    xeno_autofree char *two = NULL;
+    const char *meant = NULL;
 
     for (const struct cli_family *f = cli_families; f->title; f++)
         for (const struct cli_command *c = f->commands; c->name; c++) {
@@ -66,10 +113,50 @@ int cli_find(int argc, char **argv, const struct cli_command **ret, int *ret_wor
                 return 0;
             }
         }
-    others = near(argv[0]);
-    return cli_usage(err, "there is no verb '%s%s%s'; there is: %s", argv[0],
-                     argc > 1 && argv[1][0] != '-' ? " " : "",
-                     argc > 1 && argv[1][0] != '-' ? argv[1] : "", others);
+    if (argc > 1 && argv[1][0] != '-') {
+        two = xeno_asprintf("%s %s", argv[0], argv[1]);
+        meant = nearest(two);
+    }
+    if (!meant)
+        meant = nearest(argv[0]);
+    if (meant)
+        return cli_usage(err, "there is no verb '%s'; did you mean: xeno %s",
+                         strchr(meant, ' ') && two ? two : argv[0], meant);
+    if (cli_is_family(argv[0]))
+        return cli_usage(err, "there is no verb '%s'; of this family there are: xeno help %s",
+                         two ? two : argv[0], argv[0]);
+    return cli_usage(err, "there is no verb '%s'", argv[0]);
+}
+
+/* Text in lines of at most COLUMNS, beginning where `at` columns are used up already; further lines
+ * are indented. An empty line ends a paragraph; other line feeds are spaces. */
+static void print_wrapped(const char *text, size_t at, size_t indent)
+{
+    bool first = true;
+
+    while (*text) {
+        size_t len = strcspn(text, " \n");
+
+        if (text[0] == '\n' && text[1] == '\n') {
+            printf("\n\n%*s", (int)indent, "");
+            at = indent;
+            first = true;
+            text += 2;
+            continue;
+        }
+        if (!first && at + 1 + len > COLUMNS) {
+            printf("\n%*s", (int)indent, "");
+            at = indent;
+            first = true;
+        }
+        printf("%s%.*s", first ? "" : " ", (int)len, text);
+        at += len + !first;
+        first = false;
+        text += len;
+        if (*text == ' ' || (*text == '\n' && text[1] != '\n'))
+            text++;
+    }
+    putchar('\n');
 }
 
 static void print_options(const struct cli_option *o)
@@ -77,10 +164,14 @@ static void print_options(const struct cli_option *o)
     char left[64];
 
     for (; o->name; o++) {
+        xeno_autofree char *text = NULL;
+
         snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
                  o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->value ? " " : "",
                  o->value ? o->value : "");
-        printf("  %-30s %s%s\n", left, o->help, o->many ? " (may be repeated)" : "");
+        text = xeno_asprintf("%s%s", o->help, o->many ? " (may be repeated)" : "");
+        printf("  %-30s%s", left, strlen(left) < 30 ? " " : "\n                                 ");
+        print_wrapped(text, 33, 33);
     }
 }
 
@@ -90,18 +181,23 @@ void cli_help_one(const struct cli *cli, const struct cli_command *c)
 
     printf("%sUsage:%s xeno %s [OPTION]...%s%s\n\n%c%s.\n", bold, plain, c->name,
            c->usage[0] ? " " : "", c->usage, c->summary[0] - 'a' + 'A', c->summary + 1);
-    if (c->about)
-        printf("\n%s\n", c->about);
+    if (c->about) {
+        putchar('\n');
+        print_wrapped(c->about, 0, 0);
+    }
     printf("\n%sOptions:%s\n", bold, plain);
     print_options(c->options);
     print_options(cli_common_options);
     printf("\n%sExamples:%s\n", bold, plain);
     for (const char *p = c->examples; *p; p += strcspn(p, "\n") + (p[strcspn(p, "\n")] == '\n'))
         printf("  %.*s\n", (int)strcspn(p, "\n"), p);
-    printf("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 refused by a rule or limit, 4 "
-           "unreachable%s.\n",
-           c->runs ? ";\n125 not started, 126 cannot be run, 127 not found, else the command's own"
-                   : "");
+    putchar('\n');
+    print_wrapped(
+        c->runs ? "Exit status: the command's own; 125 not started, 126 cannot be run, 127 not "
+                  "found, 128 and the signal when interrupted."
+                : "Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused by a rule or limit, "
+                  "4 unreachable, 128 and the signal when interrupted.",
+        0, 0);
 }
 
 void cli_help_all(const struct cli *cli, const char *family)
@@ -109,9 +205,10 @@ void cli_help_all(const struct cli *cli, const char *family)
     const char *bold = cli->colour ? "\033[1m" : "", *plain = cli->colour ? "\033[0m" : "";
 
     if (!family)
-        printf("%sUsage:%s xeno VERB [OPTION]... [ARGUMENT]...\n\nRent slices of other people's "
-               "machines with signed orders, run things there, and see each\nmicro-credit they "
-               "cost. `xeno VERB --help` shows options and examples of a verb.\n",
+        printf("%sUsage:%s xeno VERB [OPTION]... [ARGUMENT]...\n\n"
+               "Rent slices of other people's machines with signed orders, run things there,\n"
+               "and see each micro-credit they cost. `xeno VERB --help` shows options and\n"
+               "examples of a verb.\n",
                bold, plain);
     for (const struct cli_family *f = cli_families; f->title; f++) {
         bool head = false;

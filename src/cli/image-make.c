@@ -135,6 +135,7 @@ int cli_template_build(struct cli *cli, const struct cli_args *args, struct xeno
     if (n == 0)
         opts.sources = NULL;
     opts.defaults = read_defaults(args);
+    opts.defaults.created = xeno_wall(cli->env); /* what mmdebstrap finds differs by the day */
     opts.progress = &hook;
     r = xeno_template_build(st, &opts, &made, err);
     cli_progress_free(xeno_take(&p));

@@ -65,6 +65,16 @@ static struct xeno_json *image_json(const char *name, const struct xeno_image *i
     return j;
 }
 
+/* 1970 stands for "made so that the same input gives the same digest": it tells nobody anything. */
+static void list_time(struct cli_table *t, const char *created)
+{
+    xeno_time at = xeno_ns(0);
+
+    if (xeno_time_parse(created, &at, NULL) < 0)
+        at = xeno_ns(0);
+    cli_cell_time(t, at.ns / XENO_NS_PER_MS);
+}
+
 static void list_row(struct cli_table *t, const struct xeno_store_entry *e)
 {
     char size[32], digest[32];
@@ -80,7 +90,7 @@ static void list_row(struct cli_table *t, const struct xeno_store_entry *e)
     }
     cli_cell(t, xeno_image_kind_name(e->image->kind));
     cli_cell(t, xeno_size_text(e->image->size_bytes, size));
-    cli_cell(t, e->image->created);
+    list_time(t, e->image->created);
 }
 
 static int list_images(struct cli *cli, const struct cli_args *args, enum xeno_image_kind without,
@@ -109,7 +119,11 @@ static int list_images(struct cli *cli, const struct cli_args *args, enum xeno_i
         if (e->image)
             xeno_json_append(out, image_json(e->name, e->image));
     }
-    cli_table_print(cli, &t);
+    cli_table_print_or(
+        cli, &t,
+        without == XENO_IMAGE_OVERLAY
+            ? "no templates: make one: xeno template build debian:bookworm --name debian"
+            : "no overlays: make one: xeno overlay create NAME FOLDER:/TARGET");
     if (cli->json)
         cli_json(all);
     else
@@ -218,7 +232,7 @@ const struct cli_command cli_image_commands[] = {
       .run = cli_template_build },
     { .name = "template import",
       .usage = "PATH",
-      .summary = "bring in a folder, tar, OCI layout or docker archive as a template",
+      .summary = "make a template of a folder, tar, OCI or docker archive",
       .about = "Archives are unpacked by a process that can do nothing else; one that escapes its\n"
                "folder, holds devices or is a bomb is refused whole.",
       .examples = "xeno template import rootfs/ --name mine\n"
@@ -230,7 +244,9 @@ const struct cli_command cli_image_commands[] = {
       .run = cli_template_import },
     { .name = "template export",
       .usage = "TEMPLATE PATH",
-      .summary = "write a template or overlay as an OCI archive, or a layout when PATH ends in /",
+      .summary = "write a template or overlay as an OCI archive or layout",
+      .about =
+          "PATH is a file for an archive, a folder when it ends in '/', '-' for standard output.",
       .examples = "xeno template export debian-apache apache.tar --compression gzip\n"
                   "xeno template export debian-apache - | podman load",
       .options = cli_template_export_options,
@@ -264,7 +280,7 @@ const struct cli_command cli_image_commands[] = {
       .run = run_rm },
     { .name = "overlay create",
       .usage = "NAME FOLDER[:TARGET]...",
-      .summary = "make an overlay from folders: layers that go over a template",
+      .summary = "make an overlay, layers over a template, from folders",
       .examples = "xeno overlay create page ./html:/var/www/html --base debian-apache\n"
                   "xeno overlay create conf ./etc:/etc --hide /etc/motd",
       .options = cli_overlay_create_options,

@@ -101,6 +101,12 @@ int main(int argc, char **argv)
         printf("xeno %s\n", xeno_version());
         return CLI_OK;
     }
+    /* "xeno order" alone is a question. */
+    if (cli_is_family(argv[1]) &&
+        (argc == 2 || strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+        cli_help_all(&cli, argv[1]);
+        return argc == 2 ? CLI_USAGE : CLI_OK;
+    }
     /* These may stand before the verb as well. */
     while (argc > 2 && (strcmp(argv[1], "--json") == 0 || strcmp(argv[1], "--quiet") == 0 ||
                         strcmp(argv[1], "-q") == 0)) {

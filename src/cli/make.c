@@ -400,13 +400,13 @@ static void dry_answer(struct cli *cli, const struct cli_making *m, const struct
     if (!cli->json) {
         if (why)
             return;
-        cli_say(cli, "yes: %s would run it for %s to %s credits an hour", m->server->name,
-                xeno_credit_text(xeno_micro(m->reserved_per_hour), a),
+        cli_say(cli, "yes: %s would run it for %s (idle) to %s (all used) credits an hour",
+                m->server->name, xeno_credit_text(xeno_micro(m->reserved_per_hour), a),
                 xeno_credit_text(xeno_micro(m->per_hour_max), b));
         if (m->chain)
             cli_say(cli, "it would be paid from order %s", m->terms->order);
         else
-            cli_say(cli, "an order of %s credits would be made for it",
+            cli_say(cli, "%s credits would be set aside for it; what is not used comes back",
                     xeno_credit_text(needed(m), c));
         return;
     }

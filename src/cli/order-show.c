@@ -44,11 +44,11 @@ static void show_terms(struct cli *cli, const struct xeno_order_terms *t)
     cli_field(cli, "order", "%s (%zu block%s, signatures good)", t->order, t->blocks,
               t->blocks == 1 ? "" : "s");
     cli_field(cli, "sponsor", "%s", t->sponsor.s[0] ? t->sponsor.s : "pseudonymous");
-    cli_field(cli, "limit", "%s", xeno_credit_text(t->limit, text));
+    cli_field(cli, "limit", "%s credits", xeno_credit_text(t->limit, text));
     if (t->max_total.micro < t->limit.micro)
-        cli_field(cli, "max total", "%s", xeno_credit_text(t->max_total, text));
+        cli_field(cli, "max total", "%s credits", xeno_credit_text(t->max_total, text));
     if (t->max_rate.micro != INT64_MAX)
-        cli_field(cli, "max rate", "%s an hour", xeno_credit_text(t->max_rate, text));
+        cli_field(cli, "max rate", "%s credits an hour", xeno_credit_text(t->max_rate, text));
     cli_field(cli, "usable", "%s to %s%s", cli_when(t->not_before.ns / XENO_NS_PER_MS),
               cli_when(t->not_after.ns / XENO_NS_PER_MS),
               xeno_wall(cli->env).ns >= t->not_after.ns ? " (over)" : "");
@@ -67,7 +67,7 @@ static int show_online(struct cli *cli, const char *order, struct xeno_json **re
         return r;
     top = xeno_json_top(*ret);
     cli_field(cli, "state", "%s", cli_clean(cli_str(&top, "state")));
-    cli_field(cli, "charged", "%s",
+    cli_field(cli, "charged", "%s credits",
               xeno_credit_text(xeno_micro(cli_int(&top, "charged", 0)), text));
     bound = cli_obj(&top, "bound");
     if (bound.j)
@@ -146,7 +146,8 @@ static int list_offline(struct cli *cli, struct xeno_err *err)
     }
     cli_strv_free(ids);
     free(terms);
-    cli_table_print(cli, &t);
+    t.ids = 1U << 0 | 1U << 4;
+    cli_table_print_or(cli, &t, "no orders in your wallet: make one: xeno order create AMOUNT");
     if (cli->json)
         cli_json(all);
     else
@@ -202,7 +203,9 @@ int cli_order_list(struct cli *cli, const struct cli_args *args, struct xeno_err
         list_row(&t, &o);
         xeno_json_append(kept, xeno_json_ref((struct xeno_json *)o.j));
     }
-    cli_table_print(cli, &t);
+    t.ids = 1U << 0 | 1U << 5;
+    cli_table_print_or(cli, &t,
+                       "no orders: make one: xeno order create AMOUNT (xeno run does it for you)");
     if (cli->json)
         cli_json(out);
     else

@@ -10,6 +10,8 @@
 #include "cli/out.h"
 
 #define DEFAULT_LIFE_S 86400
+#define LIFE_MIN_S     10 /* what a XenoCorp makes: openapi.yaml */
+#define LIFE_MAX_S     (366 * 86400)
 
 /* --- create --- */
 
@@ -75,7 +77,7 @@ static int create_dry(struct cli *cli, xeno_credit amount, struct xeno_err *err)
         xeno_json_set_int(out, "free", free_micro);
         cli_json(out);
     }
-    cli_say(cli, "yes: you have %s free, the order would set %s aside",
+    cli_say(cli, "yes: you have %s credits free, the order would set %s aside",
             xeno_credit_text(xeno_micro(free_micro), a), xeno_credit_text(amount, b));
     return CLI_OK;
 }
@@ -102,7 +104,7 @@ void cli_order_print(struct cli *cli, const char *chain, const struct xeno_order
         xeno_json_set_str(j, "chain", chain);
         cli_json(j);
     } else if (cli->out_tty)
-        cli_say(cli, "order %s: %s until %s", t->order, xeno_credit_text(t->limit, text),
+        cli_say(cli, "order %s: %s credits until %s", t->order, xeno_credit_text(t->limit, text),
                 cli_when(t->expires.ns / XENO_NS_PER_MS));
     else
         cli_say(cli, "%s", t->order);
@@ -127,6 +129,8 @@ static int run_create(struct cli *cli, const struct cli_args *args, struct xeno_
     r = cli_duration(args, "lifetime", &life, err);
     if (r < 0)
         return r;
+    if (life.ns < xeno_s(LIFE_MIN_S).ns || life.ns > xeno_s(LIFE_MAX_S).ns)
+        return cli_usage(err, "--lifetime: from 10s to 366d, not %s", cli_value(args, "lifetime"));
     if (cli_flag(args, "dry-run"))
         return create_dry(cli, amount, err);
     r = cli_order_make(cli, amount, life, key_text ? &key : NULL, &chain, t, err);
@@ -231,7 +235,7 @@ const struct cli_command cli_order_commands[] = {
       .run = cli_order_restrict },
     { .name = "order show",
       .usage = "ORDER",
-      .summary = "check an order's signatures, offline, and show what it allows",
+      .summary = "check an order, offline, and show what it allows",
       .examples = "xeno order show mzxw6\nxeno order show agent.order\n"
                   "xeno order show mzxw6 --online --json | jq .online.charged",
       .options = cli_order_show_options,

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <wchar.h>
 
+#include "cli/terminal.h"
+
 #define SHORT_ID   8
 #define LIST_ITEMS 100000
 
@@ -129,13 +131,16 @@ static size_t width(const char *text)
     return n;
 }
 
-static void print_cell(const struct cli *cli, const char *text, size_t room, bool right, bool last,
-                       enum cli_paint paint)
+/* `most`: only the first bytes of it, 0: all. */
+static void print_cell(const struct cli *cli, const char *text, size_t most, size_t room,
+                       bool right, bool last, enum cli_paint paint)
 {
-    size_t pad = room > width(text) ? room - width(text) : 0;
+    xeno_autofree char *cut = most > 0 ? xeno_strndup(text, most) : NULL;
+    const char *shown = cut ? cut : text;
+    size_t pad = room > width(shown) ? room - width(shown) : 0;
     bool painted = cli->colour && paint != CLI_PLAIN;
 
-    printf("%*s%s%s%s", right ? (int)pad : 0, "", painted ? codes[paint] : "", text,
+    printf("%*s%s%s%s", right ? (int)pad : 0, "", painted ? codes[paint] : "", shown,
            painted ? "\033[0m" : "");
     if (last)
         putchar('\n');
@@ -143,25 +148,56 @@ static void print_cell(const struct cli *cli, const char *text, size_t room, boo
         printf("%*s  ", right ? 0 : (int)pad, "");
 }
 
-void cli_table_print(const struct cli *cli, const struct cli_table *t)
+/* Each column as wide as its widest cell. */
+static size_t measure(const struct cli_table *t, size_t *room)
 {
-    xeno_autofree size_t *room = xeno_new0_n(size_t, t->columns);
+    size_t sum = 0;
 
-    if (cli->json)
-        return;
     for (size_t c = 0; c < t->columns; c++)
         room[c] = width(t->heads[c]);
     for (size_t i = 0; i < t->rows; i++)
         if (width(t->cells[i]) > room[i % t->columns])
             room[i % t->columns] = width(t->cells[i]);
     for (size_t c = 0; c < t->columns; c++)
-        print_cell(cli, t->heads[c], room[c], t->right & 1U << c, c + 1 == t->columns, CLI_BOLD);
+        sum += room[c] + (c > 0 ? 2 : 0);
+    return sum;
+}
+
+static bool too_wide(const struct cli *cli, size_t sum)
+{
+    int columns, rows;
+
+    return cli->out_tty && cli_terminal_size(&columns, &rows) && sum > (size_t)columns;
+}
+
+void cli_table_print(const struct cli *cli, const struct cli_table *t)
+{
+    xeno_autofree size_t *room = xeno_new0_n(size_t, t->columns);
+    unsigned cut = 0;
+
+    if (cli->json)
+        return;
+    if (too_wide(cli, measure(t, room)))
+        cut = t->ids;
+    for (size_t c = 0; c < t->columns; c++)
+        if (cut & 1U << c)
+            room[c] = room[c] > SHORT_ID ? SHORT_ID : room[c];
+    for (size_t c = 0; c < t->columns; c++)
+        print_cell(cli, t->heads[c], 0, room[c], t->right & 1U << c, c + 1 == t->columns, CLI_BOLD);
     for (size_t i = 0; i < t->rows; i++) {
         size_t c = i % t->columns;
 
-        print_cell(cli, t->cells[i], room[c], t->right & 1U << c, c + 1 == t->columns,
-                   t->paints[i]);
+        print_cell(cli, t->cells[i], cut & 1U << c ? SHORT_ID : 0, room[c], t->right & 1U << c,
+                   c + 1 == t->columns, t->paints[i]);
     }
+}
+
+void cli_table_print_or(const struct cli *cli, const struct cli_table *t, const char *none)
+{
+    if (t->rows > 0 || !cli->out_tty)
+        cli_table_print(cli, t);
+    if (t->rows == 0)
+        cli_note(cli, "%s", none);
 }
 
 void cli_field(const struct cli *cli, const char *key, const char *fmt, ...)

@@ -29,6 +29,7 @@ struct cli_table {
     size_t columns;
     const char *const *heads;
     unsigned right; /* bit i: column i is aligned to the right */
+    unsigned ids; /* bit i: column i holds ids, of which a narrow terminal gets the first letters */
     size_t rows;
     char **cells; /* owned */
     enum cli_paint *paints;
@@ -44,6 +45,8 @@ void cli_cell_credit(struct cli_table *t, int64_t micro);
 void cli_cell_time(struct cli_table *t, int64_t ms);      /* local time, minutes */
 void cli_cell_short(struct cli_table *t, const char *id); /* the first letters of an id */
 void cli_table_print(const struct cli *cli, const struct cli_table *t);
+/* The same; without rows, `none` is remarked on stderr: why, and what to do about it. */
+void cli_table_print_or(const struct cli *cli, const struct cli_table *t, const char *none);
 
 /* "key:   value" lines of one thing. */
 void cli_field(const struct cli *cli, const char *key, const char *fmt, ...)

@@ -312,7 +312,7 @@ int platform_down(struct cli *cli, const struct cli_args *args, struct xeno_err 
 const struct cli_command cli_platform_commands[] = {
     { .name = "platform up",
       .usage = "",
-      .summary = "start a XenoCorp and XenoServers on this machine, and a client of theirs",
+      .summary = "start a XenoCorp, XenoServers and a client here",
       .about = "Nothing needs to be written: keys, ledger, credentials and a client with credits "
                "are made.\nAgain: starts what does not run, with the same state. As root, sessions "
                "are containers, and\nthe daemons that face the network run as users of their own; "

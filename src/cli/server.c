@@ -216,7 +216,7 @@ static int run_remove(struct cli *cli, const struct cli_args *args, struct xeno_
 
 static int run_list(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
-    static const char *const heads[] = { "NAME", "ID", "URL", "" };
+    static const char *const heads[] = { "NAME", "ID", "URL", "DEFAULT" };
     cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 0);
     xeno_auto(cli_servers) all = NULL;
     struct xeno_json *list;
@@ -232,7 +232,7 @@ static int run_list(struct cli *cli, const struct cli_args *args, struct xeno_er
         cli_cell_paint(&t, s->name, CLI_BOLD);
         cli_cell(&t, s->id);
         cli_cell(&t, s->url);
-        cli_cell(&t, i == 0 ? "default" : " ");
+        cli_cell(&t, i == 0 ? "yes" : "no");
         xeno_json_append(list, server_json(s));
     }
     if (cli->json) {
@@ -243,9 +243,8 @@ static int run_list(struct cli *cli, const struct cli_args *args, struct xeno_er
         return CLI_OK;
     }
     xeno_json_unref(list);
-    cli_table_print(cli, &t);
-    if (all->count == 0)
-        cli_note(cli, "none yet: xeno server add https://HOST:PORT");
+    t.ids = 1U << 1;
+    cli_table_print_or(cli, &t, "none yet: xeno server add https://HOST:PORT");
     return CLI_OK;
 }
 
@@ -310,9 +309,9 @@ static int status_one(struct cli *cli, const struct cli_server *s, struct cli_ta
     if (r < 0) {
         cli_cell_paint(t, s->name, CLI_BOLD);
         cli_cell_paint(t, "down", CLI_RED);
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 5; i++)
             cli_cell(t, NULL);
-        cli_cell(t, err.text);
+        cli_note(cli, "%s: %s", s->name, cli_clean(err.text));
         xeno_json_set_str(j, "error", err.text);
         *worst = err;
     } else {
@@ -393,7 +392,7 @@ const struct cli_command cli_server_commands[] = {
       .run = run_list },
     { .name = "server status",
       .usage = "[SERVER]",
-      .summary = "show what XenoServers are, have free and ask for",
+      .summary = "show what XenoServers have free and ask for",
       .examples = "xeno server status\n# with its price list\nxeno server status london",
       .options = status_options,
       .max_words = 1,
@@ -401,7 +400,10 @@ const struct cli_command cli_server_commands[] = {
       .run = run_status },
     { .name = "server check",
       .usage = "[SERVER]",
-      .summary = "find out why something does not work: XenoCorp, servers, clocks, credentials",
+      .summary = "find out why something does not work",
+      .about =
+          "Asks the XenoCorp and every XenoServer you know: does it answer, is it who it says, do\n"
+          "the clocks agree, is your credential accepted?",
       .examples = "xeno server check\nxeno server check london",
       .options = no_options,
       .max_words = 1,

@@ -56,6 +56,17 @@ const struct cli_option cli_session_logs_options[] = {
     { NULL },
 };
 
+/* What a session wrote goes with it. */
+static int check_log(const struct cli_found *f, struct xeno_err *err)
+{
+    struct xeno_json_at top = xeno_json_top(f->object);
+
+    if (strcmp(cli_str(&top, "state"), "ended") != 0)
+        return 0;
+    return xeno_fail(err, -ENOENT, "session.over",
+                     "session %s has ended, and its files and logs with it", f->session);
+}
+
 int cli_session_logs(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     xeno_auto(cli_found) f = NULL;
@@ -71,6 +82,8 @@ int cli_session_logs(struct cli *cli, const struct cli_args *args, struct xeno_e
     r = cli_number(args, "tail", 0, 100000, &how.tail, err);
     if (r == 0)
         r = cli_find_session(cli, cli_value(args, "server"), args->words[0], &f, err);
+    if (r == 0)
+        r = check_log(f, err);
     if (r == 0)
         r = pick_task(f, args->word_count > 1 ? args->words[1] : NULL, &task, err);
     if (r == 0)

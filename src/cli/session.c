@@ -141,7 +141,10 @@ int cli_session_ls(struct cli *cli, const struct cli_args *args, struct xeno_err
             down = why;
         }
     }
-    cli_table_print(cli, &t);
+    t.ids = 1U << 0;
+    cli_table_print_or(cli, &t,
+                       cli_flag(args, "all") ? "no sessions: make one: xeno run -- COMMAND"
+                                             : "no sessions (ended ones: xeno session ls --all)");
     if (cli->json)
         cli_json(out);
     else
@@ -203,9 +206,9 @@ static void show_grant(struct cli *cli, const struct xeno_json_at *top)
     size_t n;
 
     cli_field(cli, "granted",
-              "%" PRId64 " ms/s CPU, %s memory, %s disk, %" PRId64 " kbit/s, %" PRId64 " processes",
+              "%" PRId64 " ms/s CPU, %s memory, %s disk, %" PRId64 " Mbit/s, %" PRId64 " processes",
               cli_int(&g, "cpu_msps", 0), xeno_size_text(cli_int(&g, "memory_bytes", 0), mem),
-              xeno_size_text(cli_int(&g, "disk_bytes", 0), disk), cli_int(&g, "net_kbps", 0),
+              xeno_size_text(cli_int(&g, "disk_bytes", 0), disk), cli_int(&g, "net_kbps", 0) / 1000,
               cli_int(&g, "pids", 0));
     ports = cli_list(top, "ports", &n);
     for (size_t i = 0; i < n; i++) {
@@ -223,16 +226,23 @@ static void show(struct cli *cli, const struct cli_found *f)
     const char *reason = cli_str(&top, "reason");
 
     cli_field(cli, "session", "%s (%s)", f->session, cli_clean(cli_str(&top, "name")));
-    cli_field(cli, "state", "%s%s%s", cli_clean(cli_str(&top, "state")), *reason ? ": " : "",
-              cli_clean(reason));
+    cli_field(cli, "state", "%s%s%s%s", cli_clean(cli_str(&top, "state")), *reason ? " (" : "",
+              cli_clean(reason), *reason ? ")" : "");
     cli_field(cli, "at", "%s (%s, %s)", f->server.name, f->server.id, f->server.url);
     cli_field(cli, "order", "%s", cli_clean(cli_str(&top, "order")));
+    if (strcmp(cli_str(&top, "state"), "ended") == 0) {
+        cli_field(cli, "time", "began %s, is over", cli_when(cli_int(&top, "created_ms", 0)));
+        cli_field(cli, "money", "%s credits spent (why: xeno bill %s)",
+                  xeno_credit_text(xeno_micro(cli_int(&top, "spent", 0)), a), f->session);
+        show_tasks(cli, &top);
+        return;
+    }
     cli_field(cli, "time", "since %s, ends %s", cli_when(cli_int(&top, "created_ms", 0)),
               cli_when(cli_int(&top, "ends_ms", 0)));
-    cli_field(cli, "money", "%s spent, %s left",
+    cli_field(cli, "money", "%s credits spent, %s left",
               xeno_credit_text(xeno_micro(cli_int(&top, "spent", 0)), a),
               xeno_credit_text(xeno_micro(cli_int(&top, "left", 0)), b));
-    cli_field(cli, "at most", "%s an hour",
+    cli_field(cli, "at most", "%s credits an hour",
               xeno_credit_text(xeno_micro(cli_int(&top, "rate_per_hour", 0)), a));
     cli_field(cli, "address", "%s", cli_clean(cli_str(&top, "address")));
     show_grant(cli, &top);
@@ -271,7 +281,7 @@ int cli_session_usage(struct cli *cli, const struct cli_args *args, struct xeno_
     top = xeno_json_top(usage);
     cli_bill_items(cli, &top);
     cli_say(
-        cli, "together %s, of which %s is posted at the XenoCorp",
+        cli, "together %s credits, of which %s are posted at the XenoCorp",
         xeno_credit_text(xeno_micro(cli_int(&top, "amount", 0)), text),
         xeno_credit_text(xeno_micro(cli_int(&top, "posted", 0)), (char[XENO_CREDIT_TEXT]){ 0 }));
     if (cli->json)

@@ -188,18 +188,22 @@ static int check_limits(struct posting *p)
     int64_t span = end - o->from_ms + p->slack_ms, allowed = 0;
 
     if (amount > left)
-        return refuse(p, -EDQUOT, "charge.limit",
-                      "charged %" PRId64 " micro-credits, %" PRId64 " of %" PRId64 " are left",
-                      amount, left, o->terms.max_total);
+        return refuse(
+            p, -EDQUOT, "charge.limit", "charged %s credits, %s of %s are left",
+            xeno_credit_text(xeno_micro(amount), (char[XENO_CREDIT_TEXT]){ 0 }),
+            xeno_credit_text(xeno_micro(left), (char[XENO_CREDIT_TEXT]){ 0 }),
+            xeno_credit_text(xeno_micro(o->terms.max_total), (char[XENO_CREDIT_TEXT]){ 0 }));
     if (o->terms.max_rate == 0)
         return 0;
     if (!xeno_muldiv(o->terms.max_rate, span > 0 ? span : 0, 3600 * 1000, &allowed))
         allowed = INT64_MAX;
     if (o->charged - o->base + amount > allowed)
-        return refuse(p, -EDQUOT, "charge.rate",
-                      "that makes %" PRId64 " micro-credits so far, %" PRId64
-                      " an hour allow %" PRId64,
-                      o->charged - o->base + amount, o->terms.max_rate, allowed);
+        return refuse(
+            p, -EDQUOT, "charge.rate", "that makes %s credits so far, %s an hour allow %s",
+            xeno_credit_text(xeno_micro(o->charged - o->base + amount),
+                             (char[XENO_CREDIT_TEXT]){ 0 }),
+            xeno_credit_text(xeno_micro(o->terms.max_rate), (char[XENO_CREDIT_TEXT]){ 0 }),
+            xeno_credit_text(xeno_micro(allowed), (char[XENO_CREDIT_TEXT]){ 0 }));
     return 0;
 }
 

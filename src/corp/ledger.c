@@ -25,9 +25,10 @@ static int leg_make(struct xeno_corp *corp, int64_t n, int64_t by, int64_t total
         __builtin_add_overflow(leg.account->total, total_by, &leg.total))
         return xeno_fail(err, -EOVERFLOW, "ledger.range", "an account would pass its range");
     if (leg.balance < 0 && n != CORP_ACCOUNT_ISSUED)
-        return xeno_fail(err, -EDQUOT, "ledger.funds",
-                         "asked for %" PRId64 " micro-credits, %" PRId64 " are free", -by,
-                         leg.account->balance);
+        return xeno_fail(
+            err, -EDQUOT, "ledger.funds", "asked for %s credits, %s are free",
+            xeno_credit_text(xeno_micro(-by), (char[XENO_CREDIT_TEXT]){ 0 }),
+            xeno_credit_text(xeno_micro(leg.account->balance), (char[XENO_CREDIT_TEXT]){ 0 }));
     *ret = leg;
     return 0;
 }
@@ -143,9 +144,9 @@ int corp_post(struct xeno_corp *corp, const struct corp_entry *e, struct xeno_er
     int64_t left = e->order ? e->order->held : 0;
 
     if ((e->kind == CORP_CHARGE || e->kind == CORP_RETURN) && e->amount > left)
-        return xeno_fail(err, -EDQUOT, "ledger.funds",
-                         "asked for %" PRId64 " micro-credits, the order holds %" PRId64, e->amount,
-                         left);
+        return xeno_fail(err, -EDQUOT, "ledger.funds", "asked for %s credits, the order holds %s",
+                         xeno_credit_text(xeno_micro(e->amount), (char[XENO_CREDIT_TEXT]){ 0 }),
+                         xeno_credit_text(xeno_micro(left), (char[XENO_CREDIT_TEXT]){ 0 }));
     switch (e->kind) {
     case CORP_FUND:
         return post_fund(corp, e, err);

@@ -204,10 +204,11 @@ int xeno_order_create(struct xeno_corp *corp, const char *id, const struct xeno_
     if (r < 0)
         return r;
     if (a->balance < ask->amount.micro)
-        return xeno_fail(err, -EDQUOT, "ledger.funds",
-                         "asked for %" PRId64 " micro-credits, %" PRId64
-                         " are free: ask for less, close an order or add credit",
-                         ask->amount.micro, a->balance);
+        return xeno_fail(
+            err, -EDQUOT, "ledger.funds",
+            "asked for %s credits, %s are free: ask for less, close an order or add credit",
+            xeno_credit_text(ask->amount, (char[XENO_CREDIT_TEXT]){ 0 }),
+            xeno_credit_text(xeno_micro(a->balance), (char[XENO_CREDIT_TEXT]){ 0 }));
     struct corp_order row = {
         .n = corp->next_order,
         .client = p->n,

@@ -115,9 +115,9 @@ static int check_bindable(struct xeno_corp *corp, const struct corp_order *o,
     if (o->state == CORP_ORDER_EXPIRED || o->expires_ms <= xeno_corp_now_ms(corp))
         return xeno_fail(err, -EPERM, "order.expired", "order %s has expired", o->id);
     if (o->charged >= v->terms.max_total)
-        return xeno_fail(err, -EDQUOT, "order.spent",
-                         "order %s: all of the %" PRId64 " micro-credits it allows are charged",
-                         o->id, v->terms.max_total);
+        return xeno_fail(
+            err, -EDQUOT, "order.spent", "order %s: all of the %s credits it allows are charged",
+            o->id, xeno_credit_text(xeno_micro(v->terms.max_total), (char[XENO_CREDIT_TEXT]){ 0 }));
     return 0;
 }
 

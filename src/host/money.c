@@ -66,10 +66,14 @@ int money_enough(const struct xeno_host *h, const struct offer *o, int64_t budge
 
     if (budget >= need)
         return 0;
-    return xeno_fail(err, -EDQUOT, "order.too-small",
-                     "the order leaves %lld micro-credits for this session; it needs at least %lld:"
-                     " %lld to keep it for the grace time and %lld to run at all",
-                     (long long)budget, (long long)need, (long long)aside, (long long)first);
+    return xeno_fail(
+        err, -EDQUOT, "order.too-small",
+        "the order leaves %s credits for this session; it needs at least %s: %s to keep "
+        "it for the grace time and %s to run at all",
+        xeno_credit_text(xeno_micro(budget > 0 ? budget : 0), (char[XENO_CREDIT_TEXT]){ 0 }),
+        xeno_credit_text(xeno_micro(need), (char[XENO_CREDIT_TEXT]){ 0 }),
+        xeno_credit_text(xeno_micro(aside), (char[XENO_CREDIT_TEXT]){ 0 }),
+        xeno_credit_text(xeno_micro(first), (char[XENO_CREDIT_TEXT]){ 0 }));
 }
 
 /* --- charges --- */

@@ -8,9 +8,9 @@
 
 static int wrong_state(const struct session *s, const char *what, struct xeno_err *err)
 {
-    return xeno_fail(err, -EBUSY, "session.state", "session %s is %s%s%s: it cannot %s now", s->id,
-                     xeno_state_name((enum xeno_state)s->r.state), s->r.reason[0] ? ", " : "",
-                     s->r.reason, what);
+    return xeno_fail(err, -EBUSY, "session.state", "session %s is %s%s%s%s: it cannot %s now",
+                     s->id, xeno_state_name((enum xeno_state)s->r.state),
+                     s->r.reason[0] ? " (" : "", s->r.reason, s->r.reason[0] ? ")" : "", what);
 }
 
 /* --- pause, resume, suspend, end --- */
@@ -94,10 +94,13 @@ static int check_money_left(const struct xeno_host *h, const struct session *s,
 
     if (!s->r.dead && left >= need)
         return 0;
-    return xeno_fail(err, -EDQUOT, "order.spent",
-                     "order %s leaves %lld micro-credits to run on, it takes at least %lld; give "
-                     "another order",
-                     s->r.order, (long long)(s->r.dead || left < 0 ? 0 : left), (long long)need);
+    return xeno_fail(
+        err, -EDQUOT, "order.spent",
+        "order %s leaves %s credits to run on, it takes at least %s; give another order",
+        s->r.order,
+        xeno_credit_text(xeno_micro(s->r.dead || left < 0 ? 0 : left),
+                         (char[XENO_CREDIT_TEXT]){ 0 }),
+        xeno_credit_text(xeno_micro(need), (char[XENO_CREDIT_TEXT]){ 0 }));
 }
 
 int xeno_host_restore(struct xeno_host *h, const struct xeno_id *who, const struct xeno_pub *holder,

@@ -124,6 +124,13 @@ ok "run -d without an order" xeno run -d --name once -- sleep 5
 ok "set one aside" [ "$(xeno account --json | jq .held)" -gt 0 ]
 ok "which is closed" xeno session end once
 is "$(xeno account --json | jq .held)" 0 "with the session"
+first=$(xeno session show once --json | jq -r .session)
+ok "another of that name" xeno run -q -d --name once -- sleep 5
+ok "ends too" xeno session end -q once
+is "$(xeno session ls --all --json | jq '[.sessions[] | select(.name == "once")] | length')" 2 "of two that ended"
+last=$(xeno bill once --json | jq -r .session)
+ok "the name means the last" [ "$last" != "$first" ]
+is "$(xeno bill "$first" --json | jq -r .session)" "$first" "the other has its id"
 
 # --- an order handed on ---
 export XENO_HOME=$work/agent
