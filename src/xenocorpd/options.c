@@ -27,7 +27,7 @@ static const struct xeno_conf_item items[] = {
     ITEM(fee_bp, "fee", INT, .fallback = "500", .max = 10000, .unit = "1/100 percent",
          .reloadable = true,
          .help = "XenoCorp's part of what XenoServers charge; fixed in an order when it is made"),
-    ITEM(credential, "credential-life", DURATION, .fallback = "24h", .min = 60000,
+    ITEM(credential, "credential-life", DURATION, .fallback = "24h", .min = 10000,
          .max = 90 * DAY_MS, .reloadable = true, .help = "Life of a credential"),
     ITEM(settlement, "settlement", DURATION, .fallback = "24h", .min = 1000, .max = 90 * DAY_MS,
          .reloadable = true,

@@ -16,6 +16,7 @@
 #include "xenod/xenod.h"
 
 #define RETRY_MS       30000
+#define RETRY_LEAST_MS 1000
 #define FETCH_LEAST_MS 10000
 #define FETCH_MOST_MS  60000 /* so long may a credential still be used that was revoked */
 
@@ -189,26 +190,35 @@ static int take_renewed(struct xenod *d, const char *body, size_t len, struct xe
     return 0;
 }
 
+/* How long to wait before the next try: a third of the time that is left, within bounds, so that
+ * there is more than one however short a credential lives. */
+static xeno_time renew_wait(const struct xenod *d)
+{
+    int64_t left_ms = (d->cert->not_after.ns - xeno_wall(d->env).ns) / XENO_NS_PER_MS;
+
+    if (left_ms <= 0 || left_ms / 3 > RETRY_MS)
+        return xeno_ms(RETRY_MS);
+    return xeno_ms(left_ms / 3 > RETRY_LEAST_MS ? left_ms / 3 : RETRY_LEAST_MS);
+}
+
 static void on_renewed(const struct xeno_http_answer *a, void *arg)
 {
     struct xenod *d = arg;
     struct xeno_err err = XENO_ERR_INIT;
+    const struct xeno_err *why = a->err ? a->err : &err;
     char until[XENO_TIME_TEXT];
+    bool good = !a->err && take_renewed(d, a->body, a->len, &err) == 0;
 
     d->renewing = false;
-    d->renew_after = xeno_time_add(xeno_mono(d->env), xeno_ms(RETRY_MS));
+    d->renew_after = xeno_time_add(xeno_mono(d->env), renew_wait(d));
     d->corp_answers = a->status != 0;
-    if (a->err) {
-        xeno_log_err(LOG_WARNING, "credential.renew", a->err, "valid-until=%s",
-                     xeno_time_text(d->cert->not_after, until));
-        return;
-    }
-    if (take_renewed(d, a->body, a->len, &err) < 0)
-        xeno_log_err(LOG_ERR, "credential.renew", &err, "valid-until=%s",
-                     xeno_time_text(d->cert->not_after, until));
-    else
+    xeno_time_text(d->cert->not_after, until);
+    if (good)
         xeno_log(LOG_INFO, "credential.renewed", "serial=%s valid-until=%s", d->cert->serial,
-                 xeno_time_text(d->cert->not_after, until));
+                 until);
+    else
+        xeno_log_err(a->err ? LOG_WARNING : LOG_ERR, "credential.renew", why, "valid-until=%s",
+                     until);
 }
 
 static void renew(struct xenod *d)
