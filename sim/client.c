@@ -1,4 +1,4 @@
-/* sim/client.c */
+/* sim/client.c - a client in the simulator. */
 #include "sim/client.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* sim/corpside.c */
+/* sim/corpside.c - a XenoCorp in the simulator. */
 #include "sim/corpside.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* sim/economy.c */
+/* sim/economy.c - a whole economy under a virtual clock. */
 #include "sim/economy.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* sim/server.c */
+/* sim/server.c - a XenoServer in the simulator. */
 #include "sim/server.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* sim/stage.c */
+/* sim/stage.c - the stage for stories. */
 #include "sim/stage.h"
 
 #include <setjmp.h>

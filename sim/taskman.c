@@ -1,4 +1,4 @@
-/* sim/taskman.c */
+/* sim/taskman.c - a model of a task manager. */
 #include "sim/taskman.h"
 
 #include <errno.h>

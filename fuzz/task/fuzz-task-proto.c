@@ -1,4 +1,5 @@
-/* No request crashes the task manager's parser, and one that is taken reads the same again. */
+/* fuzz/task/fuzz-task-proto.c - no request crashes the task manager's parser; one that is taken
+ * reads the same again. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,4 +1,4 @@
-/* What the task manager says is read as carefully as what it hears: replies and events. */
+/* fuzz/task/fuzz-task-reply.c - replies and events are read as carefully as requests. */
 #include "fuzz.h"
 #include "task/proto.h"
 

@@ -1,4 +1,6 @@
-/* passwd and group files are the session's: hostile. The name comes first, up to a zero byte, then
+/* fuzz/task/fuzz-task-user.c - passwd and group files are the session's: hostile.
+ *
+ * The name comes first, up to a zero byte, then
  * passwd, up to another, then group. */
 #include <string.h>
 

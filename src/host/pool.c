@@ -1,4 +1,4 @@
-/* src/host/pool.c */
+/* src/host/pool.c - things that are numbered and given out whole. */
 #include "host/pool.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* Version 1, also beside an empty version 2 tree. Each controller is a tree of its own. */
+/* src/task/cgroup-v1.c - version 1, also beside an empty version 2 tree: each controller is a tree
+ * of its own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

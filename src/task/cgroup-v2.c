@@ -1,4 +1,6 @@
-/* Version 2: one tree. Under systemd with Delegate=yes our own group is ours to divide; elsewhere
+/* src/task/cgroup-v2.c - version 2: one tree.
+ *
+ * Under systemd with Delegate=yes our own group is ours to divide; elsewhere
  * we take one below the root. */
 #include <dirent.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* src/task/cgroup.c - limits, counters and signals of whole sessions: what both versions share. */
 #include "task/cgroup.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* src/task/client.c - the asking side of the task protocol. */
 #include "task/client.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* src/task/driver.c - the list of drivers, and what is common to them. */
 #include "task/driver.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* src/task/frame.c - frames with descriptors over a unix stream socket. */
 #include "task/frame.h"
 
 #include <errno.h>

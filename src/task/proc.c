@@ -1,3 +1,4 @@
+/* src/task/proc.c - run a helper program and wait for it, for a bounded time. */
 #include "task/proc.h"
 
 #include <errno.h>

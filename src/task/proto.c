@@ -1,3 +1,4 @@
+/* src/task/proto.c - requests of the task protocol, made and read. */
 #include "task/proto.h"
 
 #include <errno.h>

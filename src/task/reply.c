@@ -1,3 +1,4 @@
+/* src/task/reply.c - replies and events of the task protocol, made and read. */
 #include "task/proto.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* src/task/rootfs.c - the root file system of a session. */
 #include "task/rootfs.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* src/task/run.c - the folder of a session below the run directory. */
 #include "task/run.h"
 
 #include <dirent.h>

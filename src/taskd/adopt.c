@@ -1,4 +1,5 @@
-/* The one path of start and restart: what the folders and the kernel say, made whole. */
+/* src/taskd/adopt.c - the one path of start and restart: what the folders and the kernel say, made
+ * whole. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Programs beside a task: each has a job of its own for as long as it runs. */
+/* src/taskd/exec.c - programs beside a task: each has a job of its own for as long as it runs. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

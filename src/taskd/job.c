@@ -1,3 +1,4 @@
+/* src/taskd/job.c - slow work in children of their own, a bounded number at a time. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* xeno-taskd - the task manager: holds rights, faces no network, does what its protocol says. */
+/* src/taskd/main.c - the task manager: holds rights, faces no network, does what its protocol says.
+ */
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
-/* The daemon itself lives in an empty network namespace; only for these calls it is in the host's.
- */
+/* src/taskd/network.c - the networks of sessions, made in the host's network namespace.
+ *
+ * The daemon itself lives in an empty one; only for these calls it is in the host's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

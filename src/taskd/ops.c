@@ -1,4 +1,6 @@
-/* Slow requests: one at a time for each session, in the order they came.
+/* src/taskd/ops.c - slow requests.
+ *
+ * One at a time for each session, in the order they came.
  *
  *     begin_X: looks at the session, prepares what is quick, starts a job
  *     X_job:   in the child, under the session's lock, with the session read anew

@@ -1,3 +1,4 @@
+/* src/taskd/options.c - the configuration of xeno-taskd: its table, and what is made of it. */
 #include "taskd/options.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* src/taskd/peer.c - connections: frames in, replies and events out. */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -1,4 +1,4 @@
-/* What is answered at once. */
+/* src/taskd/query.c - what is answered at once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

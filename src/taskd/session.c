@@ -1,3 +1,4 @@
+/* src/taskd/session.c - the sessions the daemon knows, and what it watches of them. */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -1,3 +1,4 @@
+/* src/task/oci/config.c - the config.json of a task. */
 #include "task/oci/config.h"
 
 #include <string.h>

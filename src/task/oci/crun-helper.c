@@ -1,4 +1,4 @@
-/* xeno-crun - run an OCI runtime where it cannot see a cgroup version 2 mount.
+/* src/task/oci/crun-helper.c - xeno-crun: an OCI runtime that cannot see a cgroup version 2 mount.
  *
  *     xeno-crun --xeno-hide DIR --xeno-run PROGRAM [ARGUMENT...]
  *     xeno-crun --xeno-true

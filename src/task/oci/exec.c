@@ -1,4 +1,6 @@
-/* Run one more program in a container, under us: the program's end is told by our own.
+/* src/task/oci/exec.c - run one more program in a container, under us.
+ *
+ * The program's end is told by our own.
  *
  * The runtime leaves once the program runs, and the program becomes our child (we reap what our
  * descendants leave), so its code is ours to collect. Were the runtime to stay, then in the mount

@@ -1,4 +1,6 @@
-/* The oci driver: a session is a root file system, a cgroup and a network namespace; each of its
+/* src/task/oci/oci.c - the oci driver.
+ *
+ * A session is a root file system, a cgroup and a network namespace; each of its
  * tasks a container in them. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* src/task/oci/runtime.c - which OCI runtime works on this host, and how it is called. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

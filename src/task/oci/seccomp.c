@@ -1,3 +1,4 @@
+/* src/task/oci/seccomp.c - the filter of system calls of a session's programs. */
 #include "task/oci/seccomp.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Start and reap one container under conmon. */
+/* src/task/oci/start.c - start and reap one container under conmon. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

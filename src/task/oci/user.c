@@ -1,3 +1,4 @@
+/* src/task/oci/user.c - who a program runs as, from the session's own passwd and group files. */
 #include "task/oci/user.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* src/task/tests/test-oci.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

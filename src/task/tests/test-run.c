@@ -1,4 +1,4 @@
-/* The run directory, and the null driver in it. */
+/* src/task/tests/test-run.c - the run directory, and the null driver in it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* task-ask - speak the task protocol by hand, for the system tests.
+/* src/taskd/tests/task-ask.c - speak the task protocol by hand, for the system tests.
  *
  *     task-ask SOCKET describe | list | usage | events SECONDS
  *     task-ask SOCKET create SESSION DRIVER KEY=VALUE...      restore, resize SESSION KEY=VALUE...
