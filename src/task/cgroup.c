@@ -245,6 +245,15 @@ void xeno_cgroups_supervise(const struct xeno_cgroups *cg)
         cg->ops->supervise(cg);
 }
 
+int xeno_cgroups_door(const struct xeno_cgroups *cg)
+{
+    int tree = cg->ops == &xeno_cgroup_v1 ? xeno_cgroup_tree_of(cg, "cpu") : 0;
+    xeno_autofree char *procs =
+        xeno_asprintf("%s%s/daemons/cgroup.procs", cg->trees[tree].mount, cg->base);
+
+    return open(procs, O_WRONLY | O_CLOEXEC);
+}
+
 /* --- sessions --- */
 
 char **xeno_cgroups_list(const struct xeno_cgroups *cg)

@@ -54,6 +54,10 @@ void xeno_cgroups_favour(struct xeno_cgroups *cg, pid_t pid);
  * systemd sees the daemon's unit empty when it starts the daemon again. */
 void xeno_cgroups_supervise(const struct xeno_cgroups *cg);
 
+/* A descriptor through which a process, whatever its rights, moves itself to the daemons' group by
+ * writing "0"; -1 when there is none. */
+int xeno_cgroups_door(const struct xeno_cgroups *cg);
+
 /* Ids of the sessions that have a group: NULL-terminated; free each and the list. */
 char **xeno_cgroups_list(const struct xeno_cgroups *cg);
 

@@ -204,6 +204,8 @@ static int serve(struct taskd *d, struct xeno_err *err)
         return xeno_fail_errno(err, r, "taskd.loop", "make the event loop");
     r = drop_rights(err);
     if (r == 0)
+        rouse_open(d);
+    if (r == 0)
         r = adopt(d, err);
     if (r == 0)
         r = peers_listen(d, err);
@@ -233,6 +235,7 @@ static void release(struct taskd *d)
     sd_event_source_disable_unref(d->tick);
     sd_event_unref(d->loop);
     network_close(d);
+    rouse_close(d);
     xeno_cgroups_free(d->host.cgroups);
     free((char *)d->host.libexec);
     if (d->lock >= 0)
@@ -242,7 +245,12 @@ static void release(struct taskd *d)
 int main(int argc, char **argv)
 {
     static struct taskd d = {
-        .lock = -1, .listener = -1, .netns_host = -1, .netns_own = -1, .exits = -1
+        .lock = -1,
+        .listener = -1,
+        .netns_host = -1,
+        .netns_own = -1,
+        .exits = -1,
+        .rouser = -1,
     };
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_conf_ask ask = { .todo = XENO_CONF_RUN };

@@ -756,5 +756,7 @@ void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q)
         xeno_task_request_free(q);
         return;
     }
+    if (q->op == XENO_TASK_CREATE || q->op == XENO_TASK_START || q->op == XENO_TASK_RESTORE)
+        rouse(d);
     work_add(d, session_get(d, q->session), p, q, ops[q->op].begin);
 }

@@ -150,6 +150,12 @@ void network_counters(struct taskd *d, struct xeno_net_counters **ret, size_t *r
 void network_sweep(struct taskd *d);
 void network_close(struct taskd *d);
 
+/* --- rouse.c: the kernel's lock on moving processes between cgroups, awake in time --- */
+
+void rouse_open(struct taskd *d); /* in one thread, before the loop */
+void rouse(struct taskd *d);      /* a container will be started soon; never blocks */
+void rouse_close(struct taskd *d);
+
 /* --- adopt.c --- */
 
 /* Go on where the last daemon was: the one path of start and restart. */
@@ -184,7 +190,8 @@ struct taskd {
     char why_not[8][XENO_ERR_TEXT_MAX];
     struct xeno_net *net; /* NULL without root */
     int netns_host, netns_own;
-    int exits; /* inotify on the folder where conmon tells ends */
+    int rouser; /* wishes go there; -1: there is none */
+    int exits;  /* inotify on the folder where conmon tells ends */
     sd_event_source *exits_source, *tick;
     bool collect_due, collecting; /* collect.c */
     uint64_t collect_after_us;    /* not before */

@@ -13,8 +13,10 @@ ask start $s t2 --terminal -- sh -c 'read x; echo got $x; exit 9' >/dev/null
 ask start $s t3 -- sh -c 'sleep 1; exit 4' >/dev/null
 pid=$(ask list | grep -oE '"task":"t1","state":"running","pid":[0-9]+' | grep -oE '[0-9]+$')
 before=$(used $s cpu_us)
+rouser=$(pgrep -P "$taskd_pid" -x xeno-rouser)
 kill_taskd
 ok "containers outlive the daemon" kill -0 "$pid"
+ok "its rouser does not" wait_for 5 eval '! kill -0 '"$rouser"
 sleep 1.5 # t3 ends while nobody looks
 start_taskd
 like "$(ask list)" '"task":"t1","state":"running","pid":'"$pid" "they are found again"

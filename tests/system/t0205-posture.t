@@ -62,6 +62,12 @@ for cap in 16:sys_module 17:sys_rawio 22:sys_boot 25:sys_time 34:syslog; do
     is $((caps >> ${cap%%:*} & 1)) 0 "it gave up ${cap##*:}"
 done
 
+rouser=$(pgrep -P $taskd_pid -x xeno-rouser)
+is "$(awk '/^CapPrm|^CapEff|^CapBnd/ {print $2}' /proc/$rouser/status | uniq)" 0000000000000000 \
+    "the process that keeps the cgroups' lock awake has no rights"
+is "$(ls /proc/$rouser/fd | wc -l)" 2 "and nothing open but its way in and its way out"
+like "$(readlink /proc/$rouser/fd/1)" 'daemons/cgroup.procs$' "which leads to the daemons' own group"
+
 # the supervisors: of conmon nothing is left in the namespaces of others
 conmon=$(cat "$work/D/sessions/$s/tasks/t1/conmon.pid")
 is "$(readlink /proc/$conmon/ns/mnt)" "$(readlink /proc/$taskd_pid/ns/mnt)" \
