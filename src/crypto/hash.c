@@ -148,9 +148,14 @@ void xeno_digest_text(const uint8_t sha[32], char out[XENO_DIGEST_TEXT])
     xeno_hex(sha, 32, out + 7);
 }
 
+bool xeno_digest_parse(const char *text, uint8_t ret_sha[32])
+{
+    return strncmp(text, "sha256:", 7) == 0 && xeno_unhex(text + 7, ret_sha, 32);
+}
+
 bool xeno_digest_ok(const char *text)
 {
     uint8_t sha[32];
 
-    return strncmp(text, "sha256:", 7) == 0 && xeno_unhex(text + 7, sha, 32);
+    return xeno_digest_parse(text, sha);
 }

@@ -76,6 +76,7 @@ XENO_DEFINE_AUTO(xeno_sha256, xeno_sha256_free);
 void xeno_sha256_of(const void *data, size_t len, uint8_t out[32]);
 void xeno_digest_text(const uint8_t sha[32], char out[XENO_DIGEST_TEXT]);
 bool xeno_digest_ok(const char *text);
+bool xeno_digest_parse(const char *text, uint8_t ret_sha[32]); /* false: it is none */
 
 /* Equal, in time that does not depend on the bytes. */
 bool xeno_equal_secret(const void *a, const void *b, size_t len);

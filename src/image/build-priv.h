@@ -13,9 +13,6 @@ extern const struct xeno_unpack_limits xeno_unpack_defaults;
 int xeno_progress_tell(const struct xeno_progress *p, const struct xeno_progress_at *at,
                        struct xeno_err *err);
 
-/* What writes a packed tar into a layer: xeno_pack_new(&out, ...). */
-struct xeno_pack_output xeno_pack_to_layer(struct xeno_layer_writer *w);
-
 /* Would the layer, a blob of the store, unpack? Its diff_id is filled in when it was "". Adds to
  * *made. */
 int xeno_layer_check(struct xeno_store *st, struct xeno_layer *layer,

@@ -28,11 +28,6 @@ static int layer_output(void *arg, const void *data, size_t len, struct xeno_err
     return xeno_layer_add(arg, data, len, err);
 }
 
-struct xeno_pack_output xeno_pack_to_layer(struct xeno_layer_writer *w)
-{
-    return (struct xeno_pack_output){ .write = layer_output, .arg = w };
-}
-
 int xeno_layer_check(struct xeno_store *st, struct xeno_layer *layer,
                      const struct xeno_unpack_limits *limits, const struct xeno_progress *progress,
                      struct xeno_made *made, struct xeno_err *err)

@@ -39,10 +39,10 @@ static int pack_scan(struct xeno_store *st, struct xeno_scan *scan,
     struct xeno_pack_output out;
     int r = xeno_layer_new(st, c, &w, err);
 
-    if (r < 0)
-        return r;
-    out = xeno_pack_to_layer(w);
-    r = xeno_pack_new(&out, &p, err);
+    if (r >= 0)
+        r = xeno_layer_pack(w, &out, err);
+    if (r >= 0)
+        r = xeno_pack_new(&out, &p, err);
     if (r >= 0)
         r = xeno_scan_pack(scan, p, o->progress, err);
     return r < 0 ? r : xeno_layer_commit(w, ret, NULL, err);

@@ -139,6 +139,19 @@ void xeno_index_rename(struct xeno_index *ix, size_t i, const char *name)
     xeno_json_set(d->raw, "annotations", notes);
 }
 
+static void set_toc(struct xeno_json *layer, const struct xeno_toc_place *toc)
+{
+    struct xeno_json *notes = xeno_json_object();
+    char sha[XENO_DIGEST_TEXT];
+    xeno_autofree char *place = xeno_asprintf("%lld:%lld:%lld:1", (long long)toc->offset,
+                                              (long long)toc->bytes, (long long)toc->raw_bytes);
+
+    xeno_digest_text(toc->sha, sha);
+    xeno_json_set_str(notes, XENO_NOTE_TOC, sha);
+    xeno_json_set_str(notes, XENO_NOTE_TOC_PLACE, place);
+    xeno_json_set(layer, "annotations", notes);
+}
+
 char *xeno_manifest_format(const struct xeno_image *im, size_t *ret_len)
 {
     xeno_auto(xeno_json) doc = xeno_json_object();
@@ -154,6 +167,8 @@ char *xeno_manifest_format(const struct xeno_image *im, size_t *ret_len)
         xeno_json_set_str(j, "mediaType", xeno_layer_media_type(l->compression));
         xeno_json_set_str(j, "digest", l->digest);
         xeno_json_set_int(j, "size", l->size_bytes);
+        if (l->toc.bytes > 0)
+            set_toc(j, &l->toc);
         xeno_json_append(layers, j);
     }
     xeno_json_set(doc, "layers", layers);

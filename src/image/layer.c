@@ -9,6 +9,8 @@
 #include <sched.h>
 #include <zstd.h>
 
+#include "image/chunked.h"
+
 #define ZSTD_LEVEL  3
 #define WORKERS_MAX 4
 
@@ -19,7 +21,8 @@ struct xeno_layer_writer {
     int64_t tar_bytes;
     ZSTD_CCtx *zstd;
     struct archive *gzip;
-    struct xeno_err err; /* why a callback failed */
+    struct xeno_chunked *chunked; /* instead of zstd, for what is packed here */
+    struct xeno_err err;          /* why a callback failed */
     char *out;
     size_t out_size;
 };
@@ -138,12 +141,46 @@ static int add_gzip(struct xeno_layer_writer *w, const char *data, size_t len, s
     return 0;
 }
 
+static int chunked_write(void *arg, const void *data, size_t len, struct xeno_err *err)
+{
+    struct xeno_layer_writer *w = arg;
+
+    return xeno_blob_add(w->blob, data, len, err);
+}
+
+static int pack_write(void *arg, const void *data, size_t len, struct xeno_err *err)
+{
+    return xeno_layer_add(arg, data, len, err);
+}
+
+static int pack_member(void *arg, const struct xeno_tar_entry *e, struct xeno_err *err)
+{
+    struct xeno_layer_writer *w = arg;
+
+    return xeno_chunked_member(w->chunked, e, err);
+}
+
+int xeno_layer_pack(struct xeno_layer_writer *w, struct xeno_pack_output *ret, struct xeno_err *err)
+{
+    struct xeno_pack_output blob = { .write = chunked_write, .arg = w };
+    int r = w->compression == XENO_COMPRESS_ZSTD ? xeno_chunked_new(&blob, &w->chunked, err) : 0;
+
+    if (r < 0)
+        return r;
+    *ret = (struct xeno_pack_output){ .write = pack_write, .arg = w };
+    if (w->chunked)
+        ret->member = pack_member;
+    return 0;
+}
+
 int xeno_layer_add(struct xeno_layer_writer *w, const void *data, size_t len, struct xeno_err *err)
 {
     xeno_sha256_add(w->hash, data, len);
     w->tar_bytes += (int64_t)len;
     if (len == 0)
         return 0;
+    if (w->chunked)
+        return xeno_chunked_add(w->chunked, data, len, err);
     if (w->compression == XENO_COMPRESS_ZSTD)
         return add_zstd(w, data, len, ZSTD_e_continue, err);
     if (w->compression == XENO_COMPRESS_GZIP)
@@ -158,7 +195,9 @@ int xeno_layer_commit(struct xeno_layer_writer *w, struct xeno_layer *ret, int64
     uint8_t sha[32];
     int r = 0;
 
-    if (w->compression == XENO_COMPRESS_ZSTD)
+    if (w->chunked)
+        r = xeno_chunked_end(w->chunked, &layer.toc, err);
+    else if (w->compression == XENO_COMPRESS_ZSTD)
         r = add_zstd(w, "", 0, ZSTD_e_end, err);
     if (w->compression == XENO_COMPRESS_GZIP && archive_write_close(w->gzip) != ARCHIVE_OK)
         r = fail_gzip(w, err);
@@ -181,6 +220,7 @@ void xeno_layer_free(struct xeno_layer_writer *w)
     if (w->gzip)
         archive_write_free(w->gzip); /* writes what it has buffered: before the blob goes */
     ZSTD_freeCCtx(w->zstd);
+    xeno_chunked_free(w->chunked);
     xeno_blob_free(w->blob);
     xeno_sha256_free(w->hash);
     free(w->out);

@@ -2,6 +2,7 @@
 #ifndef XENO_IMAGE_LAYER_H
 #define XENO_IMAGE_LAYER_H
 
+#include "image/pack.h"
 #include "image/store.h"
 
 struct xeno_layer_writer;
@@ -11,6 +12,10 @@ struct xeno_layer_writer;
 int xeno_layer_new(struct xeno_store *st, enum xeno_compression c, struct xeno_layer_writer **ret,
                    struct xeno_err *err);
 int xeno_layer_add(struct xeno_layer_writer *w, const void *data, size_t len, struct xeno_err *err);
+/* For a layer that is packed here, member by member: the output for xeno_pack_new(). As zstd it
+ * becomes zstd:chunked (image/chunked.h). Before the first byte. */
+int xeno_layer_pack(struct xeno_layer_writer *w, struct xeno_pack_output *ret,
+                    struct xeno_err *err);
 /* The layer, with both digests. ret_tar_bytes: NULL or its size before compression. */
 int xeno_layer_commit(struct xeno_layer_writer *w, struct xeno_layer *ret, int64_t *ret_tar_bytes,
                       struct xeno_err *err);

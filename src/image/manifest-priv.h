@@ -7,6 +7,9 @@
 #define XENO_NOTE_NAME "org.opencontainers.image.ref.name"
 #define XENO_NOTE_BASE "org.opencontainers.image.base.digest"
 #define XENO_NOTE_KIND "org.xenoserver.image.kind"
+/* Of a layer: the table's digest, and "offset:bytes:raw bytes:1" (containers/storage). */
+#define XENO_NOTE_TOC       "io.github.containers.zstd-chunked.manifest-checksum"
+#define XENO_NOTE_TOC_PLACE "io.github.containers.zstd-chunked.manifest-position"
 
 int xeno_read_descriptor(const struct xeno_json_at *at, struct xeno_descriptor *ret,
                          struct xeno_err *err);

@@ -52,11 +52,19 @@ struct xeno_descriptor {
     struct xeno_json *raw; /* in an index: as read, so that what other tools wrote is kept */
 };
 
+/* Where in a layer its table of contents is (image/chunked.h). */
+struct xeno_toc_place {
+    int64_t offset, bytes; /* in the blob; bytes 0: the layer has no table */
+    int64_t raw_bytes;     /* of the table, uncompressed */
+    uint8_t sha[32];       /* of the bytes in the blob */
+};
+
 struct xeno_layer {
     char digest[XENO_DIGEST_TEXT];  /* of the blob as it is stored: names it everywhere */
     char diff_id[XENO_DIGEST_TEXT]; /* of the tar inside; "" only before the config is read */
     int64_t size_bytes;             /* of the blob */
     enum xeno_compression compression;
+    struct xeno_toc_place toc;
 };
 
 /* index.json, or an index inside it. */

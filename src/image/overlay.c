@@ -258,10 +258,10 @@ static int pack(struct maker *m, struct xeno_layer *ret, struct xeno_err *err)
     struct xeno_pack_output out;
     int r = xeno_layer_new(m->st, c, &w, err);
 
-    if (r < 0)
-        return r;
-    out = xeno_pack_to_layer(w);
-    r = xeno_pack_new(&out, &p, err);
+    if (r >= 0)
+        r = xeno_layer_pack(w, &out, err);
+    if (r >= 0)
+        r = xeno_pack_new(&out, &p, err);
     if (r >= 0)
         r = xeno_scan_pack(&m->scan, p, m->o->progress, err);
     return r < 0 ? r : xeno_layer_commit(w, ret, NULL, err);

@@ -53,7 +53,8 @@ int xeno_pack_new(const struct xeno_pack_output *output, struct xeno_pack **ret,
         return xeno_fail(err, -ENOMEM, "image.write", "no memory");
     /* A pax header only where plain ustar cannot say it. */
     archive_write_set_format_pax_restricted(p->a);
-    archive_write_set_bytes_per_block(p->a, CHUNK);
+    /* Without a buffer of its own, whoever is told of members knows where their data begin. */
+    archive_write_set_bytes_per_block(p->a, output->member ? 0 : CHUNK);
     archive_write_set_bytes_in_last_block(p->a, 1);
     if (archive_write_open(p->a, p, NULL, on_write, NULL) != ARCHIVE_OK)
         return fail(p, "", err);
@@ -112,7 +113,9 @@ int xeno_pack_add(struct xeno_pack *p, const struct xeno_tar_entry *e, struct xe
     r = archive_write_header(p->a, p->e);
     if (old)
         uselocale(old);
-    return r == ARCHIVE_OK || r == ARCHIVE_WARN ? 0 : fail(p, e->name, err);
+    if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
+        return fail(p, e->name, err);
+    return p->output.member ? p->output.member(p->output.arg, e, err) : 0;
 }
 
 int xeno_pack_data(struct xeno_pack *p, const void *data, size_t len, struct xeno_err *err)

@@ -10,9 +10,11 @@
 
 struct xeno_pack;
 
-/* Bytes of the tar go to `write`. */
+/* Bytes of the tar go to `write`. `member`, unless NULL, is told of each member when its head has
+ * been written, so that the next size_bytes that are written are its data. */
 struct xeno_pack_output {
     int (*write)(void *arg, const void *data, size_t len, struct xeno_err *err);
+    int (*member)(void *arg, const struct xeno_tar_entry *e, struct xeno_err *err);
     void *arg;
 };
 

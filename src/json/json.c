@@ -124,6 +124,18 @@ static size_t utf8_len(const unsigned char *s)
     return len;
 }
 
+bool xeno_json_utf8_ok(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; p && *p;) {
+        size_t len = utf8_len(p);
+
+        if (len == 0)
+            return false;
+        p += len;
+    }
+    return true;
+}
+
 struct xeno_json *xeno_json_string(const char *text)
 {
     json_t *j = json_string(text);

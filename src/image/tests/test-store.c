@@ -274,7 +274,7 @@ static void damage(void **state)
     xeno_auto(xeno_image) im = NULL;
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_layer layer;
-    char path[200];
+    char path[300];
 
     make(st, "x", "1", &layer);
     make(st, "y", "2", NULL);
