@@ -213,6 +213,35 @@ int xeno_layer_commit(struct xeno_layer_writer *w, struct xeno_layer *ret, int64
     return 0;
 }
 
+int xeno_layer_toc(struct xeno_store *st, const struct xeno_layer *layer,
+                   const struct xeno_unpack_limits *limits, struct xeno_toc **ret,
+                   struct xeno_err *err)
+{
+    const struct xeno_toc_place *at = &layer->toc;
+    xeno_autofree char *data = NULL;
+    xeno_autoclose int fd = -1;
+    int64_t size;
+    int r;
+
+    if (at->bytes == 0)
+        return xeno_fail(err, -ENODATA, "image.toc", "layer %s has no table of contents",
+                         layer->digest);
+    if (at->bytes > XENO_TOC_MAX_BYTES)
+        return xeno_fail(err, -EFBIG, "unpack.limit",
+                         "the table of contents takes %lld bytes, at most %d are read",
+                         (long long)at->bytes, XENO_TOC_MAX_BYTES);
+    r = xeno_store_open_blob(st, layer->digest, &fd, &size, err);
+    if (r < 0)
+        return r;
+    data = xeno_try_alloc((size_t)at->bytes);
+    if (!data)
+        return xeno_fail(err, -ENOMEM, "image.toc", "no memory for the table of contents");
+    if (pread(fd, data, (size_t)at->bytes, at->offset) != (ssize_t)at->bytes)
+        return xeno_fail(err, -EBADMSG, "image.corrupt",
+                         "blob %s ends within its table of contents", layer->digest);
+    return xeno_chunked_toc(at, data, layer->size_bytes, limits, ret, err);
+}
+
 void xeno_layer_free(struct xeno_layer_writer *w)
 {
     if (!w)

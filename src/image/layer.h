@@ -1,9 +1,11 @@
-/* src/image/layer.h - make a layer: bytes of a tar in, a compressed blob out. */
+/* src/image/layer.h - make a layer: bytes of a tar in, a compressed blob out; and read its table.
+ */
 #ifndef XENO_IMAGE_LAYER_H
 #define XENO_IMAGE_LAYER_H
 
 #include "image/pack.h"
 #include "image/store.h"
+#include "image/toc.h"
 
 struct xeno_layer_writer;
 
@@ -21,5 +23,11 @@ int xeno_layer_commit(struct xeno_layer_writer *w, struct xeno_layer *ret, int64
                       struct xeno_err *err);
 void xeno_layer_free(struct xeno_layer_writer *w); /* uncommitted: nothing is left */
 XENO_DEFINE_AUTO(xeno_layer_writer, xeno_layer_free);
+
+/* The table of contents of a layer whose blob is in the store, verified against layer->toc.
+ * Errors: -ENODATA image.toc: it has none; those of xeno_chunked_toc(). */
+int xeno_layer_toc(struct xeno_store *st, const struct xeno_layer *layer,
+                   const struct xeno_unpack_limits *limits, struct xeno_toc **ret,
+                   struct xeno_err *err);
 
 #endif

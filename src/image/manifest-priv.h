@@ -10,6 +10,9 @@
 /* Of a layer: the table's digest, and "offset:bytes:raw bytes:1" (containers/storage). */
 #define XENO_NOTE_TOC       "io.github.containers.zstd-chunked.manifest-checksum"
 #define XENO_NOTE_TOC_PLACE "io.github.containers.zstd-chunked.manifest-position"
+/* What containers/storage called them before 1.45 (podman and skopeo of Debian 12): only read. */
+#define XENO_NOTE_TOC_OLD       "io.containers.zstd-chunked.manifest-checksum"
+#define XENO_NOTE_TOC_PLACE_OLD "io.containers.zstd-chunked.manifest-position"
 
 int xeno_read_descriptor(const struct xeno_json_at *at, struct xeno_descriptor *ret,
                          struct xeno_err *err);

@@ -260,7 +260,11 @@ static int read_toc(const struct xeno_json_at *at, struct xeno_layer *layer, str
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = xeno_json_str_opt(&notes, XENO_NOTE_TOC, 0, WORD_MAX, &sha, err);
+    r = xeno_json_str_opt(&notes, XENO_NOTE_TOC_OLD, 0, WORD_MAX, &sha, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&notes, XENO_NOTE_TOC_PLACE_OLD, 0, WORD_MAX, &place, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&notes, XENO_NOTE_TOC, 0, WORD_MAX, &sha, err);
     if (r >= 0)
         r = xeno_json_str_opt(&notes, XENO_NOTE_TOC_PLACE, 0, WORD_MAX, &place, err);
     if (r < 0)

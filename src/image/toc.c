@@ -70,6 +70,12 @@ static bool sayable(const struct xeno_tar_entry *e)
     return yes;
 }
 
+/* A tar names a folder with a slash at the end, and the table says what the tar says. */
+static bool folder_slash(const struct xeno_tar_entry *e)
+{
+    return e->type == XENO_TAR_DIR && e->name[strlen(e->name) - 1] != '/';
+}
+
 bool xeno_toc_add(struct xeno_toc *t, const struct xeno_tar_entry *e)
 {
     struct xeno_toc_file f = {
@@ -83,7 +89,7 @@ bool xeno_toc_add(struct xeno_toc *t, const struct xeno_tar_entry *e)
 
     if (!sayable(e))
         return false;
-    f.name = xeno_strdup(e->name);
+    f.name = folder_slash(e) ? xeno_asprintf("%s/", e->name) : xeno_strdup(e->name);
     f.link = xeno_strdup(e->link ? e->link : "");
     f.xattrs = e->xattr_count > 0 ? xeno_new0_n(struct xeno_tar_xattr, e->xattr_count) : NULL;
     f.xattr_count = e->xattr_count;

@@ -28,6 +28,21 @@ ok "umoci unpacks it" umoci unpack --image um:web:1 bundle
 is "$(tree bundle/rootfs)" "$(tree root)" "to what it was made of: names, modes, owners, sizes"
 ok "every content is right" diff -r --no-dereference --exclude=pipe root bundle/rootfs
 
+# Layers in pieces (zstd:chunked): a table of ours and one of skopeo's say the same of the same files,
+# but for where a large one is cut.
+head -c 3000000 /dev/urandom >root/big
+ok "a folder with a large file" "$tool" "$S" import root big:1
+ok "skopeo writes it again in pieces" skopeo copy -q --dest-compress-format zstd:chunked \
+    "oci:$S:big:1" oci:sk3:big
+ours=$("$tool" "$S" toc big:1) theirs=$("$tool" sk3 toc big)
+is "$(cut -d' ' -f1-4,6- <<<"$ours")" "$(cut -d' ' -f1-4,6- <<<"$theirs")" "both tables name the same"
+like "$ours" "3000000 sha256:$(sha256sum <root/big | cut -c1-64) [1-9][0-9]" "the large file in pieces"
+is "$(zstd -dcq "$S/blobs/sha256/$("$tool" "$S" resolve big:1 | sed -n 's/^layer sha256:\([0-9a-f]*\).*/\1/p')" |
+    sha256sum | cut -c1-64)" \
+    "$("$tool" "$S" resolve big:1 | sed -n 's/^layer [^ ]* sha256:\([0-9a-f]*\).*/\1/p')" \
+    "zstd makes the same tar of it"
+rm root/big
+
 podman() {
     command podman --root "$work/pod" --runroot "$work/podrun" --storage-driver vfs --runtime runc "$@"
 }

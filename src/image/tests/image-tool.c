@@ -12,6 +12,7 @@
 #include "crypto/key.h"
 #include "image/build.h"
 #include "image/cache.h"
+#include "image/layer.h"
 
 #define WORDS_MAX 64
 
@@ -70,6 +71,30 @@ static int do_resolve(struct xeno_store *st, char **argv, struct xeno_err *err)
         printf("arg %s\n", im->argv[i]);
     printf("cwd %s\n", im->cwd);
     return 0;
+}
+
+/* REF: the tables of its layers, a file a line, with the number of pieces. */
+static int do_toc(struct xeno_store *st, char **argv, struct xeno_err *err)
+{
+    struct xeno_unpack_limits limits = XENO_UNPACK_LIMITS;
+    xeno_auto(xeno_image) im = NULL;
+    int r = xeno_store_resolve(st, argv[0], NULL, &im, err);
+
+    for (size_t i = 0; r >= 0 && i < im->layer_count; i++) {
+        xeno_auto(xeno_toc) toc = NULL;
+
+        r = xeno_layer_toc(st, &im->layers[i], &limits, &toc, err);
+        for (size_t k = 0; r >= 0 && k < toc->count; k++) {
+            const struct xeno_toc_file *f = &toc->files[k];
+            char sha[XENO_DIGEST_TEXT];
+
+            xeno_digest_text(f->sha, sha);
+            printf("%o %lld:%lld %lld %s %zu %s %s\n", f->mode, (long long)f->uid,
+                   (long long)f->gid, (long long)f->size_bytes, sha, f->chunk_count, f->name,
+                   f->link);
+        }
+    }
+    return r;
 }
 
 static int do_tag(struct xeno_store *st, char **argv, struct xeno_err *err)
@@ -248,11 +273,11 @@ static const struct {
     size_t min_args;
     int (*run)(struct xeno_store *st, char **argv, struct xeno_err *err);
 } verbs[] = {
-    { "init", 0, do_init },       { "list", 0, do_list },     { "resolve", 1, do_resolve },
-    { "tag", 2, do_tag },         { "rm", 1, do_rm },         { "gc", 0, do_gc },
-    { "verify", 1, do_verify },   { "ensure", 3, do_ensure }, { "unpin", 2, do_unpin },
-    { "collect", 1, do_collect }, { "import", 2, do_import }, { "export", 2, do_export },
-    { "overlay", 3, do_overlay }, { "build", 2, do_build },
+    { "init", 0, do_init },     { "list", 0, do_list },       { "resolve", 1, do_resolve },
+    { "toc", 1, do_toc },       { "tag", 2, do_tag },         { "rm", 1, do_rm },
+    { "gc", 0, do_gc },         { "verify", 1, do_verify },   { "ensure", 3, do_ensure },
+    { "unpin", 2, do_unpin },   { "collect", 1, do_collect }, { "import", 2, do_import },
+    { "export", 2, do_export }, { "overlay", 3, do_overlay }, { "build", 2, do_build },
 };
 
 int main(int argc, char **argv)
