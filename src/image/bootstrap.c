@@ -1,8 +1,8 @@
 /* src/image/bootstrap.c - `template build`: a Debian system by mmdebstrap, as one layer.
  *
- * mmdebstrap writes a tar to us as it goes; we compress and store it, so nothing but the layer is
- * left behind. Packages come from where this host gets its own (asked of apt itself), checked by
- * the keys this host trusts.
+ * mmdebstrap writes a tar to us as it goes, into a file without a name below .tmp/ of the store;
+ * the layer is packed from that. Nothing but the layer is left behind. Packages come from where
+ * this host gets its own (asked of apt itself), checked by the keys this host trusts.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "image/build-priv.h"
+#include "image/store-priv.h"
 #include "image/tool.h"
 
 #define PACKAGES_MAX 512
@@ -38,7 +39,7 @@ struct build {
     char *sources[SOURCES_MAX]; /* "deb ..." lines; owned */
     size_t source_count;
     char *packages; /* joined by commas; owned; NULL: none */
-    struct xeno_layer_writer *layer;
+    int tar;        /* what mmdebstrap wrote */
     struct xeno_progress_at at;
     struct xeno_buf text; /* what a short tool printed */
     char why[LAST_MAX];   /* the first line that told of an error, else the last line */
@@ -231,11 +232,13 @@ static int find_sources(struct build *b, struct xeno_err *err)
 static int on_data(void *arg, const void *data, size_t len, struct xeno_err *err)
 {
     struct build *b = arg;
-    int r = xeno_layer_add(b->layer, data, len, err);
+    int r = xeno_write_all(b->tar, data, len);
 
+    if (r < 0)
+        return xeno_fail_errno(err, r, "image.write", "write the new system below .tmp/");
     b->at.done_bytes += (int64_t)len;
     b->at.text = NULL;
-    return r < 0 ? r : xeno_progress_tell(b->o->progress, &b->at, err);
+    return xeno_progress_tell(b->o->progress, &b->at, err);
 }
 
 static int on_line(void *arg, const char *line, struct xeno_err *err)
@@ -298,10 +301,34 @@ static char *make_name(const struct build *b)
     return name;
 }
 
+static int open_tar(struct build *b, struct xeno_store *st, struct xeno_err *err)
+{
+    int r = xeno_mkdirs(st->dirfd, XENO_STORE_TMP, 0700, err);
+
+    if (r < 0)
+        return r;
+    b->tar = openat(st->dirfd, XENO_STORE_TMP, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return b->tar >= 0 ? 0
+                       : xeno_fail_errno(err, -errno, "image.write", "make a file in '%s/%s'",
+                                         st->path, XENO_STORE_TMP);
+}
+
+static int pack(struct build *b, struct xeno_store *st, struct xeno_layer *ret,
+                struct xeno_err *err)
+{
+    enum xeno_compression c = b->o->compression_set ? b->o->compression : XENO_COMPRESS_ZSTD;
+    struct xeno_layer tar = { .size_bytes = -1 };
+
+    if (lseek(b->tar, 0, SEEK_SET) < 0)
+        return xeno_fail_errno(err, -errno, "image.read", "read the new system");
+    return c == XENO_COMPRESS_ZSTD
+               ? xeno_layer_repack(st, b->tar, &tar, NULL, b->o->progress, ret, err)
+               : xeno_layer_convert(st, b->tar, &tar, c, NULL, b->o->progress, ret, err);
+}
+
 static int build(struct build *b, struct xeno_store *st, struct xeno_made *made,
                  struct xeno_err *err)
 {
-    enum xeno_compression c = b->o->compression_set ? b->o->compression : XENO_COMPRESS_ZSTD;
     xeno_autofree char *name = NULL;
     struct xeno_layer layer;
     int r = parse_from(b, err);
@@ -320,11 +347,11 @@ static int build(struct build *b, struct xeno_store *st, struct xeno_made *made,
     if (r >= 0)
         r = find_sources(b, err);
     if (r >= 0)
-        r = xeno_layer_new(st, c, &b->layer, err);
+        r = open_tar(b, st, err);
     if (r >= 0)
         r = run(b, err);
     if (r >= 0)
-        r = xeno_layer_commit(b->layer, &layer, NULL, err);
+        r = pack(b, st, &layer, err);
     if (r >= 0)
         r = xeno_layer_check(st, &layer, NULL, b->o->progress, made, err);
     if (r >= 0)
@@ -337,13 +364,14 @@ int xeno_template_build(struct xeno_store *st, const struct xeno_build_opts *opt
                         struct xeno_made *ret, struct xeno_err *err)
 {
     struct xeno_made made = { .layers = 0 };
-    struct build b = { .o = opts };
+    struct build b = { .o = opts, .tar = -1 };
     int r = xeno_store_hold(st, err);
 
     if (r < 0)
         return r;
     r = build(&b, st, &made, err);
-    xeno_layer_free(b.layer);
+    if (b.tar >= 0)
+        close(b.tar);
     xeno_store_drop(st);
     for (size_t i = 0; i < b.source_count; i++)
         free(b.sources[i]);

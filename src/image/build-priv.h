@@ -25,6 +25,12 @@ int xeno_layer_convert(struct xeno_store *to, int fd, const struct xeno_layer *f
                        const struct xeno_progress *progress, struct xeno_layer *ret,
                        struct xeno_err *err);
 
+/* The members of a tar, read from fd, as a zstd:chunked blob of `to`. from: digest "" and size -1
+ * when they are not known. ret->diff_id is "": to be filled in by xeno_layer_check(). */
+int xeno_layer_repack(struct xeno_store *to, int fd, const struct xeno_layer *from,
+                      const struct xeno_unpack_limits *limits, const struct xeno_progress *progress,
+                      struct xeno_layer *ret, struct xeno_err *err);
+
 /* An image of one layer with these defaults, named. argv NULL: `shell` says whether /bin/sh. */
 int xeno_image_finish(struct xeno_store *st, const struct xeno_layer *layer,
                       enum xeno_image_kind kind, const struct xeno_image_defaults *d, bool shell,

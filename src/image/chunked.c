@@ -8,7 +8,7 @@
 
 #include "image/cdc.h"
 
-#define LEVEL      3
+#define LEVEL      6
 #define SKIPPABLE  0x184D2A50u /* RFC 8878 3.1.2 */
 #define FOOT_DATA  (XENO_CHUNKED_FOOT - 8)
 #define TYPE_TABLE 1 /* the only kind of table there is */

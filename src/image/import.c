@@ -114,6 +114,8 @@ static int import_tar(struct xeno_store *st, int fd, const struct xeno_layer *fi
         return r;
     if (to == file->compression)
         r = copy_to_blob(st, fd, &layer, o, err);
+    else if (to == XENO_COMPRESS_ZSTD)
+        r = xeno_layer_repack(st, fd, file, o->limits, o->progress, &layer, err);
     else
         r = xeno_layer_convert(st, fd, file, to, o->limits, o->progress, &layer, err);
     if (r >= 0)
