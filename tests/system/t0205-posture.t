@@ -68,6 +68,12 @@ is "$(awk '/^CapPrm|^CapEff|^CapBnd/ {print $2}' /proc/$rouser/status | uniq)" 0
 is "$(ls /proc/$rouser/fd | wc -l)" 2 "and nothing open but its way in and its way out"
 like "$(readlink /proc/$rouser/fd/1)" 'daemons/cgroup.procs$' "which leads to the daemons' own group"
 
+# the runtime, through which a container's first process comes
+cp /bin/sh "$work/program"
+keeps_itself='exec 3</proc/$$/exe; exec /bin/sh -c "echo >>/proc/self/fd/3"'
+like "$("$build/src/task/xeno-crun" --xeno-run "$work/program" -c "$keeps_itself" 2>&1)" 'Read-only file system' \
+    "nobody can write the runtime's program through a process of it"
+
 # the supervisors: of conmon nothing is left in the namespaces of others
 conmon=$(cat "$work/D/sessions/$s/tasks/t1/conmon.pid")
 is "$(readlink /proc/$conmon/ns/mnt)" "$(readlink /proc/$taskd_pid/ns/mnt)" \

@@ -1,9 +1,10 @@
 /* src/task/oci/oci.h - what the files of the oci driver share. Only for src/task/oci.
  *
  * The runtime is crun, or runc where crun does not run; found out by running a container at the
- * daemon's start. On a hybrid host crun is started by a small helper (libexec/xeno-crun) that hides
- * the version 2 mount from it, in a mount namespace that lasts as long as that one call: were the
- * supervisor in it, too, it would hold copies of every other session's mounts.
+ * daemon's start. crun is started by a small helper (libexec/xeno-crun), from a read-only mount of
+ * itself; on a hybrid host it also hides the version 2 mount from it, in a mount namespace that
+ * lasts as long as that one call: were the supervisor in it, too, it would hold copies of every
+ * other session's mounts.
  *
  * Each task is a container of its own, named INSTANCE-SESSION-TASK, under a conmon of its own that
  * outlives us and writes its exit code to EXITS/NAME. Its bundle is the task's folder.

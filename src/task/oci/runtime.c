@@ -96,12 +96,14 @@ static int try_runtime(struct xeno_task_host *h, struct xeno_oci *oci, const cha
     clear_head(oci);
     oci->crun = strcmp(name, "crun") == 0;
     oci->name = name;
-    if (oci->crun && hybrid) {
+    if (oci->crun)
         add_head(oci, xeno_asprintf("%s/xeno-crun", h->libexec));
+    if (oci->crun && hybrid) {
         add_head(oci, xeno_strdup("--xeno-hide"));
         add_head(oci, xeno_strdup(hybrid));
-        add_head(oci, xeno_strdup("--xeno-run"));
     }
+    if (oci->crun)
+        add_head(oci, xeno_strdup("--xeno-run"));
     add_head(oci, program);
     add_head(oci, xeno_strdup("--root"));
     add_head(oci, xeno_strdup(oci->root));
