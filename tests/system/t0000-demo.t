@@ -9,4 +9,9 @@ is "$(grep -c '<h1>Hello from a XenoServer near you</h1>' "$work/out")" 3 "three
 like "$(cat "$work/out")" "an order for x1|restricted to 1 other XenoServer" "a narrowed order is refused elsewhere"
 is "$(grep -c 'measured by the XenoServer: the same' "$work/out")" 3 "each bill is what was measured"
 like "$(cat "$work/out")" "They agree, to the micro-credit" "bill, ledger and usage reports agree"
+like "$(cat "$work/out")" '10 credits, less 0\.[0-9]+ that were charged, are 9\.' "what was not spent is free again"
+like "$(cat "$work/out")" 'stopped and removed' "it says that nothing stays"
+dir=$(grep -o '/var/tmp/xeno-demo\.[A-Za-z0-9]*' "$work/out" | head -n 1)
+ok "nor does its folder" sh -c '[ -n "$1" ] && [ ! -e "$1" ]' - "$dir"
+is "$(grep -c $'\e' "$work/out")" 0 "no colours and no progress bars where there is no terminal"
 done_testing
