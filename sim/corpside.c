@@ -32,7 +32,7 @@ void sim_corp_open(struct sim_corp *c, struct world *w)
 {
     struct xeno_err err = XENO_ERR_INIT;
 
-    *c = (struct sim_corp){ .w = w, .check_each = 1 };
+    *c = (struct sim_corp){ .w = w, .books = sim_books_new(), .check_each = 1 };
     xeno_crypto_init();
     c->ca = xeno_key_new(world_env(w));
     must(c,
@@ -46,6 +46,7 @@ void sim_corp_open(struct sim_corp *c, struct world *w)
 void sim_corp_release(struct sim_corp *c)
 {
     xeno_corp_free(c->corp);
+    sim_books_free(c->books);
     xeno_db_free(c->db);
     xeno_key_free(c->ca);
     free(c->ca_pem);
@@ -59,6 +60,7 @@ void sim_corp_check(struct sim_corp *c)
     must(c, xeno_ledger_totals(c->corp, &totals, &err), &err, "totals");
     if (totals.sum.micro != 0)
         sim_fail(c->w, "the accounts sum up to %lld", (long long)totals.sum.micro);
+    must(c, sim_books_follow(c->books, c->db, &err), &err, "after a commit");
     c->commits++;
     if (c->check_each == 0 || c->commits % c->check_each != 0)
         return;

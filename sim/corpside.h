@@ -11,6 +11,7 @@
 #include "corp/corp.h"
 #include "corp/registry.h"
 #include "json/json.h"
+#include "sim/books.h"
 #include "sim/world.h"
 
 struct sim_corp {
@@ -19,6 +20,7 @@ struct sim_corp {
     struct xeno_key *ca;
     char *ca_pem;
     struct xeno_corp *corp;
+    struct sim_books *books; /* the second set */
     bool away;
     int check_each; /* whole check of the ledger after so many commits; 0: never */
     int64_t commits, crashes, checks;
@@ -56,7 +58,8 @@ XENO_DEFINE_AUTO(sim_request, sim_request_free);
 int sim_corp_handle(struct sim_corp *c, const struct sim_request *q, struct xeno_json **ret,
                     bool *ret_refused, struct xeno_err *err);
 
-/* Check the sum of all accounts, and each `check_each` commits everything. */
+/* After each commit: the sum of all accounts, and what the second set of books says of every
+ * account and order that was touched; each `check_each` commits the whole ledger. */
 void sim_corp_check(struct sim_corp *c);
 
 #endif
