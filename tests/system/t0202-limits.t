@@ -6,24 +6,41 @@ need_root
 make_layer
 start_taskd || bail "xeno-taskd does not start" "$(cat "$work/taskd.log")"
 
-# --- CPU. A busy machine can give less for a moment, never more, so several tries may be needed for
-# the lower bound; the upper one holds in each.
+# --- CPU. The ceiling is looked at in the kernel's own terms, which hold however slow or noisy the
+# machine is, and when it is emulated: a quota for each period, and one more (the first). What one
+# long turn of a processor used too much is taken back from the periods after it, so the books are
+# right at some moment soon, though not at each. A period takes its time by the clock.
 s=aaaaaaaaaaaaaaaa
 create $s cpu=200 >/dev/null
 ask start $s spin -- sh -c 'while :; do :; done' >/dev/null
 wait_for 5 eval '[ $(state '$s') = running ]'
-sleep 0.5
-best=0 most=0
+group=$(find /sys/fs/cgroup -type d -path "*xeno-$inst/sessions/$s" -exec test -e {}/cpu.stat \; -print | head -n 1)
+periods() { sed -n 's/^nr_periods //p' "$group/cpu.stat"; }
+clock_ms() { awk '{ printf "%d", $1 * 1000 }' /proc/uptime; }
+# within MS: is the use so far, of at least 80 periods, within so many ms a period (and one more, and
+# a tick, by which a processor is late)?
+within() {
+    local use_us excess_us n
+    use_us=$(used $s cpu_us)
+    n=$(($(periods) - periods0))
+    excess_us=$((use_us - use0_us - $1 * 1000 * (n + 1)))
+    echo "$n periods, $excess_us us more than their share"
+    [ $n -ge 80 ] && [ $excess_us -le 10000 ]
+}
+t0=$(clock_ms) periods0=$(periods) use0_us=$(used $s cpu_us)
+ok "200 ms/s are not passed" wait_for $(patience 20) within 20 || within 20 | sed 's/^/# /'
+n=$(($(periods) - periods0))
+ok "nor are the periods shorter than they should be" test $n -le $((($(clock_ms) - t0) / 100 + 1))
+# A busy machine can give less for a moment, so several tries may be needed for the lower bound.
+best=0
 for try in 1 2 3 4 5; do
     a=$(used $s cpu_us) t0=$(date +%s%N)
     sleep 2
     b=$(used $s cpu_us) t1=$(date +%s%N)
     got=$(((b - a) * 1000000 / (t1 - t0)))
     [ $got -gt $best ] && best=$got
-    [ $got -gt $most ] && most=$got
     [ $best -ge 190 ] && break
 done
-ok "200 ms/s are not passed (got at most $most)" test "$most" -le $((${XENO_IN_VM:-0} ? 1000 : 212))
 ok "200 ms/s are delivered (got $best)" test $best -ge 190
 ok "being held back is counted" test "$(used $s throttled_us)" -gt 0
 ok "resize to 400 ms/s" ask resize $s cpu=400 "disk=$disk" "layer=sha256:$layer_hex"
