@@ -73,6 +73,10 @@ skip_all() {
     exit 0
 }
 
+# cannot CAPABILITY[: WHY]: skip for what no set-up could give to this machine; scripts/tap has the
+# list of such. Any other skip fails in CI.
+cannot() { skip_all "cannot: $*"; }
+
 need_root() { [ "$(id -u)" = 0 ] || skip_all "needs root: it makes namespaces, cgroups and mounts"; }
 
 done_testing() {
@@ -99,11 +103,12 @@ background() {
     tap_pids+=("$pid")
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds; fails when the time is over.
+# wait_for SECONDS COMMAND...: until it succeeds; fails when the time is over. What is counted is
+# tries, so that a machine that is slow for a moment has more time, though not without end.
 wait_for() {
-    local tries=$(($1 * 20))
+    local tries=$(($1 * 20)) last=$((SECONDS + 5 * $1 + 20))
     shift
-    while [ $tries -gt 0 ]; do
+    while [ $tries -gt 0 ] && [ $SECONDS -lt $last ]; do
         "$@" >/dev/null 2>&1 && return 0
         sleep 0.05
         tries=$((tries - 1))
