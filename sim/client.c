@@ -41,7 +41,7 @@ struct xeno_requirement *sim_requirement(struct world *w, bool small)
 }
 
 /* An order of its own, sometimes narrowed before it is shown. */
-static char *make_chain(struct sim_client *c, int64_t micro)
+static char *make_chain(struct sim_client *c, const struct sim_server *s, int64_t micro)
 {
     char order[XENO_ORDER_ID_CHARS + 1];
     struct xeno_err err = XENO_ERR_INIT;
@@ -50,14 +50,14 @@ static char *make_chain(struct sim_client *c, int64_t micro)
                                         .max_rate = xeno_micro(INT64_C(1000000000)) };
 
     if (!chain || world_dice(c->w, 4) != 0)
-        return chain;
+        return sim_present(c->corp, &c->self, chain, &s->self.id);
     if (xeno_order_append(chain, strlen(chain), xeno_corp_pub(c->corp->corp), c->self.key, &r, NULL,
                           &narrow, &err) < 0) {
         sim_fail(c->w, "narrow an order: %s: %s", err.token, err.text);
         return chain;
     }
     free(chain);
-    return narrow;
+    return sim_present(c->corp, &c->self, narrow, &s->self.id);
 }
 
 static struct sim_rented *free_place(struct sim_client *c)
@@ -107,8 +107,8 @@ int sim_client_rent(struct sim_client *c, size_t i, int64_t micro,
                     const struct xeno_requirement *req, char ret_session[XENO_SESSION_CHARS + 1],
                     struct xeno_err *err)
 {
-    xeno_autofree char *chain = make_chain(c, micro);
     struct sim_server *s = &c->servers[i];
+    xeno_autofree char *chain = make_chain(c, s, micro);
     struct sim_rented *place = free_place(c);
     struct xeno_host_create ask = {
         .who = &c->self.id, .holder = xeno_key_pub(c->self.key), .req = req, .chain = chain
@@ -153,7 +153,8 @@ static void act_rent(struct sim_client *c)
 /* Another order for a session that waits for one, or just in case. */
 static int top_up(struct sim_client *c, struct sim_rented *x, bool restore)
 {
-    xeno_autofree char *chain = make_chain(c, 300000 + (int64_t)world_dice(c->w, 3000000));
+    xeno_autofree char *chain =
+        make_chain(c, x->server, 300000 + (int64_t)world_dice(c->w, 3000000));
     const struct xeno_pub *pub = xeno_key_pub(c->self.key);
 
     if (!chain)

@@ -57,13 +57,18 @@ struct xeno_host *host_of(struct stage *st)
     return st->server.host;
 }
 
-char *order_chain(struct stage *st, int64_t micro)
+char *order_text(struct stage *st, int64_t micro)
 {
     char order[XENO_ORDER_ID_CHARS + 1];
     char *chain = sim_corp_order(&st->corp, &st->me.self, micro, 24 * HOUR_MS, order);
 
     assert_non_null(chain);
     return chain;
+}
+
+char *order_chain(struct stage *st, int64_t micro)
+{
+    return sim_present(&st->corp, &st->me.self, order_text(st, micro), &st->server.self.id);
 }
 
 int create(struct stage *st, const struct xeno_requirement *req, const char *chain,

@@ -26,6 +26,8 @@ void stage_close(struct stage *st);
 
 struct xeno_host *host_of(struct stage *st); /* it must be up */
 /* A new order of `me`, good for a day; the chain is the caller's. */
+char *order_text(struct stage *st, int64_t micro);
+/* The same, presented to the XenoServer of the stage. */
 char *order_chain(struct stage *st, int64_t micro);
 int create(struct stage *st, const struct xeno_requirement *req, const char *chain,
            char id[XENO_SESSION_CHARS + 1], struct xeno_err *err);

@@ -276,7 +276,7 @@ static void order_used_twice(void **state)
 {
     struct stage st;
     xeno_auto(xeno_requirement) req = NULL;
-    xeno_autofree char *chain = NULL;
+    xeno_autofree char *chain = NULL, *again = NULL;
     char a[XENO_SESSION_CHARS + 1], b[XENO_SESSION_CHARS + 1];
 
     (void)state;
@@ -290,10 +290,18 @@ static void order_used_twice(void **state)
     assert_state(&st, a, "running");
     assert_state(&st, b, "ended");
     assert_reason(&st, b, "order.bound");
-    /* When the first has ended, the order is free again. */
+    /* When the first has ended, the order is free again: for its holder, not for who was shown it.
+     */
     assert_int_equal(xeno_host_do(host_of(&st), NULL, a, XENO_HOST_END, NULL), 0);
     world_run_ms(&st.w, 30000);
     assert_int_equal(create(&st, req, chain, b, NULL), 0);
+    world_run_ms(&st.w, 5000);
+    assert_state(&st, b, "ended");
+    assert_reason(&st, b, "order.presented");
+    again =
+        sim_present(&st.corp, &st.me.self,
+                    xeno_strndup(chain, (size_t)(strrchr(chain, '~') - chain)), &st.server.self.id);
+    assert_int_equal(create(&st, req, again, b, NULL), 0);
     world_run_ms(&st.w, 5000);
     assert_state(&st, b, "running");
     stage_close(&st);

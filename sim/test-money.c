@@ -104,7 +104,7 @@ static void corp_away(void **state)
     (void)state;
     stage_open(&st, NULL);
     run_one(&st, 100000000, 3 * 3600, id);
-    chain = order_chain(&st, 100000000);
+    chain = order_text(&st, 100000000);
     world_run_ms(&st.w, 60000);
     st.diary[0] = '\0';
     st.corp.away = true;
@@ -119,6 +119,7 @@ static void corp_away(void **state)
     assert_true(pending > 0);
     /* A new session cannot be validated: it ends, and says why. */
     req = sim_requirement(&st.w, true);
+    chain = sim_present(&st.corp, &st.me.self, chain, &st.server.self.id);
     assert_int_equal(create(&st, req, chain, late, NULL), 0);
     world_run_ms(&st.w, 40000);
     assert_state(&st, late, "ended");
@@ -230,7 +231,9 @@ static void extend_by_order(void **state)
     assert_int_equal(
         xeno_host_extend(host_of(&st), NULL, xeno_key_pub(st.me.self.key), id, 0, strange, NULL),
         -EPERM); /* not the holder's */
-    more = sim_corp_order(&st.corp, &st.me.self, 60000000, 24 * HOUR_MS, order);
+    more = sim_present(&st.corp, &st.me.self,
+                       sim_corp_order(&st.corp, &st.me.self, 60000000, 24 * HOUR_MS, order),
+                       &st.server.self.id);
     assert_int_equal(
         xeno_host_extend(host_of(&st), NULL, xeno_key_pub(st.me.self.key), id, HOUR_MS, more, NULL),
         0);
@@ -264,7 +267,9 @@ static void extend_while_creating(void **state)
     stage_open(&st, NULL);
     req = sim_requirement(&st.w, true);
     chain = order_chain(&st, 50000000);
-    more = sim_corp_order(&st.corp, &st.me.self, 60000000, 24 * HOUR_MS, order);
+    more = sim_present(&st.corp, &st.me.self,
+                       sim_corp_order(&st.corp, &st.me.self, 60000000, 24 * HOUR_MS, order),
+                       &st.server.self.id);
     sim_server_link_loss(&st.server, 20000);
     assert_int_equal(create(&st, req, chain, id, NULL), 0);
     world_run_ms(&st.w, 1000);

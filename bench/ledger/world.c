@@ -99,13 +99,18 @@ char *world_chain(struct world *w, int client, int server, char order[XENO_ORDER
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_order_view v;
     xeno_autofree char *first = NULL;
+    xeno_autofree char *narrow = NULL;
     char *chain = NULL;
 
     world_must(xeno_order_create(w->corp, w->clients[client].id.s, &ask, &v, &first, &err), &err,
                "order");
     world_must(xeno_order_append(first, strlen(first), xeno_corp_pub(w->corp),
-                                 w->clients[client].key, &only, NULL, &chain, &err),
+                                 w->clients[client].key, &only, NULL, &narrow, &err),
                &err, "restrict");
+    world_must(xeno_order_present(narrow, strlen(narrow), xeno_corp_pub(w->corp),
+                                  w->clients[client].key, servers[0], xeno_wall(w->env), &chain,
+                                  &err),
+               &err, "present");
     memcpy(order, v.order, sizeof v.order);
     return chain;
 }

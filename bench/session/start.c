@@ -22,6 +22,8 @@
 #include "base/io.h"
 #include "base/units.h"
 #include "crypto/key.h"
+#include "crypto/x509.h"
+#include "doc/order.h"
 #include "http/client.h"
 #include "json/json.h"
 #include "stats.h"
@@ -34,6 +36,9 @@ struct bench {
     sd_event *loop;
     struct xeno_http_client *http;
     const char *corp, *server;
+    struct xeno_key *key;
+    struct xeno_pub corp_pub;
+    char *server_id;
     char *requirements, *task;
     size_t task_len;
     struct run *runs;
@@ -172,14 +177,19 @@ static void on_created(const struct xeno_http_answer *a, void *arg)
 static void start_run(struct run *r)
 {
     xeno_auto(xeno_json) j = xeno_json_object();
+    xeno_autofree char *shown = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
     xeno_autofree char *url = xeno_asprintf("%s/v1/sessions", r->b->server);
     xeno_autofree char *body = NULL;
     size_t len;
 
-    xeno_json_set_str(j, "requirements", r->b->requirements);
-    xeno_json_set_str(j, "chain", r->chain);
-    body = xeno_json_format(j, false, &len);
     r->start = xeno_mono(r->b->env);
+    if (xeno_order_present(r->chain, strlen(r->chain), &r->b->corp_pub, r->b->key, r->b->server_id,
+                           xeno_wall(r->b->env), &shown, &err) < 0)
+        fprintf(stderr, "start: %s\n", err.text); /* the server will refuse what is missing */
+    xeno_json_set_str(j, "requirements", r->b->requirements);
+    xeno_json_set_str(j, "chain", shown);
+    body = xeno_json_format(j, false, &len);
     send_ask(r->b, (struct xeno_http_ask){ .method = "POST",
                                            .url = url,
                                            .body = body,
@@ -232,7 +242,6 @@ static int open_profile(struct bench *b, const char *profile, struct xeno_err *e
 {
     xeno_autofree char *ca = NULL;
     xeno_autofree char *cert = NULL;
-    xeno_auto(xeno_key) key = NULL;
     xeno_autoclose int dir = open(profile, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r;
 
@@ -242,13 +251,39 @@ static int open_profile(struct bench *b, const char *profile, struct xeno_err *e
     if (r == 0)
         r = xeno_file_read(dir, "credential.pem", 65536, &cert, NULL, err);
     if (r == 0)
-        r = xeno_key_load(dir, "key.pem", &key, err);
+        r = xeno_key_load(dir, "key.pem", &b->key, err);
+    if (r == 0)
+        r = xeno_ca_pub(ca, &b->corp_pub, err);
     if (r < 0)
         return r;
     return xeno_http_client_new(b->loop,
                                 &(struct xeno_http_client_opts){
-                                    .env = b->env, .ca_pem = ca, .cert_pem = cert, .key = key },
+                                    .env = b->env, .ca_pem = ca, .cert_pem = cert, .key = b->key },
                                 &b->http, err);
+}
+
+static int find_id(struct bench *b, struct xeno_err *err)
+{
+    xeno_autofree char *url = xeno_asprintf("%s/v1/status", b->server);
+    xeno_autofree char *reply = NULL;
+    xeno_auto(xeno_json) j = NULL;
+    struct xeno_json_at top;
+    const char *id;
+    size_t len;
+    int r = xeno_http_wait(b->http, &(struct xeno_http_ask){ .method = "GET", .url = url }, NULL,
+                           &reply, &len, err);
+
+    if (r == 0)
+        r = xeno_json_parse(reply, len, 1 << 20, &j, err);
+    if (r < 0)
+        return r;
+    top = xeno_json_top(j);
+    r = xeno_json_obj(&top, "status", &top, err);
+    if (r == 0)
+        r = xeno_json_str(&top, "server", XENO_ID_CHARS, XENO_ID_CHARS, &id, err);
+    if (r == 0)
+        b->server_id = xeno_strdup(id);
+    return r;
 }
 
 static int prepare(struct bench *b, char **argv, struct xeno_err *err)
@@ -262,6 +297,8 @@ static int prepare(struct bench *b, char **argv, struct xeno_err *err)
         r = xeno_file_read(AT_FDCWD, argv[8], 65536, &b->task, &b->task_len, err);
     if (r == 0)
         r = open_profile(b, argv[4], err);
+    if (r == 0)
+        r = find_id(b, err);
     b->runs = xeno_new0_n(struct run, (size_t)b->count);
     for (int i = 0; r == 0 && i < b->count; i++) {
         b->runs[i] = (struct run){ .b = b, .ms = -1 };

@@ -147,7 +147,8 @@ static int permits(struct cli *cli, const struct cli_making *m, const struct xen
                                   .env_type = m->req->env_type,
                                   .now = xeno_wall(cli->env),
                                   .rate_per_hour = xeno_micro(m->per_hour_max),
-                                  .holder = xeno_key_pub(cli->profile->key) };
+                                  .holder = xeno_key_pub(cli->profile->key),
+                                  .ahead = true };
 
     return xeno_order_permits(t, &ctx, err);
 }
@@ -218,7 +219,8 @@ int cli_make_order(struct cli *cli, const struct cli_args *args, struct cli_maki
 
 /* --- the session --- */
 
-static struct xeno_json *session_body(const struct cli_making *m)
+/* `chain`: as it is shown to the server. */
+static struct xeno_json *session_body(const struct cli_making *m, const char *chain)
 {
     struct xeno_json *body = xeno_json_object();
 
@@ -226,7 +228,7 @@ static struct xeno_json *session_body(const struct cli_making *m)
         xeno_json_set_str(body, "hold", m->hold);
     else
         xeno_json_set_str(body, "requirements", m->document);
-    xeno_json_set_str(body, "chain", m->chain);
+    xeno_json_set_str(body, "chain", chain);
     xeno_json_set_str(body, "name", m->req->name);
     return body;
 }
@@ -234,11 +236,14 @@ static struct xeno_json *session_body(const struct cli_making *m)
 int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err)
 {
     xeno_auto(xeno_json) answer = NULL;
+    xeno_autofree char *shown = NULL;
     struct xeno_json_at top;
     const char *id;
     int r;
 
-    r = cli_server_post(cli, m->server, session_body(m), &answer, err, "/v1/sessions");
+    r = cli_order_present(cli, m->chain, m->server->id, &shown, err);
+    if (r == 0)
+        r = cli_server_post(cli, m->server, session_body(m, shown), &answer, err, "/v1/sessions");
     if (r < 0)
         return r;
     free(xeno_take(&m->hold)); /* became the session */
@@ -384,12 +389,13 @@ static int dry_order(struct cli *cli, const struct cli_args *args, struct cli_ma
     return 0;
 }
 
-/* The server's own word, where there is an order to ask with. */
+/* The server's own word, where there is an order to ask with; it is not presented for that. */
 static int dry_session(struct cli *cli, struct cli_making *m, struct xeno_err *err)
 {
     if (!m->chain)
         return 0;
-    return cli_server_post(cli, m->server, session_body(m), NULL, err, "/v1/sessions?dry_run=1");
+    return cli_server_post(cli, m->server, session_body(m, m->chain), NULL, err,
+                           "/v1/sessions?dry_run=1");
 }
 
 static void dry_answer(struct cli *cli, const struct cli_making *m, const struct xeno_err *why)

@@ -233,6 +233,20 @@ const struct cli_command cli_order_commands[] = {
       .max_words = 1,
       .offer = CLI_OFFER_ORDER,
       .run = cli_order_restrict },
+    { .name = "order present",
+      .usage = "ORDER SERVER",
+      .summary = "sign an order over to one XenoServer, for one session",
+      .about =
+          "Prints the chain that a request to that XenoServer takes: it is good there only, for\n"
+          "five minutes, once. The other verbs do this by themselves; this one is for programs\n"
+          "of your own.",
+      .examples = "xeno order present mzxw6 x1 | jq -R '{chain: ., requirements: $doc}' \\\n"
+                  "    --rawfile doc requirement.xml > session.json",
+      .options = cli_order_present_options,
+      .min_words = 2,
+      .max_words = 2,
+      .offer = CLI_OFFER_ORDER,
+      .run = cli_order_present_verb },
     { .name = "order show",
       .usage = "ORDER",
       .summary = "check an order, offline, and show what it allows",

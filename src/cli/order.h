@@ -13,13 +13,18 @@ int cli_order_make(struct cli *cli, xeno_credit amount, xeno_time life, const st
 int cli_order_close(struct cli *cli, const char *order, struct xeno_json **ret,
                     struct xeno_err *err);
 
+/* The chain as it is shown to one XenoServer (its id), for one use that begins now. */
+int cli_order_present(struct cli *cli, const char *chain, const char *server, char **ret,
+                      struct xeno_err *err);
+
 /* --- between the files of the family --- */
 void cli_order_print(struct cli *cli, const char *chain, const struct xeno_order_terms *t);
 int cli_order_write(const char *path, const char *chain, struct xeno_err *err);
 extern const struct cli_option cli_order_restrict_options[], cli_order_show_options[],
-    cli_order_list_options[];
+    cli_order_list_options[], cli_order_present_options[];
 int cli_order_restrict(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_order_show(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
+int cli_order_present_verb(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_order_list(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cli/bill.h"
 #include "cli/guard.h"
 #include "cli/make.h"
+#include "cli/order.h"
 #include "cli/out.h"
 #include "cli/progress.h"
 #include "cli/session.h"
@@ -342,20 +343,16 @@ static int say_state(struct cli *cli, struct cli_found *f, const char *want, str
     return CLI_OK;
 }
 
-/* Ask, then wait while it is in one of the states on the way, then it must be in `want`. */
-static int move(struct cli *cli, const struct cli_args *args, const char *verb,
-                struct xeno_json *body, const char *const *on_the_way, const char *want,
-                struct xeno_err *err)
+/* Ask, then wait while it is in one of the states on the way, then it must be in `want`. Takes
+ * body.
+ */
+static int move_found(struct cli *cli, const struct cli_args *args, struct cli_found *f,
+                      const char *verb, struct xeno_json *body, const char *const *on_the_way,
+                      const char *want, struct xeno_err *err)
 {
-    xeno_auto(cli_found) f = NULL;
-    xeno_auto(cli_progress) p = NULL;
-    xeno_auto(xeno_json) owned = body;
-    int r = find(cli, args, &f, err);
+    xeno_auto(cli_progress) p = cli_progress_new(cli, "%s %s", verb, f->session);
+    int r = post(cli, f, verb, body, err);
 
-    if (r < 0)
-        return r;
-    p = cli_progress_new(cli, "%s %s", verb, f->session);
-    r = post(cli, f, verb, xeno_take(&owned), err);
     if (r == 0 && !cli_flag(args, "no-wait")) {
         r = cli_found_refresh(cli, f, err);
         if (r == 0)
@@ -366,50 +363,66 @@ static int move(struct cli *cli, const struct cli_args *args, const char *verb,
     return r < 0 ? r : say_state(cli, f, want, err);
 }
 
+static int move(struct cli *cli, const struct cli_args *args, const char *verb,
+                const char *const *on_the_way, const char *want, struct xeno_err *err)
+{
+    xeno_auto(cli_found) f = NULL;
+    int r = find(cli, args, &f, err);
+
+    return r < 0 ? r : move_found(cli, args, f, verb, xeno_json_object(), on_the_way, want, err);
+}
+
 int cli_session_pause(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     static const char *const way[] = { "running", NULL };
 
-    return move(cli, args, "pause", xeno_json_object(), way, "paused", err);
+    return move(cli, args, "pause", way, "paused", err);
 }
 
 int cli_session_resume(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     static const char *const way[] = { "paused", NULL };
 
-    return move(cli, args, "resume", xeno_json_object(), way, "running", err);
+    return move(cli, args, "resume", way, "running", err);
 }
 
 int cli_session_suspend(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     static const char *const way[] = { "running", "paused", "suspending", NULL };
 
-    return move(cli, args, "suspend", xeno_json_object(), way, "suspended", err);
+    return move(cli, args, "suspend", way, "suspended", err);
 }
 
-/* The body with the chain of --order, if given. */
-static int chain_body(struct cli *cli, const struct cli_args *args, struct xeno_json **ret,
-                      struct xeno_err *err)
+/* The body with the chain of --order, if given, as it is shown to that server. */
+static int chain_body(struct cli *cli, const struct cli_args *args, const struct cli_server *server,
+                      struct xeno_json **ret, struct xeno_err *err)
 {
     xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
     xeno_autofree char *chain = NULL;
+    xeno_autofree char *shown = NULL;
     const char *ref = cli_value(args, "order");
     int r = ref ? cli_wallet_find(cli, ref, &chain, t, err) : 0;
+
+    if (r == 0 && ref)
+        r = cli_order_present(cli, chain, server->id, &shown, err);
 
     if (r < 0)
         return r;
     *ret = xeno_json_object();
-    xeno_json_set_str(*ret, "chain", chain);
+    xeno_json_set_str(*ret, "chain", shown);
     return 0;
 }
 
 int cli_session_restore(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     static const char *const way[] = { "suspended", "restoring", NULL };
+    xeno_auto(cli_found) f = NULL;
     struct xeno_json *body = NULL;
-    int r = chain_body(cli, args, &body, err);
+    int r = find(cli, args, &f, err);
 
-    return r < 0 ? r : move(cli, args, "restore", body, way, "running", err);
+    if (r == 0)
+        r = chain_body(cli, args, &f->server, &body, err);
+    return r < 0 ? r : move_found(cli, args, f, "restore", body, way, "running", err);
 }
 
 int cli_session_extend(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
@@ -422,9 +435,9 @@ int cli_session_extend(struct cli *cli, const struct cli_args *args, struct xeno
     if (r == 0 && more.ns == 0 && !cli_value(args, "order"))
         return cli_usage(err, "give --lifetime, --order or both");
     if (r == 0)
-        r = chain_body(cli, args, &body, err);
-    if (r == 0)
         r = find(cli, args, &f, err);
+    if (r == 0)
+        r = chain_body(cli, args, &f->server, &body, err);
     if (r < 0)
         return r;
     if (more.ns > 0)

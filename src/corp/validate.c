@@ -175,6 +175,27 @@ static int check_fresh(struct xeno_corp *corp, const struct corp_order *o,
     return 0;
 }
 
+/* A presentation is for one binding: the XenoServer still has it when that has ended. */
+static int check_unused(struct xeno_corp *corp, const struct corp_order *o,
+                        const struct xeno_validation *v, struct xeno_err *err)
+{
+    int64_t used = 0;
+    int r = 0;
+
+    if (o->epoch > 0)
+        r = corp_one(corp, 0, &used, err,
+                     "SELECT count(*) FROM binding WHERE ord = $1 AND chain = $2", "it", o->n,
+                     v->chain);
+    if (r < 0)
+        return r;
+    if (used != 0)
+        return xeno_fail(err, -EPERM, "order.presented",
+                         "order %s was bound by this presentation before: its holder must present "
+                         "it again",
+                         o->id);
+    return 0;
+}
+
 static int bind_order(struct xeno_corp *corp, struct corp_order *o, const struct corp_party *server,
                       const struct xeno_validation *v, struct xeno_err *err)
 {
@@ -188,6 +209,8 @@ static int bind_order(struct xeno_corp *corp, struct corp_order *o, const struct
         r = corp_session(corp, server->n, v->session, &s, err);
     if (r == 0)
         r = check_fresh(corp, o, v, s, err);
+    if (r == 0)
+        r = check_unused(corp, o, v, err);
     if (r == 0 && !s)
         r = corp_session_new(corp, server->n, v->session, &s, err);
     if (r == 0)

@@ -12,6 +12,9 @@
  *    session binds again only by naming that epoch, so that a delayed repeat of its first question
  *    cannot bind an order nobody works for.
  *  5 The chain's effective terms are kept with the binding and hold for its charges.
+ *  6 The chain is one that its holder presented to this XenoServer a moment ago (doc/order.h), and
+ * a presentation makes one binding: what a XenoServer was shown for one session is of no use to it
+ *    for another, nor after that session's end.
  *
  * Checking signatures takes most of the time and needs no books, so it is a step of its own.
  */
@@ -55,9 +58,9 @@ struct xeno_bound {
     int64_t deadline_ms; /* charges are taken until then, if nothing ends the binding before */
 };
 
-/* Bind. Errors: -ENOENT order.unknown; -EPERM order.closed, order.expired, registry.disabled,
- *         registry.kind; -EDQUOT order.spent (nothing is left); -EBUSY order.bound;
- *         -EALREADY order.epoch. */
+/* Bind. Errors: -ENOENT order.unknown; -EPERM order.closed, order.expired, order.presented (it has
+ *         made a binding), registry.disabled, registry.kind; -EDQUOT order.spent (nothing is left);
+ *         -EBUSY order.bound; -EALREADY order.epoch. */
 int xeno_validate_apply(struct xeno_corp *corp, const struct xeno_validation *v,
                         struct xeno_bound *ret, struct xeno_err *err);
 

@@ -8,6 +8,8 @@
 #include "crypto/jws.h"
 #include "doc/order-priv.h"
 
+#define PRESENT_BYTES 1024 /* more than a block that presents takes */
+
 /* Sign a JSON object, which is taken. */
 static char *sign_json(const struct xeno_key *key, const char *typ, struct xeno_json *doc)
 {
@@ -93,8 +95,25 @@ static struct xeno_json *restriction_json(const struct xeno_order_restriction *r
     return j;
 }
 
+/* What a block of the holder says; what is not said is NULL. Borrows. */
+struct saying {
+    const struct xeno_order_restriction *narrow;
+    const struct xeno_pub *next;
+    const char *server; /* presented to */
+    xeno_time now;
+};
+
+static struct xeno_json *presentation_json(const struct saying *say)
+{
+    struct xeno_json *j = xeno_json_object();
+
+    xeno_json_set_str(j, "server", say->server);
+    xeno_json_set_int(j, "time_ms", say->now.ns / XENO_NS_PER_MS);
+    return j;
+}
+
 static char *next_block(const char *text, size_t len, size_t n, const struct xeno_key *holder,
-                        const struct xeno_order_restriction *r, const struct xeno_pub *next)
+                        const struct saying *say)
 {
     const char *cut = memrchr(text, '~', len);
     const char *last = cut ? cut + 1 : text;
@@ -107,16 +126,21 @@ static char *next_block(const char *text, size_t len, size_t n, const struct xen
     xeno_json_set_int(doc, "v", 1);
     xeno_json_set_int(doc, "n", (int64_t)n);
     xeno_json_set_str(doc, "prev", prev);
-    xeno_json_set(doc, "restrict", restriction_json(r));
-    if (next)
-        set_pub(doc, next);
+    xeno_json_set(doc, "restrict", restriction_json(say->narrow));
+    if (say->next)
+        set_pub(doc, say->next);
+    if (say->server)
+        xeno_json_set(doc, "present", presentation_json(say));
     return sign_json(holder, XENO_TYP_ORDER_BLOCK, doc);
 }
 
-int xeno_order_append(const char *text, size_t len, const struct xeno_pub *corp,
-                      const struct xeno_key *holder, const struct xeno_order_restriction *r,
-                      const struct xeno_pub *next, char **ret, struct xeno_err *err)
+static int append(const char *text, size_t len, const struct xeno_pub *corp,
+                  const struct xeno_key *holder, const struct saying *say, char **ret,
+                  struct xeno_err *err)
 {
+    /* A place is kept for the block that presents the order. */
+    const size_t blocks = XENO_ORDER_BLOCKS_MAX - (say->server ? 0 : 1);
+    const size_t bytes = XENO_ORDER_BYTES_MAX - (say->server ? 0 : PRESENT_BYTES);
     xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
     xeno_autofree char *block = NULL;
     xeno_autofree char *chain = NULL;
@@ -126,18 +150,40 @@ int xeno_order_append(const char *text, size_t len, const struct xeno_pub *corp,
     e = xeno_order_read(text, len, corp, t, err);
     if (e < 0)
         return e;
-    if (t->blocks == XENO_ORDER_BLOCKS_MAX)
+    if (t->blocks >= blocks)
         return xeno_fail(err, -E2BIG, "order.blocks",
-                         "the order has %d blocks already, the most there may be",
-                         XENO_ORDER_BLOCKS_MAX);
+                         "the order has %zu blocks already, the most there may be", blocks);
     if (memcmp(&t->holder, xeno_key_pub(holder), sizeof t->holder) != 0)
-        return xeno_fail(err, -EPERM, "order.holder", "only %s can restrict this order, not %s",
-                         xeno_id_of(&t->holder).s, xeno_id_of(xeno_key_pub(holder)).s);
-    block = next_block(text, len, t->blocks, holder, r, next);
+        return xeno_fail(err, -EPERM, "order.holder", "only %s can %s this order, not %s",
+                         xeno_id_of(&t->holder).s, say->server ? "present" : "restrict",
+                         xeno_id_of(xeno_key_pub(holder)).s);
+    block = next_block(text, len, t->blocks, holder, say);
     chain = xeno_asprintf("%.*s~%s", (int)len, text, block);
+    if (strlen(chain) > bytes)
+        return xeno_fail(err, -EFBIG, "order.restriction",
+                         "the order would have %zu bytes, at most %zu", strlen(chain), bytes);
     e = xeno_order_read(chain, strlen(chain), corp, t, &why);
     if (e < 0)
-        return xeno_fail(err, e == -EFBIG ? -EFBIG : -EINVAL, "order.restriction", "%s", why.text);
+        return xeno_fail(err, -EINVAL, "order.restriction", "%s", why.text);
     *ret = xeno_take(&chain);
     return 0;
+}
+
+int xeno_order_append(const char *text, size_t len, const struct xeno_pub *corp,
+                      const struct xeno_key *holder, const struct xeno_order_restriction *r,
+                      const struct xeno_pub *next, char **ret, struct xeno_err *err)
+{
+    const struct saying say = { .narrow = r, .next = next };
+
+    return append(text, len, corp, holder, &say, ret, err);
+}
+
+int xeno_order_present(const char *text, size_t len, const struct xeno_pub *corp,
+                       const struct xeno_key *holder, const char *server, xeno_time now, char **ret,
+                       struct xeno_err *err)
+{
+    static const struct xeno_order_restriction none;
+    const struct saying say = { .narrow = &none, .server = server, .now = now };
+
+    return append(text, len, corp, holder, &say, ret, err);
 }

@@ -15,4 +15,8 @@ int xeno_order_base(const struct xeno_json_at *at, struct xeno_order_terms *t,
 int xeno_order_narrow(const struct xeno_json_at *at, struct xeno_order_terms *t,
                       struct xeno_err *err);
 
+/* Read a "present" object: to whom, and when. */
+int xeno_order_presented(const struct xeno_json_at *at, struct xeno_order_terms *t,
+                         struct xeno_err *err);
+
 #endif

@@ -254,7 +254,40 @@ int xeno_order_narrow(const struct xeno_json_at *at, struct xeno_order_terms *t,
     return r;
 }
 
+int xeno_order_presented(const struct xeno_json_at *at, struct xeno_order_terms *t,
+                         struct xeno_err *err)
+{
+    static const char *const known[] = { "server", "time_ms", NULL };
+    int r = xeno_json_only(at, known, err);
+
+    if (r == 0)
+        r = read_id(at, "server", &t->presented_to, err);
+    return r < 0 ? r : xeno_doc_time(at, "time_ms", 0, &t->presented_at, err);
+}
+
 /* --- judging --- */
+
+static int presentation_permits(const struct xeno_order_terms *t, const struct xeno_order_ctx *ctx,
+                                struct xeno_err *err)
+{
+    int64_t off_ms = t->presented_at.ns / XENO_NS_PER_MS - ctx->now.ns / XENO_NS_PER_MS;
+
+    if (!t->presented_to.s[0])
+        return xeno_fail(err, -EPERM, "order.presented",
+                         "the chain does not end with a block in which its holder presents it to "
+                         "%s (xeno order present)",
+                         ctx->server);
+    if (strcmp(t->presented_to.s, ctx->server) != 0)
+        return xeno_fail(err, -EPERM, "order.presented",
+                         "the order was presented to XenoServer %s, not to %s", t->presented_to.s,
+                         ctx->server);
+    if (off_ms > XENO_ORDER_PRESENT_S * 1000 || off_ms < -XENO_ORDER_PRESENT_S * 1000)
+        return xeno_fail(err, -EPERM, "order.presented",
+                         "the order was presented %lld ms from now, at most %d s allowed: present "
+                         "it again",
+                         (long long)off_ms, XENO_ORDER_PRESENT_S);
+    return 0;
+}
 
 static int window_permits(const struct xeno_order_terms *t, xeno_time now, struct xeno_err *err)
 {
@@ -293,7 +326,7 @@ int xeno_order_permits(const struct xeno_order_terms *t, const struct xeno_order
         return xeno_fail(err, -EDQUOT, "order.rate",
                          "the session may cost %s an hour, the order allows %s",
                          xeno_credit_text(ctx->rate_per_hour, a), xeno_credit_text(t->max_rate, b));
-    return 0;
+    return ctx->ahead ? 0 : presentation_permits(t, ctx, err);
 }
 
 static void add_lists(struct xeno_json *j, const struct xeno_order_terms *t)
@@ -336,5 +369,9 @@ struct xeno_json *xeno_order_terms_json(const struct xeno_order_terms *t)
     xeno_json_set_str(j, "key", key);
     xeno_json_set_str(j, "holder", xeno_id_of(&t->holder).s);
     xeno_json_set_int(j, "blocks", (int64_t)t->blocks);
+    if (t->presented_to.s[0]) {
+        xeno_json_set_str(j, "presented_to", t->presented_to.s);
+        xeno_json_set_int(j, "presented_ms", t->presented_at.ns / XENO_NS_PER_MS);
+    }
     return j;
 }

@@ -106,15 +106,43 @@ static int check_link(const struct xeno_json_at *top, int n, const struct block 
     return 0;
 }
 
+/* Who is in force after this block: the key it names, or nobody any more once it is presented. */
+static int read_successor(const struct xeno_json_at *top, struct xeno_order_terms *t,
+                          struct xeno_err *err)
+{
+    struct xeno_json_at present;
+    const char *key;
+    int given, r;
+
+    given = xeno_json_obj_opt(top, "present", &present, err);
+    if (given < 0)
+        return given;
+    if (given == 0) {
+        r = xeno_order_presented(&present, t, err);
+        if (r < 0)
+            return r;
+    }
+    r = xeno_json_str_opt(top, "key", 1, XENO_PUB_TEXT - 1, &key, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (given == 0)
+        return xeno_fail(err, -EINVAL, "order.format",
+                         "key: a block that presents the order cannot hand it on");
+    if (!xeno_pub_parse(key, &t->holder))
+        return xeno_fail(err, -EINVAL, "order.format", "key: not a public key (43 letters)");
+    return 0;
+}
+
 static int read_next(const struct block *b, int n, struct xeno_order_terms *t, struct xeno_err *err)
 {
-    static const char *const known[] = { "v", "n", "prev", "restrict", "key", NULL };
+    static const char *const known[] = { "v", "n", "prev", "restrict", "key", "present", NULL };
     xeno_auto(xeno_jws) jws = NULL;
     xeno_auto(xeno_json) doc = NULL;
     struct xeno_json_at top, restrict_at;
-    const char *key;
     int r;
 
+    if (t->presented_to.s[0])
+        return xeno_fail(err, -EPERM, "order.link", "it follows a block that presents the order");
     r = open_block(b, XENO_TYP_ORDER_BLOCK, &t->holder, &jws, &doc, err);
     if (r < 0)
         return r;
@@ -128,12 +156,7 @@ static int read_next(const struct block *b, int n, struct xeno_order_terms *t, s
         r = xeno_json_obj(&top, "restrict", &restrict_at, err);
     if (r == 0)
         r = xeno_order_narrow(&restrict_at, t, err);
-    if (r < 0)
-        return r;
-    r = xeno_json_str_opt(&top, "key", 1, XENO_PUB_TEXT - 1, &key, err);
-    if (r == 0 && !xeno_pub_parse(key, &t->holder))
-        return xeno_fail(err, -EINVAL, "order.format", "key: not a public key (43 letters)");
-    return r < 0 ? r : 0;
+    return r < 0 ? r : read_successor(&top, t, err);
 }
 
 int xeno_order_read(const char *text, size_t len, const struct xeno_pub *corp,

@@ -5,7 +5,12 @@
  * block can only narrow: servers and environment types intersect, limits take the smallest, windows
  * overlap. What is left is `struct xeno_order_terms`, and xeno_order_permits() is the one judge of
  * it: the client asks it before it sends an order, the XenoServer before it starts work, the
- * XenoCorp before it binds. Pure: no clock, no store. Context: any thread.
+ * XenoCorp before it binds.
+ *
+ * A chain cut short is a valid chain too, of who held it then, and every XenoServer that is shown a
+ * chain could cut it. So the holder presents it: a last block that says to which XenoServer and
+ * when. Only a presented chain can be used, and a presentation binds once. Pure: no clock, no
+ * store. Context: any thread.
  */
 #ifndef XENO_DOC_ORDER_H
 #define XENO_DOC_ORDER_H
@@ -17,8 +22,9 @@
 #include "crypto/key.h"
 #include "doc/types.h"
 
-#define XENO_ORDER_BLOCKS_MAX  8
+#define XENO_ORDER_BLOCKS_MAX  8           /* with the one that presents it */
 #define XENO_ORDER_BYTES_MAX   (32 * 1024) /* of the chain's text */
+#define XENO_ORDER_PRESENT_S   300         /* how far a presentation's time may be from ours */
 #define XENO_ORDER_SERVERS_MAX 64          /* in one restriction */
 #define XENO_ORDER_ENVS_MAX    8
 #define XENO_ENV_TYPE_CHARS    32
@@ -40,6 +46,8 @@ struct xeno_order_terms {
     char envs[XENO_ORDER_ENVS_MAX][XENO_ENV_TYPE_CHARS + 1];
     struct xeno_pub holder; /* the key that may use it and add the next block */
     size_t blocks;
+    struct xeno_id presented_to; /* "" as long as it is not presented */
+    xeno_time presented_at;
 };
 
 /* Check everything in a chain: form, every signature, every link, and gather its terms.
@@ -81,7 +89,8 @@ struct xeno_order_restriction {
     xeno_time not_before, not_after;
 };
 /* Add a block, offline: needs no XenoCorp. `next` (NULL: the same key goes on) is who may use it
- * from here. The whole chain is checked again, so that what comes out is what the others accept.
+ * from here. The whole chain is checked again, so that what comes out is what the others accept; a
+ * place is kept for the block that presents it.
  *
  * Errors: -EPERM order.holder when `holder` is not the key in force, -EINVAL order.restriction,
  *         -E2BIG order.blocks, and those of xeno_order_read().
@@ -89,6 +98,13 @@ struct xeno_order_restriction {
 int xeno_order_append(const char *text, size_t len, const struct xeno_pub *corp,
                       const struct xeno_key *holder, const struct xeno_order_restriction *r,
                       const struct xeno_pub *next, char **ret, struct xeno_err *err);
+
+/* Make the chain that `server` is given, once, for a use that begins now: as xeno_order_append(),
+ * with a block that names it and the time and after which none may follow. Keep the chain it is
+ * made from: that is the order. */
+int xeno_order_present(const char *text, size_t len, const struct xeno_pub *corp,
+                       const struct xeno_key *holder, const char *server, xeno_time now, char **ret,
+                       struct xeno_err *err);
 
 /* --- judging --- */
 
@@ -98,11 +114,13 @@ struct xeno_order_ctx {
     xeno_time now;                 /* wall clock */
     xeno_credit rate_per_hour;     /* the most the session can cost in an hour */
     const struct xeno_pub *holder; /* the key whose possession the presenter proved */
+    bool ahead; /* asked before it is presented: by its holder, or for a dry run */
 };
 /* May this be done under these terms? The first rule that says no is the error.
  *
- * Errors: -EPERM order.holder, order.server, order.env_type, order.early, order.expired;
- *         -EDQUOT order.rate. Each text names the limit and what was asked.
+ * Errors: -EPERM order.holder, order.server, order.env_type, order.early, order.expired,
+ *         order.presented (not at all, to another server, or too long ago); -EDQUOT order.rate.
+ *         Each text names the limit and what was asked.
  */
 int xeno_order_permits(const struct xeno_order_terms *t, const struct xeno_order_ctx *ctx,
                        struct xeno_err *err);

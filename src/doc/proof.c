@@ -1,4 +1,4 @@
-/* src/doc/proof.c - proof that the sender holds a chain's last key (rfc/0001-order-chain.md 6). */
+/* src/doc/proof.c - proof that the sender holds a chain's last key (rfc/0001-order-chain.md 7). */
 #include "doc/order.h"
 
 #include <errno.h>

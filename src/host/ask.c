@@ -208,7 +208,7 @@ int xeno_host_hold_release(struct xeno_host *h, const struct xeno_id *who, const
 /* --- sessions --- */
 
 int order_check(const struct xeno_host *h, const struct offer *o, const char *chain,
-                const struct xeno_pub *holder, const char *proof, const char *sha,
+                const struct xeno_pub *holder, const char *proof, const char *sha, bool ahead,
                 struct xeno_order_terms *ret, struct xeno_err *err)
 {
     struct xeno_order_ctx ctx = {
@@ -217,6 +217,7 @@ int order_check(const struct xeno_host *h, const struct offer *o, const char *ch
         .now = xeno_wall(h->env),
         .rate_per_hour = xeno_micro(session_hour_max(o)),
         .holder = holder,
+        .ahead = ahead,
     };
     int r;
 
@@ -304,7 +305,7 @@ static void begin(struct xeno_host *h, struct session *s)
 
 /* Everything that can be said without changing anything. `o` is filled (borrowed layers when from a
  * hold, else the caller's to release). */
-static int create_check(struct xeno_host *h, const struct xeno_host_create *ask,
+static int create_check(struct xeno_host *h, const struct xeno_host_create *ask, bool dry_run,
                         struct hold **ret_hold, struct offer *o, struct xeno_order_terms *terms,
                         struct xeno_err *err)
 {
@@ -323,7 +324,8 @@ static int create_check(struct xeno_host *h, const struct xeno_host_create *ask,
             r = offer_make(h, ask->req, o, err);
     }
     if (r == 0)
-        r = order_check(h, o, ask->chain, ask->holder, ask->proof, ask->proof_aud_sha, terms, err);
+        r = order_check(h, o, ask->chain, ask->holder, ask->proof, ask->proof_aud_sha, dry_run,
+                        terms, err);
     if (r < 0)
         return r;
     most = terms->max_total.micro;
@@ -370,7 +372,7 @@ int xeno_host_create(struct xeno_host *h, const struct xeno_host_create *ask, bo
     struct offer offer = { .layers = NULL };
     int r;
 
-    r = create_check(h, ask, &hold, &offer, terms, err);
+    r = create_check(h, ask, dry_run, &hold, &offer, terms, err);
     if (r == 0)
         r = create(h, ask, dry_run, hold, &offer, terms, ret_id, err);
     if (r < 0 && !dry_run)

@@ -172,7 +172,7 @@ struct xeno_host_create {
     const struct xeno_pub *holder;      /* the key the TLS credential proved */
     const char *hold;                   /* either: the id of a hold of the same owner */
     const struct xeno_requirement *req; /* or: the document, held and committed in one step */
-    const char *chain;                  /* the order chain, text */
+    const char *chain;                  /* the order chain, text, presented to this host */
     const char *proof;                  /* optional: a xeno-proof+json by the chain's last key */
     const char *proof_aud_sha; /* with proof: SHA-256 of what is asked for, 64 hex digits */
     const char *name;          /* optional: defaults to the requirement's EnvName */
@@ -180,7 +180,8 @@ struct xeno_host_create {
 
 /* Make a session. It starts in state held; creating follows when the XenoCorp has validated the
  * order, running when the task manager has built it. dry_run checks everything that can be checked
- * without the XenoCorp and changes nothing (ret_id is untouched).
+ * without the XenoCorp and changes nothing (ret_id is untouched); for it the chain need not be
+ * presented.
  *
  * Returns: 0 with the id in ret_id.
  * Errors:  those of xeno_host_hold(); -ENOENT hold.unknown; those of xeno_order_verify() and

@@ -286,9 +286,10 @@ void session_arm(struct xeno_host *h, struct session *s);
 /* --- ask.c --- */
 void hold_quote(const struct hold *hold, struct xeno_host_quote *ret);
 /* Check an order chain and whether this session may use it, at this host and now; `proof` and `sha`
- * as in struct xeno_host_create. Errors: those of doc/order.h. */
+ * as in struct xeno_host_create; `ahead`: it need not be presented yet. Errors: those of
+ * doc/order.h. */
 int order_check(const struct xeno_host *h, const struct offer *o, const char *chain,
-                const struct xeno_pub *holder, const char *proof, const char *sha,
+                const struct xeno_pub *holder, const char *proof, const char *sha, bool ahead,
                 struct xeno_order_terms *ret, struct xeno_err *err);
 
 /* --- money.c --- */

@@ -57,7 +57,7 @@ static int next_begin(struct xeno_host *h, struct session *s, const struct xeno_
     if (s->next_chain)
         return xeno_fail(err, -EBUSY, "order.pending", "order %s is being validated already",
                          s->r.next_order);
-    r = order_check(h, &s->offer, chain, holder, NULL, NULL, terms, err);
+    r = order_check(h, &s->offer, chain, holder, NULL, NULL, false, terms, err);
     if (r < 0)
         return r;
     if (strcmp(terms->order, s->r.order) == 0)

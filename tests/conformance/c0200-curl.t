@@ -58,6 +58,9 @@ like "$(jq -c .price <<<"$body")" '"per_hour_max":[1-9]' "with a price"
 ask=$(jq -n --arg hold "$hold" --arg chain "$chain" '{$hold, $chain, name: "by curl"}')
 json alice POST "$server_url/v1/sessions?dry_run=1" "$ask" -H "$(once dry)"
 is "$status $(jq -r .possible <<<"$body")" "200 true" "dry run: it could be made"
+json alice POST "$server_url/v1/sessions" "$ask" -H "$(once bare)"
+is "$status $(jq -r .type <<<"$body")" "403 order.presented" "but not from an order that is not presented"
+ask=$(jq --arg chain "$(present "$work/alice/key.pem" "$(id_of alice)" "$chain" "$(id_of x1)")" '.chain = $chain' <<<"$ask")
 json alice POST "$server_url/v1/sessions?dry_run=1" \
     "$(jq -n --arg chain "$chain" --rawfile requirements "$work/requirement.xml" \
         '{$chain, requirements: ($requirements | sub("Linux"; "Plan9"))}')" -H "$(once dry2)"
@@ -137,7 +140,8 @@ call alice POST "$at/suspend" -H "$(once v3)"
 ok suspended wait_for 10 state "$session" suspended
 json alice POST "$corp_url/v1/orders" '{"amount":3000000,"lifetime_s":3600}' -H "$(once order-2)"
 order2=$(jq -r .order <<<"$body")
-json alice POST "$at/restore" "$(jq -c '{chain}' <<<"$body")" -H "$(once v4)"
+shown=$(present "$work/alice/key.pem" "$(id_of alice)" "$(jq -r .chain <<<"$body")" "$(id_of x1)")
+json alice POST "$at/restore" "$(jq -cn --arg chain "$shown" '{$chain}')" -H "$(once v4)"
 is "$status" 202 "restore, paid from another order"
 ok restored wait_for 10 state "$session" running
 call alice GET "$at"

@@ -52,13 +52,13 @@ cat >"$work/requirement.xml" <<'XML'
 <QoS><CPUmsps>20</CPUmsps><MemoryMB>16</MemoryMB><DiskMB>16</DiskMB></QoS></EnvironmentalRequirements>
 XML
 session_by() { # session_by PARTY CHAIN-FILE KEY
-    json "$1" POST "$server_url/v1/sessions" "$(jq -n --rawfile chain "$2" \
-        --rawfile requirements "$work/requirement.xml" '{chain: ($chain | gsub("\\s"; "")), $requirements}')" \
+    json "$1" POST "$server_url/v1/sessions" "$(jq -n --rawfile requirements "$work/requirement.xml" \
+        --arg chain "$(present "$work/$1/key.pem" "$(id_of "$1")" "$(tr -d '[:space:]' <"$2")" "$SERVER_ID")" '{$chain, $requirements}')" \
         -H "$(once "$3")"
 }
 session_by agent "$work/further.order" s1
 is "$status" 201 "the XenoServer takes the chain that xeno began and jose ended, from its holder"
 json agent POST "$server_url/v1/sessions/$(jq -r .session <<<"$body")/end" '' -H "$(once e1)"
 session_by agent "$work/narrow.order" s2
-is "$status $(jq -r .type <<<"$body")" "403 order.holder" "but not one that is another's"
+is "$status $(jq -r .type <<<"$body")" "403 order.signature" "but not one that is another's"
 done_testing

@@ -78,6 +78,13 @@ export async function restrict(chain, holder, restriction, next) {
     return `${chain}~${await holder.sign('xeno-order-block+json', p)}`;
 }
 
+// The chain as its holder shows it to one XenoServer, for one session.
+export async function present(chain, holder, server, time_ms = Date.now()) {
+    const blocks = chain.split('~');
+    const p = { v: 1, n: blocks.length, prev: b64url(sha256(blocks.at(-1))), restrict: {}, present: { server, time_ms } };
+    return `${chain}~${await holder.sign('xeno-order-block+json', p)}`;
+}
+
 // A batch of charges. Items: [resource, reserved, used, price reserved, price used, amount].
 export const charge = (c, items) => ({
     ...c, items: items.map(([res, reserved, used, price_reserved, price_used, amount]) =>

@@ -3,7 +3,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { CompactSign, importPKCS8 } from 'jose';
 import { call, done, fresh, is, nobody, ok, party, request } from './openapi.mjs';
-import { newKey, read, readChain, restrict, signer, textOfCertificate } from './documents.mjs';
+import { newKey, present as show, read, readChain, restrict, signer, textOfCertificate } from './documents.mjs';
 
 const corpUrl = process.env.CORP_URL, serverUrl = process.env.SERVER_URL;
 const operator = party('operator'), alice = party('alice'), first = party('first'), x1 = party('x1');
@@ -22,9 +22,9 @@ const throws = async f => {
 async function order(amount = 1000000) {
     return (await call(corpUrl, alice, 'createOrder', 201, { json: { amount, lifetime_s: 3600 } })).json;
 }
-// What the XenoCorp says to a chain; the binding is released again.
-async function validate(chain, want, name, { holder = aliceKey.x, env_type = 'Linux', rate_per_hour = 1000 } = {}) {
-    const session = sessionId();
+// What the XenoCorp says to a chain that `by` presents; the binding is released again.
+async function validate(bare, want, name, { by = aliceKey, holder = by.x, env_type = 'Linux', rate_per_hour = 1000 } = {}) {
+    const session = sessionId(), chain = await show(bare, by, first.id);
     const a = await call(corpUrl, first, 'validateOrder', want, { json: { chain, session, epoch: 0, env_type, rate_per_hour, holder } });
     ok(a.status === want, name, a.text);
     if (a.status === 200)
@@ -58,10 +58,10 @@ const three = await restrict(two, agent, { env_types: ['Linux'], max_rate: 90000
 const read3 = await readChain(three, corpKey);
 is(read3.blocks.length, 3, 'three blocks link up');
 is(read3.key, sub.x, 'and end with the key in force');
-is((await validate(three, 200, 'the XenoCorp accepts them', { holder: sub.x })).limit, 500000, 'and reads the smaller limit');
-await validate(three, 403, 'but not from a holder of an earlier key', { holder: aliceKey.x });
-await validate(three, 403, 'nor for another environment', { holder: sub.x, env_type: 'Plan9' });
-await validate(three, 402, 'nor at a higher rate', { holder: sub.x, rate_per_hour: 900001 });
+is((await validate(three, 200, 'the XenoCorp accepts them', { by: sub })).limit, 500000, 'and reads the smaller limit');
+await validate(three, 403, 'but not from a holder of an earlier key', { by: sub, holder: aliceKey.x });
+await validate(three, 403, 'nor for another environment', { by: sub, env_type: 'Plan9' });
+await validate(three, 402, 'nor at a higher rate', { by: sub, rate_per_hour: 900001 });
 
 const mine = (r, next) => restrict(chain, aliceKey, r, next);
 await present(await mine({ servers: [x1.id] }), 200, 'the XenoServer accepts one for itself');

@@ -1,6 +1,7 @@
 # tests/conformance/lib.sh - what the conformance tests share: a XenoCorp and XenoServers on
 # loopback ports, and parties that joined with nothing but openssl and curl. Source it first.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/order.sh"
 here=$top/tests/conformance
 
 need() {

@@ -2,7 +2,7 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { call as callAt, covered, done, fresh, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
-import { batch, charge, newKey, read, readChain, signer, textOfCertificate } from './documents.mjs';
+import { batch, charge, newKey, present, read, readChain, signer, textOfCertificate } from './documents.mjs';
 
 const base = process.env.CORP_URL;
 const call = (...args) => callAt(base, ...args);
@@ -88,15 +88,17 @@ await call(anybody, 'getOrder', 401, { params: { order } });
 
 // --- validation ---
 const s1 = session(), holder = aliceKey.x;
-const bind = { chain, session: s1, epoch: 0, env_type: 'Linux', rate_per_hour: 1000, holder };
+const shown = await present(chain, aliceKey, first.id);
+const bind = { chain: shown, session: s1, epoch: 0, env_type: 'Linux', rate_per_hour: 1000, holder };
 const bound = await call(first, 'validateOrder', 200, { json: bind, key: 'v1' });
 is(bound.json.left, 1000000, 'the whole order is there to be charged');
 is((await call(first, 'validateOrder', 200, { json: bind })).json.epoch, bound.json.epoch, 'again: the same binding');
 await call(first, 'validateOrder', 422, { json: { ...bind, rate_per_hour: 1 }, key: 'v1' });
-await call(second, 'validateOrder', 409, { json: { ...bind, session: session() } });
+await call(second, 'validateOrder', 409, { json: { ...bind, chain: await present(chain, aliceKey, second.id), session: session() } });
 await call(first, 'validateOrder', 409, { json: { ...bind, session: session() } });
 await call(first, 'validateOrder', 403, { json: { ...bind, holder: (await newKey()).x } });
-await call(first, 'validateOrder', 403, { json: { ...bind, chain: chain.slice(0, -4) + 'AAAA' } });
+await call(first, 'validateOrder', 403, { json: { ...bind, chain, session: session() } });
+await call(first, 'validateOrder', 403, { json: { ...bind, chain: shown.slice(0, -4) + 'AAAA' } });
 await call(first, 'validateOrder', 400, { json: { ...bind, chain: 'x' } });
 await call(first, 'validateOrder', 400, { json: { ...bind, session: 'short' } });
 await call(first, 'validateOrder', 413, { json: { ...bind, chain: 'x'.repeat(100000) } });

@@ -3,7 +3,7 @@ import crypto from 'node:crypto';
 import https from 'node:https';
 import fs from 'node:fs';
 import { call as callAt, covered, done, fresh, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
-import { newKey, read, restrict, signer, textOfCertificate } from './documents.mjs';
+import { newKey, present, read, restrict, signer, textOfCertificate } from './documents.mjs';
 
 const base = process.env.SERVER_URL;
 const call = (...args) => callAt(base, ...args);
@@ -77,7 +77,8 @@ await call(alice, 'releaseHold', 200, { params: { hold: full.json.hold } });
 
 // --- sessions ---
 const order = await newOrder(5000000);
-const ask = { hold: hold.hold, chain: order.chain, name: 'first' };
+const shown = await present(order.chain, aliceKey, server.id);
+const ask = { hold: hold.hold, chain: shown, name: 'first' };
 await call(alice, 'createSession', 200, { json: ask, query: { dry_run: 1 } });
 await call(alice, 'createSession', 400, { json: { chain: order.chain } });
 await call(alice, 'createSession', 400, { json: { ...ask, chain: 'x' } });
@@ -92,7 +93,7 @@ await call(anybody, 'createSession', 401, { json: ask });
 const elsewhere = await restrict(order.chain, aliceKey, { servers: ['a'.repeat(32)] });
 await call(alice, 'createSession', 403, { json: { ...ask, chain: elsewhere } });
 const poor = await newOrder(1);
-await call(alice, 'createSession', 402, { json: { ...ask, chain: poor.chain } });
+await call(alice, 'createSession', 402, { json: { ...ask, chain: await present(poor.chain, aliceKey, server.id) } });
 const made = (await call(alice, 'createSession', 201, { json: ask, key: 'session-1' })).json;
 const session = made.session;
 is((await call(alice, 'createSession', 201, { json: ask, key: 'session-1' })).json.session, session, 'a repeat makes no second session');
@@ -112,9 +113,10 @@ const handedChain = await restrict(handed.chain, aliceKey, { max_total: 4000000,
 const text = requirement('agent');
 const proof = await agent.sign('xeno-proof+json', { order: handed.order, server: server.id,
     aud_sha: crypto.createHash('sha256').update(text).digest('hex'), time_ms: Date.now() });
-await call(alice, 'createSession', 403, { json: { chain: handedChain, requirements: text } });
-await call(alice, 'createSession', 403, { json: { chain: handedChain, requirements: requirement('another'), proof } });
-const second = (await call(alice, 'createSession', 201, { json: { chain: handedChain, requirements: text, proof } })).json.session;
+const handedShown = await present(handedChain, agent, server.id);
+await call(alice, 'createSession', 403, { json: { chain: handedShown, requirements: text } });
+await call(alice, 'createSession', 403, { json: { chain: handedShown, requirements: requirement('another'), proof } });
+const second = (await call(alice, 'createSession', 201, { json: { chain: handedShown, requirements: text, proof } })).json.session;
 await reaches(second, 'running');
 const page = (await call(alice, 'listSessions', 200, { query: { limit: 1 } })).json;
 is(page.sessions.length, 1, 'sessions come in pages');
@@ -236,7 +238,7 @@ await call(alice, 'createTask', 409, { params, xml: task('late', 'x') });
 await call(alice, 'restoreSession', 202, { params });
 await reaches(session, 'running');
 const more = await newOrder(6000000);
-await call(alice, 'extendSession', 202, { params, json: { lifetime_s: 60, chain: more.chain } });
+await call(alice, 'extendSession', 202, { params, json: { lifetime_s: 60, chain: await present(more.chain, aliceKey, server.id) } });
 await call(alice, 'extendSession', 400, { params, json: {} });
 await call(alice, 'extendSession', 400, { params, json: { lifetime_s: 0 } });
 await call(alice, 'restoreSession', 400, { params, json: { chain: 7 } });

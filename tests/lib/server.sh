@@ -6,11 +6,13 @@
 #     at NAME WHO METHOD PATH [BODY]  as WHO asks it; prints the answer, status in $work/status
 #     new_client NAME CREDITS-MICRO   joins and is given money
 #     new_order WHO MICRO             prints the chain of a new order; its id in $work/order
+#     show_to NAME WHO CHAIN          prints the chain as WHO presents it to that XenoServer
 #     session_state NAME WHO SESSION  prints it
 #
 # Options after NAME go to xenod; $driver is its driver (null by default), and taskd_NAME in the
 # environment adds options of xeno-taskd. Instance and pool are drawn, unless the options say
 # otherwise, so that tests beside each other, and a platform of the machine's owner, stay apart.
+. "$(dirname "${BASH_SOURCE[0]}")/order.sh"
 driver=${driver:-null}
 
 new_token() { as op POST /v1/admin/tokens "{\"kind\":\"$1\",\"lifetime_s\":600}" | jq -r .token; }
@@ -114,9 +116,13 @@ task_doc() {
     echo "$out</Command></Task>"
 }
 
+show_to() {
+    present "$work/$2.key" "$(id_of "$2")" "$3" "$(at "$1" nobody GET /v1/status | jq -r .status.server)"
+}
+
 # new_session NAME WHO CHAIN [REQUIREMENT]: prints its id; the answer is in $work/session.
 new_session() {
-    jq -n --arg c "$3" --arg r "${4:-$(requirement s)}" '{chain: $c, requirements: $r}' >"$work/ask"
+    jq -n --arg c "$(show_to "$1" "$2" "$3")" --arg r "${4:-$(requirement s)}" '{chain: $c, requirements: $r}' >"$work/ask"
     at "$1" "$2" POST /v1/sessions "@$work/ask" >"$work/session" || return 1
     jq -r '.session // empty' "$work/session"
 }

@@ -3,6 +3,7 @@
 # operators' commands, and what is refused.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/corp.sh"
+. "$(dirname "$0")/../lib/order.sh"
 
 # field FILTER JSON
 field() { jq -r "$1" <<<"$2"; }
@@ -72,7 +73,8 @@ as bob GET "/v1/orders/$order/../../v1/orders" >"$work/a"
 is "$(as ann GET /v1/orders | jq -r '.orders[0].order')" "$order" "it is listed"
 
 # --- XenoServers ---
-chain=$(as ann GET "/v1/orders/$order" | jq -r .chain)
+issued=$(as ann GET "/v1/orders/$order" | jq -r .chain)
+chain=$(present "$work/ann.key" "$(id_of ann)" "$issued" "$(id_of host)")
 pub=$(openssl pkey -in "$work/ann.key" -pubout -outform DER | tail -c 32 | basenc --base64url | tr -d =)
 validate() { # WHO SESSION EPOCH
     jq -n --arg c "$chain" --arg s "$2" --arg h "$pub" --argjson e "$3" \
@@ -87,7 +89,10 @@ b=$(validate host bbbbbbbbbbbbbbbb 0)
 refused "another session is refused" 409 order.bound "$b"
 b=$(validate ann aaaaaaaaaaaaaaaa 0)
 refused "a client cannot validate" 403 auth.role "$b"
-chain=${chain%?????}AAAAA
+whole=$chain chain=$issued
+b=$(validate host cccccccccccccccc 0)
+refused "a XenoServer cannot cut off what its holder signed for it" 403 order.presented "$b"
+chain=${whole%?????}AAAAA
 b=$(validate host cccccccccccccccc 0)
 is "$(status)" 403 "a forged chain is refused: $(field .type "$b")"
 b64() { basenc -w0 --base64url | tr -d =; }

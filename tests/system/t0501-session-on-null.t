@@ -90,6 +90,12 @@ is "$(at x1 ann POST "/v1/sessions?dry_run=1" "@$work/ask" | jq -c .)" \
 is "$(at x1 ann GET /v1/sessions | jq '.sessions | length')" 0 "and makes nothing"
 a=$(at x1 bob POST "/v1/sessions?dry_run=1" "@$work/ask")
 is "$(problem "$a")" "403 order.holder" "an order is of no use to who is not its holder"
+a=$(idem=s0 at x1 ann POST /v1/sessions "@$work/ask")
+is "$(problem "$a")" "403 order.presented" "nor to a XenoServer that it is not presented to"
+jq --arg c "$(present "$work/ann.key" "$(id_of ann)" "$chain" "$(id_of bob)")" '.chain = $c' "$work/ask" >"$work/astray"
+a=$(idem=s00 at x1 ann POST /v1/sessions "@$work/astray")
+is "$(problem "$a")" "403 order.presented" "also when it was presented to another"
+jq --arg c "$(show_to x1 ann "$chain")" '.chain = $c' "$work/ask" >"$work/shown" && mv "$work/shown" "$work/ask"
 a=$(idem=s1 at x1 ann POST /v1/sessions "@$work/ask")
 s=$(jq -r .session <<<"$a")
 is "$(status) $(jq -r '.state + " " + .name' <<<"$a")" "201 held my web" "the session is made"

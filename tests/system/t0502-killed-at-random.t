@@ -65,6 +65,7 @@ sessions=() made=0 unanswered=0 refused=0
 make_chain() {
     chain=$(new_order ann 1000000)
     [ "$chain" != null ] || echo "# no order: $(cat "$work/body")"
+    chain=$(present "$work/ann.key" "$(id_of ann)" "$chain" "$(id_of x1)")
 }
 
 act() {

@@ -35,7 +35,7 @@ left=$(show "$s" .left)
 ok "something was set aside for the grace time" [ "$left" -gt 0 ]
 is "$(problem "$(at x1 ann POST "/v1/sessions/$s/restore" '{}')")" "402 order.spent" \
     "it is not restored without money"
-chain=$(new_order ann 200000000)
+chain=$(show_to x1 ann "$(new_order ann 200000000)")
 is "$(at x1 ann POST "/v1/sessions/$s/restore" "$(jq -n --arg c "$chain" '{chain: $c}')" | jq -r .session)" \
     "$s" "another order is given"
 ok "and it runs again" wait_for 5 state_is x1 ann "$s" running

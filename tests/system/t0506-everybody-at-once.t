@@ -57,16 +57,18 @@ make_orders() {
     crowd "$1" corp "$2" /v1/orders
     is "$(codes "$1")" "$2 201" "$1: every one is made" || said $1
 }
-# make_asks NAME ORDERS REQUIREMENT NUMBER...: NAME/0.ask is for the order of the first number; who
-# asks must be its holder, so numbers come as i % 3 = 0, 1, 2, 0, ...
+# make_asks NAME ORDERS SERVER REQUIREMENT NUMBER...: NAME/0.ask is for the order of the first number;
+# who asks must be its holder, so numbers come as i % 3 = 0, 1, 2, 0, ...
 make_asks() {
-    local name=$1 orders=$2 req=$3 i=0 line n
-    shift 3
+    local name=$1 orders=$2 server=$3 req=$4 i=0 chain n c
+    shift 4
     mkdir "$work/$name"
     for n in "$@"; do echo "$work/$orders/$n.out"; done >"$work/$name.orders"
-    xargs cat <"$work/$name.orders" | jq -c --arg r "$req" '{chain, requirements: $r}' |
-        while IFS= read -r line; do
-            printf '%s\n' "$line" >"$work/$name/$i.ask"
+    xargs cat <"$work/$name.orders" | jq -r .chain |
+        while IFS= read -r chain; do
+            c=${who[i % 3]}
+            present "$work/$c.key" "$(id_of "$c")" "$chain" "$(id_of "$server")" |
+                jq -cR --arg r "$req" '{chain: ., requirements: $r}' >"$work/$name/$i.ask"
             i=$((i + 1))
         done
 }
@@ -140,7 +142,7 @@ began=$SECONDS
 make_orders order 300
 life=$((10 + 5 * (SECONDS - began))) # seconds; more than such a crowd takes to be answered
 limits="<LifetimeSeconds>$life</LifetimeSeconds>"
-make_asks create order "$(requirement crowd "$qos" '<Port port="80"/>' "$limits")" $(seq 0 299)
+make_asks create order x1 "$(requirement crowd "$qos" '<Port port="80"/>' "$limits")" $(seq 0 299)
 files=$(fds x1 xenod '/*')
 began=$SECONDS
 crowd create x1 300 /v1/sessions
@@ -165,7 +167,7 @@ orders_of_all >"$work/orders"
 is "$(jq -r 'if .bound then "bound" else "free" end' "$work/orders" | sort | uniq -c | xargs)" \
     "100 bound 200 free" "only the orders of the admitted are bound"
 mapfile -t rest < <(with_code create 503 | in_turns)
-make_asks elsewhere order "$(requirement elsewhere "$qos" '' "$limits")" "${rest[@]}"
+make_asks elsewhere order x2 "$(requirement elsewhere "$qos" '' "$limits")" "${rest[@]}"
 crowd elsewhere x2 ${#rest[@]} /v1/sessions
 is "$(codes elsewhere)" "${#rest[@]} 201" "orders of the refused are taken elsewhere" ||
     said elsewhere
@@ -175,7 +177,7 @@ ok "and sessions run on them" wait_for 15 states_are x2 "${#rest[@]} running" ||
 bare=$(traces x3) none=$(status_of x3)
 qos='<CPUmsps>50</CPUmsps><NetMbps>1</NetMbps><MemoryMB>16</MemoryMB><DiskMB>8</DiskMB>'
 make_orders order3 60
-make_asks create3 order3 "$(requirement crowd "$qos" '<Port port="80"/>' "$limits")" $(seq 0 59)
+make_asks create3 order3 x3 "$(requirement crowd "$qos" '<Port port="80"/>' "$limits")" $(seq 0 59)
 began=$SECONDS
 crowd create3 x3 60 /v1/sessions
 took=$((SECONDS - began))

@@ -68,6 +68,10 @@ tr 'A-J' 'B-K' <"$work/narrow" >"$work/forged"
 is "$(status xeno order show "$work/forged")" 1 "an altered chain is not believed"
 ok "again, from a pipe, kept" sh -c "xeno order show $order --chain | xeno order restrict - --max-rate 2 --save"
 is "$(xeno order list --offline --json | jq '.orders[0].max_rate')" 2000000 "the wallet has the narrow one"
+is "$(status xeno order present "$order" x2 --json) $(field '.presented_to, .blocks' | xargs)" "0 $x2 3" \
+    "presented to a XenoServer for programs of one's own"
+ok "in a file" xeno order present "$order" "$x2" --output "$work/shown"
+is "$(status xeno order restrict "$work/shown" --max-total 0.1)" 1 "nothing is added to that"
 
 # --- run and why not ---
 is "$(status xeno run --dry-run --json -- true) $(field .ok)" "0 true" "--dry-run of run"

@@ -148,7 +148,7 @@ while [ $kills -lt "$kills_wanted" ] && [ -z "$problems" ]; do
     live=$(count_live)
     if [ "$live" -lt 3 ] || { [ $act -lt 4 ] && [ "$live" -lt 6 ]; }; then
         verb=create
-        new_order ann 1000000 >"$work/c"
+        present "$work/ann.key" "$(id_of ann)" "$(new_order ann 1000000)" "$(id_of x)" >"$work/c"
         jq -n --rawfile c "$work/c" --arg r "$requirement" '{chain: ($c | rtrimstr("\n")), requirements: $r}' >"$work/k$n.ask"
     elif [ $act -lt 6 ] && s=$(pick running); then
         verb=suspend

@@ -79,14 +79,27 @@ char *fixture_order(struct fixture *f, const struct fixture_party *client, int64
     return chain;
 }
 
+char *fixture_present(struct fixture *f, const struct fixture_party *holder, const char *chain,
+                      const struct fixture_party *server)
+{
+    char *shown = NULL;
+
+    (void)xeno_order_present(
+        chain, strlen(chain), xeno_corp_pub(f->corp), holder->key, server->id.s,
+        xeno_time_add(f->env.now, xeno_ms(++f->presented % 100000)), &shown, NULL);
+    return shown;
+}
+
 int fixture_validate(struct fixture *f, const struct fixture_party *server,
                      const struct fixture_party *holder, const char *chain, const char *session,
                      int64_t epoch, struct xeno_bound *ret, struct xeno_err *err)
 {
     xeno_auto(xeno_validation) v = NULL;
+    xeno_autofree char *shown = fixture_present(f, holder, chain, server);
+    const char *text = shown ? shown : chain;
     struct xeno_validate_ask ask = {
-        .chain = chain,
-        .chain_len = strlen(chain),
+        .chain = text,
+        .chain_len = strlen(text),
         .server = server->id.s,
         .session = session,
         .epoch = epoch,

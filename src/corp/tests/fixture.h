@@ -20,6 +20,7 @@ struct fixture {
     char *ca_pem;
     struct xeno_corp_policy policy;
     struct xeno_corp *corp;
+    int64_t presented; /* times: no two presentations are the same */
 };
 
 struct fixture_party {
@@ -51,6 +52,10 @@ void fixture_fund(struct fixture *f, const struct fixture_party *p, int64_t micr
 /* An order of `micro` for an hour; its chain is the caller's. */
 char *fixture_order(struct fixture *f, const struct fixture_party *client, int64_t micro,
                     char ret_order[XENO_ORDER_ID_CHARS + 1]);
+/* The chain as its holder presents it; the caller's. NULL when `holder` is not the holder. */
+char *fixture_present(struct fixture *f, const struct fixture_party *holder, const char *chain,
+                      const struct fixture_party *server);
+/* With a new presentation each time. */
 int fixture_validate(struct fixture *f, const struct fixture_party *server,
                      const struct fixture_party *holder, const char *chain, const char *session,
                      int64_t epoch, struct xeno_bound *ret, struct xeno_err *err);

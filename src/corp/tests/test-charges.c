@@ -382,6 +382,59 @@ static void bindings_exclude_each_other(void **state)
     world_close(&w);
 }
 
+/* Ask as a XenoServer may that says what it likes: the first `len` bytes of a chain it was shown.
+ */
+static int ask_with(struct world *w, const struct fixture_party *server, const char *chain,
+                    size_t len, const char *session, int64_t epoch, struct xeno_err *err)
+{
+    xeno_auto(xeno_validation) v = NULL;
+    struct xeno_validate_ask ask = { .chain = chain,
+                                     .chain_len = len,
+                                     .server = server->id.s,
+                                     .session = session,
+                                     .epoch = epoch,
+                                     .env_type = "Linux",
+                                     .holder = *xeno_key_pub(w->client.key) };
+    struct xeno_bound b;
+    int r = xeno_validate_check(xeno_corp_pub(w->f.corp), w->f.env.now, &ask, &v, err);
+
+    return r < 0 ? r : IN_GROUP(&w->f, xeno_validate_apply(w->f.corp, v, &b, err));
+}
+
+/* A XenoServer has every part of each chain it was shown, and the order's holder is not there when
+ * it validates: only what the holder signed for it counts, and once. */
+static void a_shown_order_is_not_a_blank_one(void **state)
+{
+    struct xeno_order_restriction r = { .max_total = xeno_micro(CREDITS(1)) };
+    struct xeno_err err = XENO_ERR_INIT;
+    struct xeno_charge c;
+    struct world w;
+    xeno_autofree char *shown = NULL;
+    char token[64];
+    size_t whole;
+
+    (void)state;
+    world_open(&w, CREDITS(10));
+    whole = strlen(w.chain);
+    narrow(&w, &r);
+    shown = fixture_present(&w.f, &w.client, w.chain, &w.server);
+    assert_int_equal(ask_with(&w, &w.server, shown, whole, S1, 0, &err), -EPERM);
+    assert_string_equal(err.token, "order.presented");
+    assert_int_equal(ask_with(&w, &w.server, shown, strlen(w.chain), S1, 0, &err), -EPERM);
+    assert_string_equal(err.token, "order.presented");
+    assert_int_equal(ask_with(&w, &w.other, shown, strlen(shown), S1, 0, &err), -EPERM);
+    assert_string_equal(err.token, "order.presented");
+    assert_int_equal(ask_with(&w, &w.server, shown, strlen(shown), S1, 0, NULL), 0);
+    c = fixture_charge(&w.f, w.order, S1, 1, 1, XENO_CREDIT / 2);
+    c.final = true;
+    assert_int_equal(post_as(&w, &w.server, &c, token), XENO_CHARGE_POSTED);
+    assert_int_equal(ask_with(&w, &w.server, shown, strlen(shown), S1, 2, &err), -EPERM);
+    assert_string_equal(err.token, "order.presented");
+    assert_int_equal(ask_with(&w, &w.server, shown, strlen(shown), S2, 0, &err), -EPERM);
+    assert_string_equal(err.token, "order.presented");
+    world_close(&w);
+}
+
 /* An absent XenoServer cannot keep the money: the binding is a lease. */
 static void a_binding_lapses(void **state)
 {
@@ -493,6 +546,7 @@ int main(void)
         cmocka_unit_test(one_bad_entry_spoils_no_other),
         cmocka_unit_test(fees_do_not_drift),
         cmocka_unit_test(bindings_exclude_each_other),
+        cmocka_unit_test(a_shown_order_is_not_a_blank_one),
         cmocka_unit_test(a_binding_lapses),
         cmocka_unit_test(a_rebind_keeps_the_rate),
         cmocka_unit_test(a_new_binding_starts_its_rate_anew),

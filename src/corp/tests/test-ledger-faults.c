@@ -176,8 +176,9 @@ static int do_second(struct scene *s)
 static int do_validate(struct scene *s)
 {
     xeno_auto(xeno_validation) v = NULL;
-    struct xeno_validate_ask ask = { .chain = s->chain,
-                                     .chain_len = strlen(s->chain),
+    xeno_autofree char *shown = fixture_present(&s->f, &s->client, s->chain, &s->server);
+    struct xeno_validate_ask ask = { .chain = shown,
+                                     .chain_len = strlen(shown),
                                      .server = s->server.id.s,
                                      .session = S1,
                                      .env_type = "Linux",

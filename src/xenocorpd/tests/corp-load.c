@@ -178,6 +178,9 @@ static void bind_session(struct load *l, struct session *s, size_t i)
     xeno_autofree char *idem = xeno_asprintf("bind-%zu", i);
     xeno_auto(xeno_json) order = NULL;
     xeno_auto(xeno_json) bound = NULL;
+    xeno_autofree char *shown = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+    struct xeno_pub corp;
     char pub[XENO_PUB_TEXT];
 
     xeno_json_set_int(body, "amount", SESSION_ORDER);
@@ -186,8 +189,12 @@ static void bind_session(struct load *l, struct session *s, size_t i)
     snprintf(s->order, sizeof s->order, "%s", text_of(order, "order"));
     xeno_session_id_new(l->env, s->name);
     xeno_pub_text(xeno_key_pub(l->client_key), pub);
+    if (xeno_ca_pub(l->ca_pem, &corp, &err) < 0 ||
+        xeno_order_present(text_of(order, "chain"), strlen(text_of(order, "chain")), &corp,
+                           l->client_key, l->server_id.s, xeno_wall(l->env), &shown, &err) < 0)
+        die("present", &err);
     body = xeno_json_object();
-    xeno_json_set_str(body, "chain", text_of(order, "chain"));
+    xeno_json_set_str(body, "chain", shown);
     xeno_json_set_str(body, "session", s->name);
     xeno_json_set_int(body, "epoch", 0);
     xeno_json_set_str(body, "env_type", "Linux");

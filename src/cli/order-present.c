@@ -1,0 +1,68 @@
+/* src/cli/order-present.c - show an order to one XenoServer, for one use. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/api.h"
+#include "cli/commands.h"
+#include "cli/order.h"
+#include "cli/out.h"
+
+const struct cli_option cli_order_present_options[] = {
+    { "output", 'o', "FILE", "write the chain there instead of standard output", false,
+      CLI_OFFER_FILE },
+    { NULL },
+};
+
+int cli_order_present(struct cli *cli, const char *chain, const char *server, char **ret,
+                      struct xeno_err *err)
+{
+    return xeno_order_present(chain, strlen(chain), &cli->profile->corp, cli->profile->key, server,
+                              xeno_wall(cli->env), ret, err);
+}
+
+/* The id of the server named; any full id will do, known or not. */
+static int server_id(struct cli *cli, const char *name, char **ret, struct xeno_err *err)
+{
+    xeno_auto(cli_servers) known = NULL;
+    const struct cli_server *s;
+    int r;
+
+    if (xeno_id_ok(name)) {
+        *ret = xeno_strdup(name);
+        return 0;
+    }
+    r = cli_servers_load(cli, &known, err);
+    if (r == 0)
+        r = cli_servers_pick(known, name, &s, err);
+    if (r < 0)
+        return r;
+    *ret = xeno_strdup(s->id);
+    return 0;
+}
+
+int cli_order_present_verb(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+{
+    xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
+    const char *path = cli_value(args, "output");
+    xeno_autofree char *chain = NULL;
+    xeno_autofree char *server = NULL;
+    xeno_autofree char *out = NULL;
+    int r = cli_wallet_find(cli, args->words[0], &chain, t, err);
+
+    if (r == 0)
+        r = server_id(cli, args->words[1], &server, err);
+    if (r == 0)
+        r = cli_order_present(cli, chain, server, &out, err);
+    if (r == 0 && path)
+        r = cli_order_write(path, out, err);
+    if (r == 0)
+        r = xeno_order_read(out, strlen(out), &cli->profile->corp, t, err);
+    if (r < 0)
+        return r;
+    if (cli->json)
+        cli_order_print(cli, out, t);
+    else if (!path)
+        puts(out);
+    return CLI_OK;
+}
