@@ -1,9 +1,10 @@
 /* src/xenod/api-logs.c - what a task wrote, and goes on writing.
  *
  * xeno-taskd hands over the log file, open for reading; it is sent in pieces as fast as the peer
- * takes them. Following looks for more every 2 ms after something came and more and more rarely, at
- * last ten times a second, while nothing does; it ends when the task has ended and its log is read
- * to the end. The log of a task that is not started yet can be followed too: the request waits.
+ * takes them. Following looks for more at once, every 2 ms after something came, and more and more
+ * rarely, at last ten times a second, while nothing does (a look is two system calls); it ends when
+ * the task has ended and its log is read to the end. The log of a task that is not started yet can
+ * be followed too: the request waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "xenod/logs.h"
 #include "xenod/xenod.h"
 
+#define POLL_FIRST_US 200 /* the first byte is the one that is waited for */
 #define POLL_MIN_US   (2 * 1000)
 #define POLL_MAX_US   (100 * 1000)
 #define CHUNK_BYTES   (64 * 1024)
@@ -173,8 +175,8 @@ static void begin(struct log *l)
 
     go_to_tail(l);
     l->stream = xeno_http_reply_stream(q, "text/plain; charset=utf-8", on_gone, l);
-    if (sd_event_add_time_relative(l->d->loop, &l->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, l) <
-        0) {
+    if (sd_event_add_time_relative(l->d->loop, &l->timer, CLOCK_MONOTONIC, 0, POLL_FIRST_US / 2,
+                                   on_timer, l) < 0) {
         xeno_http_stream_close(l->stream);
         log_free(l);
     }
@@ -263,7 +265,7 @@ static struct log *log_new(struct xenod *d, struct xeno_http_req *q, int64_t tai
     struct log *l = xeno_new0(struct log);
     char state[16];
 
-    *l = (struct log){ .d = d, .q = q, .fd = -1, .tail = tail, .poll_us = POLL_MIN_US };
+    *l = (struct log){ .d = d, .q = q, .fd = -1, .tail = tail, .poll_us = POLL_FIRST_US };
     l->watch.task_event = on_task_event;
     l->watch.host_event = on_host_event;
     snprintf(l->watch.session, sizeof l->watch.session, "%s", session);
