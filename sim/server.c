@@ -243,6 +243,7 @@ static void port_task(void *ctx, uint64_t tag, struct xeno_task_request *q)
     m->life = s->life;
     m->link = s->link;
     q->id = (int64_t)tag;
+    s->early += q->op == XENO_TASK_START && !taskman_has(s->tm, q->session);
     if (xeno_task_request_format(q, &m->text, &m->len, &err) < 0) {
         sim_fail(s->w, "a request that has no form: %s: %s", err.token, err.text);
         task_message_free(m);

@@ -29,6 +29,7 @@ struct sim_server {
     int64_t free_ms; /* the task manager answers in order */
     int64_t tick_at; /* when the next tick is due, or it is down */
     int64_t crashes, links_lost, calls;
+    int64_t early;  /* tasks sent before the task manager had their session */
     int die_in;     /* for tests: in that many calls; 0: by chance only */
     bool die_outer; /* ... and nothing of that call reaches the disk */
     void (*on_event)(void *ctx, const struct xeno_host_event *ev); /* for tests */

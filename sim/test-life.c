@@ -389,6 +389,24 @@ static void see(void *ctx, const struct xeno_host_event *ev)
     s->count++;
 }
 
+/* A task does not wait for the answer that its session is there, and is told after it. */
+static void early_task(void **state)
+{
+    struct stage st;
+    char id[XENO_SESSION_CHARS + 1];
+    const char *running, *started;
+
+    (void)state;
+    stage_open(&st, NULL);
+    run_one(&st, 100000000, 3600, id);
+    assert_int_equal(st.server.early, 1);
+    assert_true(task_is(&st, id, "running"));
+    running = strstr(st.diary, "\"running\"");
+    started = strstr(st.diary, "task.started");
+    assert_true(running && started && running < started);
+    stage_close(&st);
+}
+
 static void events(void **state)
 {
     struct stage st;
@@ -424,6 +442,7 @@ int main(void)
         cmocka_unit_test(order_used_twice),
         cmocka_unit_test(life_times),
         cmocka_unit_test(tasks),
+        cmocka_unit_test(early_task),
         cmocka_unit_test(events),
     };
 

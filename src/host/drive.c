@@ -73,14 +73,24 @@ static void drive_stopping(struct xeno_host *h, struct session *s)
         send_session(h, s, OP_DESTROY, XENO_TASK_DESTROY, h->cfg.stop_timeout_ms);
 }
 
+/* The task manager does what it is asked of a session in the order in which it is asked: tasks may
+ * follow the create at once. What becomes of them is answered after what became of it. */
+static void drive_creating(struct xeno_host *h, struct session *s)
+{
+    if (s->tag == 0)
+        send_session(h, s, OP_CREATE, XENO_TASK_CREATE, h->cfg.create_timeout_ms);
+    tasks_start(h, s);
+}
+
 void drive_session(struct xeno_host *h, struct session *s)
 {
-    if (!h->reconciled || s->tag != 0 || mono_ns(h) < s->retry_ns)
+    if (!h->reconciled || mono_ns(h) < s->retry_ns)
+        return;
+    if (s->r.state == XENO_CREATING)
+        drive_creating(h, s);
+    if (s->tag != 0)
         return;
     switch (s->r.state) {
-    case XENO_CREATING:
-        send_session(h, s, OP_CREATE, XENO_TASK_CREATE, h->cfg.create_timeout_ms);
-        break;
     case XENO_RUNNING:
         if (s->frozen)
             send_session(h, s, OP_RESUME, XENO_TASK_RESUME, h->cfg.task_timeout_ms);

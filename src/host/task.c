@@ -2,6 +2,9 @@
  *
  *     pending --start--> running --exit--> exited          A restore makes running ones pending
  *        '------------- refused ---------> failed          again (move.c).
+ *
+ * The order is paid for once a session is being created; so its tasks are sent right behind the
+ * request to create it, and begin without another way to and fro.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +17,8 @@
 static void send_start(struct xeno_host *h, struct session *s, struct task *t)
 {
     xeno_auto(xeno_task_request) q = xeno_task_request_new(XENO_TASK_START, s->id);
-    struct op *op = op_new(h, OP_START, s->id, t->name, h->cfg.task_timeout_ms);
+    int64_t before_ms = s->r.state == XENO_CREATING ? h->cfg.create_timeout_ms : 0;
+    struct op *op = op_new(h, OP_START, s->id, t->name, before_ms + h->cfg.task_timeout_ms);
 
     snprintf(q->task, sizeof(q->task), "%s", t->name);
     q->program = t->program; /* lent for the call */
@@ -92,6 +96,8 @@ void answered_start(struct xeno_host *h, const struct op *op, const struct xeno_
         task_change(h, s, t, &now, "task.started");
         return;
     }
+    if (s->r.state != XENO_RUNNING && s->r.state != XENO_PAUSED)
+        return; /* for want of its session: it is sent again with that, or never */
     if (op_is_transient(why->code)) {
         drive_later(h, s);
         return;
@@ -104,7 +110,7 @@ void answered_start(struct xeno_host *h, const struct op *op, const struct xeno_
 /* In these states processes end because the session stops; that is no exit of the task. */
 static bool stops(const struct session *s)
 {
-    return s->r.state != XENO_RUNNING && s->r.state != XENO_PAUSED;
+    return s->r.state != XENO_CREATING && s->r.state != XENO_RUNNING && s->r.state != XENO_PAUSED;
 }
 
 void xeno_host_task_event(struct xeno_host *h, const struct xeno_task_event *event)
