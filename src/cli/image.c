@@ -269,6 +269,20 @@ const struct cli_command cli_image_commands[] = {
       .max_words = 1,
       .offer = CLI_OFFER_TEMPLATE,
       .run = run_show },
+    { .name = "template diff",
+      .usage = "OLD NEW",
+      .summary = "compare two images: files, and the bytes that are new",
+      .about =
+          "Files are marked + added, - removed, ~ changed, m other mode, owner or attributes.\n"
+          "New are the pieces of layers that nobody has who has OLD. Layers that another\n"
+          "program made have no table of contents; only those both stand on are passed over.",
+      .examples = "xeno template diff debian-apache:1 debian-apache:2\n"
+                  "xeno template diff debian page --json | jq .new_bytes",
+      .options = cli_template_diff_options,
+      .min_words = 2,
+      .max_words = 2,
+      .offer = CLI_OFFER_TEMPLATE,
+      .run = cli_template_diff },
     { .name = "template rm",
       .usage = "TEMPLATE...",
       .summary = "remove templates or overlays, and what only they needed",
