@@ -23,7 +23,7 @@ int corp_audit(struct xeno_corp *corp, const char *who, const char *act, const c
     if (r < 0)
         return r;
     corp->next_audit++;
-    return 0;
+    return corp_log_audit(corp, who, act, target, detail, err);
 }
 
 /* There is no index by session: it would cost the hot path a page for each charge. The clients

@@ -12,8 +12,9 @@
 
 struct xeno_charges {
     struct xeno_charge_batch *batch;
-    uint8_t (*shas)[32]; /* owned: digest of each charge */
-    char *text;          /* owned: kept as evidence */
+    uint8_t (*shas)[32];      /* owned: digest of each charge */
+    struct xeno_hash *leaves; /* owned: what each adds to the log */
+    char *text;               /* owned: kept as evidence */
     size_t len;
 };
 
@@ -23,6 +24,7 @@ void xeno_charges_free(struct xeno_charges *c)
         return;
     xeno_charge_batch_free(c->batch);
     free(c->shas);
+    free(c->leaves);
     free(c->text);
     free(c);
 }
@@ -37,9 +39,13 @@ int xeno_charges_check(const char *text, size_t len, const struct xeno_pub *serv
         return r;
     *ret = xeno_new0(struct xeno_charges);
     (*ret)->shas = xeno_alloc0(batch->count, sizeof *(*ret)->shas);
+    (*ret)->leaves = xeno_alloc0(batch->count, sizeof *(*ret)->leaves);
     for (size_t i = 0; i < batch->count; i++) {
-        if (!batch->faults[i])
-            xeno_charge_digest(&batch->charges[i], (*ret)->shas[i]);
+        if (batch->faults[i])
+            continue;
+        xeno_charge_digest(&batch->charges[i], (*ret)->shas[i]);
+        (*ret)->leaves[i] =
+            xeno_charge_leaf_hash(&batch->charges[i], batch->server.s, (*ret)->shas[i]);
     }
     (*ret)->batch = xeno_take(&batch);
     (*ret)->text = xeno_memdup(text, len);
@@ -67,6 +73,7 @@ struct posting {
     int64_t batch; /* row of the evidence */
     int64_t now_ms, slack_ms, from_ms, to_ms;
     const uint8_t *sha;
+    const struct xeno_hash *leaf;
     struct xeno_charge_result *res;
 };
 
@@ -126,7 +133,7 @@ static int find_repeat(struct posting *p, struct xeno_err *err)
     p->res->token = NULL;
     p->res->code = 0;
     sha = xeno_query_col_blob(&q, 0, &len);
-    if (len != CORP_SHA_BYTES || memcmp(sha, p->sha, CORP_SHA_BYTES) != 0)
+    if ((len != CORP_SHA_BYTES && len != XENO_LEAF_SHA_SHORT) || memcmp(sha, p->sha, len) != 0)
         return refuse(p, -EEXIST, "charge.mismatch",
                       "another charge was posted as sequence %" PRId64 " of session %s", p->c->seq,
                       p->c->session);
@@ -224,6 +231,7 @@ static int post(struct posting *p, struct xeno_err *err)
         .tariff = p->c->tariff,
         .batch = p->batch,
         .sha = p->sha,
+        .leaf = p->leaf,
         .text = p->c->activity[0] ? p->c->activity : NULL,
     };
     int r = corp_post(p->corp, &e, err);
@@ -296,6 +304,7 @@ static int post_all(struct posting *p, const struct xeno_charges *c,
 
         p->c = &c->batch->charges[i];
         p->sha = c->shas[i];
+        p->leaf = &c->leaves[i];
         p->res = &out->items[i];
         if (c->batch->faults[i])
             refuse(p, -EINVAL, fault_token(c->batch->faults[i]), "%s", c->batch->faults[i]->text);

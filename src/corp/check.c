@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "corp/ledger.h"
+#include "corp/log.h"
 
 static const struct {
     const char *rule, *sql;
@@ -101,5 +102,5 @@ int xeno_ledger_check(struct xeno_db *db, struct xeno_err *err)
             return xeno_fail(err, -EUCLEAN, "ledger.broken",
                              "rule \"%s\" is broken %" PRId64 " times", rules[i].rule, bad);
     }
-    return 0;
+    return xeno_log_check(db, err);
 }

@@ -98,6 +98,8 @@ int xeno_corp_open(struct xeno_db *db, const struct xeno_env *env, const struct 
     r = check_owner(corp, err);
     if (r == 0)
         r = load_counters(corp, err);
+    if (r == 0)
+        r = corp_log_open(corp, err);
     if (r < 0)
         return r;
     *ret = xeno_take(&corp);
@@ -110,6 +112,7 @@ void xeno_corp_free(struct xeno_corp *corp)
         return;
     xeno_corp_rollback(corp);
     corp_rows_drop(corp);
+    corp_log_free(corp);
     free(corp->ca_pem);
     free(corp);
 }
@@ -157,7 +160,7 @@ int xeno_corp_begin(struct xeno_corp *corp, struct xeno_err *err)
     corp->open = true;
     corp->spoilt = false;
     /* A rollback may have left the counters too high or unknown. */
-    if (corp->next_entry == 0 && load_counters(corp, err) < 0) {
+    if (corp->next_entry == 0 && (load_counters(corp, err) < 0 || corp_log_load(corp, err) < 0)) {
         xeno_corp_rollback(corp);
         return xeno_fail(err, -EIO, "db.io", "the books could not be read again after a failure");
     }
@@ -185,12 +188,15 @@ int xeno_corp_commit(struct xeno_corp *corp, struct xeno_err *err)
     if (r == 0)
         r = corp_rows_flush(corp, err);
     if (r == 0)
+        r = corp_log_flush(corp, err);
+    if (r == 0)
         r = xeno_db_commit(corp->db, err);
     if (r < 0) {
         xeno_corp_rollback(corp);
         return r;
     }
     corp->open = false;
+    corp_log_committed(corp);
     corp_rows_trim(corp);
     return 0;
 }
@@ -211,6 +217,8 @@ int xeno_corp_tick(struct xeno_corp *corp, int limit, struct xeno_err *err)
     int r = corp_tick_orders(corp, limit, err);
     int more = r;
 
+    if (r >= 0)
+        r = corp_tick_log(corp, err);
     if (r < 0)
         return r;
     r = corp_tick_registry(corp, limit, err);

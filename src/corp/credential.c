@@ -118,6 +118,11 @@ int corp_credential(struct xeno_corp *corp, const char *id, char **ret_cert, str
                  "INSERT INTO credential (serial, party, expires_ms, revoked_ms)"
                  " VALUES ($1, $2, $3, 0)",
                  "tii", serial, h.n, spec.not_after.ns / XENO_NS_PER_MS);
+    if (r >= 0)
+        r = corp_log_act(corp, h.n, err,
+                         "\"act\":\"credential\",\"party\":\"%s\",\"serial\":\"%s\","
+                         "\"expires_ms\":%" PRId64,
+                         id, serial, spec.not_after.ns / XENO_NS_PER_MS);
     if (r < 0)
         return r;
     *ret_cert = xeno_take(&cert);

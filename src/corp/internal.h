@@ -11,11 +11,12 @@
 
 #include "corp/corp.h"
 #include "corp/schema.h"
+#include "doc/loghead.h"
 
 #define CORP_ORDER_CHARS   32
 #define CORP_SESSION_CHARS 16
-/* Enough to tell two charges apart; the whole text is kept with the batch. */
-#define CORP_SHA_BYTES 16
+/* Rows of before there was a log have XENO_LEAF_SHA_SHORT. */
+#define CORP_SHA_BYTES 32
 
 struct corp_account {
     int64_t n;
@@ -86,6 +87,7 @@ struct xeno_corp {
     struct corp_party *parties;
     struct corp_order *orders, *dirty_orders;
     struct corp_session *sessions;
+    struct corp_log *log; /* log-priv.h */
 };
 
 /* Note that a database call failed, so that the group cannot be committed. Returns: r. */
@@ -145,7 +147,8 @@ struct corp_entry {
     int64_t amount;
     int64_t server, epoch, seq, from_ms, to_ms, tariff, batch; /* of a charge */
     struct corp_session *session;
-    const uint8_t *sha; /* CORP_SHA_BYTES: content of the charge */
+    const uint8_t *sha;           /* CORP_SHA_BYTES: content of the charge */
+    const struct xeno_hash *leaf; /* of a charge */
     const char *text;
 };
 /* Returns: 1 when it was posted, 0 when a charge with that session and sequence is there already:
@@ -162,6 +165,38 @@ int corp_unbind(struct xeno_corp *corp, struct corp_order *o, enum corp_binding_
 
 int corp_audit(struct xeno_corp *corp, const char *who, const char *act, const char *target,
                const char *detail, struct xeno_err *err);
+
+/* --- the log: each appends leaves in the open group (log.h) --- */
+
+/* Make it where there is none, or find its end. Context: xeno_corp_open(), once. */
+int corp_log_open(struct xeno_corp *corp, struct xeno_err *err);
+void corp_log_free(struct xeno_corp *corp);
+int corp_log_load(struct xeno_corp *corp, struct xeno_err *err); /* again, after a rollback */
+/* Write what was appended; before the commit, and before the rows are read. */
+int corp_log_flush(struct xeno_corp *corp, struct xeno_err *err);
+void corp_log_committed(struct xeno_corp *corp); /* signs */
+int corp_tick_log(struct xeno_corp *corp, struct xeno_err *err);
+
+/* The charge that was just posted as journal entry `entry`. */
+int corp_log_charge(struct xeno_corp *corp, int64_t entry, const struct xeno_hash *leaf,
+                    struct xeno_err *err);
+/* An act that `party` may read (0: operators only). `fmt` gives its members, after "v" and before
+ * "time_ms" and "salt"; names in it must need no quoting. */
+int corp_log_act(struct xeno_corp *corp, int64_t party, struct xeno_err *err, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+int corp_log_text(struct xeno_corp *corp, int64_t party, const char *text, struct xeno_err *err);
+int64_t corp_log_next(const struct xeno_corp *corp); /* number of the leaf that comes next */
+/* An act as corp_audit() has it. */
+int corp_log_audit(struct xeno_corp *corp, const char *who, const char *act, const char *target,
+                   const char *detail, struct xeno_err *err);
+/* "order", "order-closing", "order-end": the order as it is then. */
+int corp_log_order(struct xeno_corp *corp, const struct corp_order *o, const char *act,
+                   struct xeno_err *err);
+/* "validate" and "release": the binding as it is then. */
+int corp_log_binding(struct xeno_corp *corp, const struct corp_order *o, const char *server,
+                     const char *session, const char *act, const char *how, struct xeno_err *err);
+int corp_log_unbound(struct xeno_corp *corp, const struct corp_order *o, const char *how,
+                     struct xeno_err *err);
 
 /* Rows of the tick; each returns 1 when there is more. */
 int corp_tick_orders(struct xeno_corp *corp, int limit, struct xeno_err *err);

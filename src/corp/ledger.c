@@ -128,6 +128,9 @@ static int post_charge(struct xeno_corp *corp, const struct corp_entry *e, struc
         r = journal_charge(corp, e, fee, client.total, server.total, err);
     if (r <= 0)
         return r;
+    r = corp_log_charge(corp, corp->next_entry, e->leaf, err);
+    if (r < 0)
+        return r;
     corp->next_entry++;
     leg_apply(corp, &client);
     leg_apply(corp, &server);
@@ -227,6 +230,8 @@ int xeno_ledger_totals(struct xeno_corp *corp, struct xeno_ledger_totals *ret, s
     };
     int r = corp_seen(corp, corp_rows_flush(corp, err));
 
+    if (r == 0)
+        r = corp_log_flush(corp, err);
     for (size_t i = 0; r >= 0 && i < XENO_LEN(asks); i++)
         r = corp_one(corp, 0, asks[i].into, err, asks[i].sql, "");
     if (r < 0)

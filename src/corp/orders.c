@@ -183,7 +183,7 @@ static int insert_order(struct xeno_corp *corp, const struct corp_order *row, co
         .kind = CORP_HOLD, .order = *ret, .client = row->client, .amount = row->amount
     };
     r = corp_seen(corp, corp_post(corp, &e, err));
-    return r < 0 ? r : 0;
+    return r < 0 ? r : corp_log_order(corp, *ret, "order", err);
 }
 
 int xeno_order_create(struct xeno_corp *corp, const char *id, const struct xeno_order_ask *ask,
@@ -248,18 +248,26 @@ int corp_order_end(struct xeno_corp *corp, struct corp_order *o, enum corp_order
     o->state = state;
     o->closed_ms = xeno_corp_now_ms(corp);
     corp_order_dirty(corp, o);
-    return 0;
+    return corp_log_order(corp, o, "order-end", err);
 }
 
 int corp_unbind(struct xeno_corp *corp, struct corp_order *o, enum corp_binding_end how,
                 struct xeno_err *err)
 {
+    static const char *const ends[] = {
+        [CORP_END_FINAL] = "final",
+        [CORP_END_RELEASED] = "released",
+        [CORP_END_LAPSED] = "lapsed",
+    };
     int64_t now = xeno_corp_now_ms(corp);
     int r = corp_run(corp, err,
-                     "UPDATE binding SET ended_ms = $1, how = $2, charged = $3"
+                     "UPDATE binding SET ended_ms = $1, how = $2, charged = $3, end_leaf = $6"
                      " WHERE ord = $4 AND epoch = $5",
-                     "iiiii", now, (int64_t)how, o->bound_charged, o->n, o->epoch);
+                     "iiiiii", now, (int64_t)how, o->bound_charged, o->n, o->epoch,
+                     corp_log_next(corp));
 
+    if (r >= 0)
+        r = corp_log_unbound(corp, o, ends[how], err);
     if (r < 0)
         return r;
     o->session = 0;
@@ -284,6 +292,7 @@ int xeno_order_close(struct xeno_corp *corp, const char *id, const char *order,
     if (o->state == CORP_ORDER_OPEN && o->session != 0) {
         o->state = CORP_ORDER_CLOSING;
         corp_order_dirty(corp, o);
+        r = corp_log_order(corp, o, "order-closing", err);
     } else if (o->state == CORP_ORDER_OPEN) {
         r = corp_order_end(corp, o, CORP_ORDER_CLOSED, err);
     }

@@ -81,5 +81,20 @@ static const char step_1[] =
     " body text NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX idem_time ON idem (time_ms);";
 
-const char *const corp_schema[] = { step_1 };
+/* The log (log-priv.h). What was charged before is appended to it when the books are opened. */
+static const char step_2[] =
+    "CREATE TABLE log_hash (n INTEGER PRIMARY KEY, hashes blob NOT NULL);"
+    "CREATE TABLE log_act ("
+    " leaf INTEGER PRIMARY KEY, party bigint NOT NULL, body text NOT NULL);"
+    "CREATE INDEX log_act_party ON log_act (party, leaf);"
+    /* By these the sponsor of an order finds what servers did with it: no further index, which
+     * would dirty a page for each client in a group. */
+    "ALTER TABLE binding ADD COLUMN leaf bigint NOT NULL DEFAULT -1;"
+    "ALTER TABLE binding ADD COLUMN end_leaf bigint NOT NULL DEFAULT -1;"
+    "CREATE TABLE log_charges ("
+    " leaf INTEGER PRIMARY KEY, entry bigint NOT NULL UNIQUE, count bigint NOT NULL);"
+    "CREATE TABLE log_head ("
+    " size INTEGER PRIMARY KEY, time_ms bigint NOT NULL, signed text NOT NULL);";
+
+const char *const corp_schema[] = { step_1, step_2 };
 const size_t corp_schema_steps = XENO_LEN(corp_schema);

@@ -16,6 +16,7 @@
  *             c_after and s_after are what client and server own after it, for the statements
  *   batch     the signed documents charges came in, as evidence
  *   audit     acts of operators           idem: answers kept for repeats
+ *   log_*     the audit log: log-priv.h
  */
 #ifndef XENO_CORP_SCHEMA_H
 #define XENO_CORP_SCHEMA_H

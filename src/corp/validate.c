@@ -140,14 +140,15 @@ static int insert_binding(struct xeno_corp *corp, const struct corp_order *o,
                           const struct xeno_validation *v, int64_t epoch, int64_t session,
                           int64_t server, int64_t from_ms, struct xeno_err *err)
 {
-    int r = corp_run(corp, err,
-                     "INSERT INTO binding (ord, epoch, session, server, from_ms, ended_ms, how,"
-                     " charged, max_total, max_rate, not_before_ms, not_after_ms, rate_per_hour,"
-                     " env_type, holder, chain)"
-                     " VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13)",
-                     "iiiiiiiiiittt", o->n, epoch, session, server, from_ms, v->terms.max_total,
-                     v->terms.max_rate, v->terms.not_before_ms, v->terms.not_after_ms,
-                     v->rate_per_hour, v->env_type, v->holder, v->chain);
+    int r =
+        corp_run(corp, err,
+                 "INSERT INTO binding (ord, epoch, session, server, from_ms, ended_ms, how,"
+                 " charged, max_total, max_rate, not_before_ms, not_after_ms, rate_per_hour,"
+                 " env_type, holder, chain, leaf)"
+                 " VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                 "iiiiiiiiiittti", o->n, epoch, session, server, from_ms, v->terms.max_total,
+                 v->terms.max_rate, v->terms.not_before_ms, v->terms.not_after_ms, v->rate_per_hour,
+                 v->env_type, v->holder, v->chain, corp_log_next(corp));
     return r < 0 ? r : 0;
 }
 
@@ -226,7 +227,7 @@ static int bind_order(struct xeno_corp *corp, struct corp_order *o, const struct
     o->base = o->charged;
     o->terms = v->terms;
     corp_order_dirty(corp, o);
-    return 0;
+    return corp_log_binding(corp, o, v->server, v->session, "validate", "bound", err);
 }
 
 /* The same session goes on under a higher epoch. Its work goes on too: what it did since its last
@@ -251,7 +252,7 @@ static int rebind_order(struct xeno_corp *corp, struct corp_order *o,
     o->bound_charged = 0;
     o->terms = v->terms;
     corp_order_dirty(corp, o);
-    return 0;
+    return corp_log_binding(corp, o, v->server, v->session, "validate", "rebound", err);
 }
 
 /* The order is bound: to this very session (0, or the epoch after its own), or the ask is refused.
