@@ -36,6 +36,24 @@ struct follower {
 
 /* --- lines "TIME STREAM F|P TEXT": F ends with a line feed, P goes on --- */
 
+static void print_json(const char *line, const char *stream, const char *kind, const char *text,
+                       size_t len)
+{
+    xeno_auto(xeno_json) j = xeno_json_object();
+    xeno_autofree char *time = xeno_strndup(line, (size_t)(stream - line));
+    xeno_autofree char *name = xeno_strndup(stream + 1, (size_t)(kind - stream - 1));
+    xeno_autofree char *words = xeno_strndup(text, len);
+    xeno_autofree char *out = NULL;
+
+    xeno_json_set_str(j, "time", time);
+    xeno_json_set_str(j, "stream", name);
+    xeno_json_set_str(j, "text", words);
+    xeno_json_set_bool(j, "whole", kind[1] == 'F');
+    out = xeno_json_format(j, false, NULL);
+    xeno_write_all(STDOUT_FILENO, out, strlen(out));
+    xeno_write_all(STDOUT_FILENO, "\n", 1);
+}
+
 static void print_line(const struct follower *fo, const char *line, size_t len)
 {
     const char *end = line + len, *stream = memchr(line, ' ', len), *kind = NULL;
@@ -50,6 +68,10 @@ static void print_line(const struct follower *fo, const char *line, size_t len)
         kind = memchr(stream + 1, ' ', (size_t)(end - stream - 1));
     if (!kind || end - kind < 3)
         return;
+    if (fo->how->json) {
+        print_json(line, stream, kind, kind + 3, (size_t)(end - kind - 3));
+        return;
+    }
     errors = strncmp(stream + 1, "stderr", 6) == 0;
     whole = kind[1] == 'F';
     line = kind + 3;

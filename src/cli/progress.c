@@ -117,7 +117,7 @@ static bool on_image(void *arg, const struct xeno_progress_at *at)
 {
     struct cli_progress *p = arg;
 
-    if (at->text)
+    if (at->text && *at->text)
         snprintf(p->what, sizeof p->what, "%s: %s", at->phase, cli_clean(at->text));
     else if (strncmp(p->what, at->phase, strlen(at->phase)) != 0)
         snprintf(p->what, sizeof p->what, "%s", at->phase);

@@ -76,9 +76,9 @@ int cli_session_logs(struct cli *cli, const struct cli_args *args, struct xeno_e
                               .tail = -1 };
     int code, r;
 
-    if (cli->json)
-        return cli_usage(err,
-                         "a log is not JSON: give --timestamps for lines with time and stream");
+    how.json = cli->json;
+    if (how.json && how.times)
+        return cli_usage(err, "give --json or --timestamps: with --json there is a time anyway");
     r = cli_number(args, "tail", 0, 100000, &how.tail, err);
     if (r == 0)
         r = cli_find_session(cli, cli_value(args, "server"), args->words[0], &f, err);

@@ -35,6 +35,7 @@ struct cli_follow {
     bool follow;    /* to the end of the task */
     bool forward;   /* SIGINT and SIGTERM go to the task; a second one ends us */
     bool times;     /* print the log as it stands */
+    bool json;      /* an object a line: time, stream, text, and whether a line feed ended it */
     bool to_stderr; /* all output to stderr (--json) */
 };
 /* Its output, to stdout and stderr. *ret_code: the exit code of the task, or a value of stream.h
