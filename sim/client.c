@@ -41,7 +41,7 @@ struct xeno_requirement *sim_requirement(struct world *w, bool small)
 }
 
 /* An order of its own, sometimes narrowed before it is shown. */
-static char *make_chain(struct sim_client *c, const struct sim_server *s, int64_t micro)
+static char *make_chain(struct sim_client *c, int64_t micro)
 {
     char order[XENO_ORDER_ID_CHARS + 1];
     struct xeno_err err = XENO_ERR_INIT;
@@ -50,14 +50,14 @@ static char *make_chain(struct sim_client *c, const struct sim_server *s, int64_
                                         .max_rate = xeno_micro(INT64_C(1000000000)) };
 
     if (!chain || world_dice(c->w, 4) != 0)
-        return sim_present(c->corp, &c->self, chain, &s->self.id);
+        return chain;
     if (xeno_order_append(chain, strlen(chain), xeno_corp_pub(c->corp->corp), c->self.key, &r, NULL,
                           &narrow, &err) < 0) {
         sim_fail(c->w, "narrow an order: %s: %s", err.token, err.text);
         return chain;
     }
     free(chain);
-    return sim_present(c->corp, &c->self, narrow, &s->self.id);
+    return narrow;
 }
 
 static struct sim_rented *free_place(struct sim_client *c)
@@ -83,11 +83,13 @@ int sim_client_deploy(struct sim_client *c, struct sim_server *s, const char *se
     return sim_server_end(s) ? r : -ECONNRESET;
 }
 
-/* Half of them hold first. A hold that is not used expires. */
+/* Half of them hold first, and then pay no more than the quote. A hold that is not used expires.
+ * `chain` is taken. */
 static int rent(struct sim_client *c, struct sim_server *s, struct xeno_host_create *ask,
-                char *ret_session, struct xeno_err *err)
+                char *chain, char *ret_session, struct xeno_err *err)
 {
-    struct xeno_host_quote quote;
+    xeno_autofree char *owned = chain, *shown = NULL;
+    struct xeno_host_quote quote = { .per_hour_max = 0 };
     int r;
 
     if (world_dice(c->w, 2)) {
@@ -98,8 +100,9 @@ static int rent(struct sim_client *c, struct sim_server *s, struct xeno_host_cre
             return xeno_fail(err, -ECANCELED, "sim.mind", "changed its mind");
         ask->hold = quote.hold;
         ask->req = NULL;
-        return xeno_host_create(s->host, ask, false, ret_session, err);
     }
+    ask->chain = shown =
+        sim_present(c->corp, &c->self, xeno_take(&owned), &s->self.id, quote.per_hour_max);
     return xeno_host_create(s->host, ask, false, ret_session, err);
 }
 
@@ -108,18 +111,18 @@ int sim_client_rent(struct sim_client *c, size_t i, int64_t micro,
                     struct xeno_err *err)
 {
     struct sim_server *s = &c->servers[i];
-    xeno_autofree char *chain = make_chain(c, s, micro);
+    xeno_autofree char *chain = make_chain(c, micro);
     struct sim_rented *place = free_place(c);
-    struct xeno_host_create ask = {
-        .who = &c->self.id, .holder = xeno_key_pub(c->self.key), .req = req, .chain = chain
-    };
+    struct xeno_host_create ask = { .who = &c->self.id,
+                                    .holder = xeno_key_pub(c->self.key),
+                                    .req = req };
     int r;
 
     if (!chain)
         return xeno_fail(err, -EDQUOT, "ledger.funds", "no credit left");
     if (!sim_server_begin(s))
         return xeno_fail(err, -ECONNREFUSED, "http.connect", "the server is down");
-    r = rent(c, s, &ask, ret_session, err);
+    r = rent(c, s, &ask, xeno_take(&chain), ret_session, err);
     if (!sim_server_end(s)) { /* it may exist: it is forgotten */
         c->forgotten++;
         return xeno_fail(err, -ECONNRESET, "http.connect", "the server died");
@@ -154,7 +157,8 @@ static void act_rent(struct sim_client *c)
 static int top_up(struct sim_client *c, struct sim_rented *x, bool restore)
 {
     xeno_autofree char *chain =
-        make_chain(c, x->server, 300000 + (int64_t)world_dice(c->w, 3000000));
+        sim_present(c->corp, &c->self, make_chain(c, 300000 + (int64_t)world_dice(c->w, 3000000)),
+                    &x->server->self.id, 0);
     const struct xeno_pub *pub = xeno_key_pub(c->self.key);
 
     if (!chain)

@@ -154,14 +154,14 @@ char *sim_corp_order(struct sim_corp *c, const struct sim_party *p, int64_t micr
 }
 
 char *sim_present(struct sim_corp *c, const struct sim_party *p, char *chain,
-                  const struct xeno_id *server)
+                  const struct xeno_id *server, int64_t max_rate)
 {
     xeno_autofree char *owned = chain;
     struct xeno_err err = XENO_ERR_INIT;
     char *shown = NULL;
 
     if (owned && xeno_order_present(owned, strlen(owned), xeno_corp_pub(c->corp), p->key, server->s,
-                                    c->w->t.now, &shown, &err) < 0)
+                                    xeno_micro(max_rate), c->w->t.now, &shown, &err) < 0)
         sim_fail(c->w, "present an order: %s: %s", err.token, err.text);
     return shown;
 }

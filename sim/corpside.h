@@ -40,9 +40,10 @@ void sim_corp_fund(struct sim_corp *c, const struct sim_party *p, int64_t micro)
 /* An order of `micro` for `ms`; NULL when it is refused. The chain is the caller's. */
 char *sim_corp_order(struct sim_corp *c, const struct sim_party *p, int64_t micro, int64_t ms,
                      char ret_order[33]);
-/* The chain as its holder shows it to `server`; takes the one it is made from, NULL stays NULL. */
+/* The chain as its holder shows it to `server`, at that price an hour at most (0: any); takes the
+ * one it is made from, NULL stays NULL. */
 char *sim_present(struct sim_corp *c, const struct sim_party *p, char *chain,
-                  const struct xeno_id *server);
+                  const struct xeno_id *server, int64_t max_rate);
 void sim_corp_close(struct sim_corp *c, const struct sim_party *p, const char *order);
 /* What time does to the books. */
 void sim_corp_tick(struct sim_corp *c);

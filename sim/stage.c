@@ -68,7 +68,7 @@ char *order_text(struct stage *st, int64_t micro)
 
 char *order_chain(struct stage *st, int64_t micro)
 {
-    return sim_present(&st->corp, &st->me.self, order_text(st, micro), &st->server.self.id);
+    return sim_present(&st->corp, &st->me.self, order_text(st, micro), &st->server.self.id, 0);
 }
 
 int create(struct stage *st, const struct xeno_requirement *req, const char *chain,

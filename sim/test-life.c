@@ -298,9 +298,9 @@ static void order_used_twice(void **state)
     world_run_ms(&st.w, 5000);
     assert_state(&st, b, "ended");
     assert_reason(&st, b, "order.presented");
-    again =
-        sim_present(&st.corp, &st.me.self,
-                    xeno_strndup(chain, (size_t)(strrchr(chain, '~') - chain)), &st.server.self.id);
+    again = sim_present(&st.corp, &st.me.self,
+                        xeno_strndup(chain, (size_t)(strrchr(chain, '~') - chain)),
+                        &st.server.self.id, 0);
     assert_int_equal(create(&st, req, again, b, NULL), 0);
     world_run_ms(&st.w, 5000);
     assert_state(&st, b, "running");

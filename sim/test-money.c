@@ -119,7 +119,7 @@ static void corp_away(void **state)
     assert_true(pending > 0);
     /* A new session cannot be validated: it ends, and says why. */
     req = sim_requirement(&st.w, true);
-    chain = sim_present(&st.corp, &st.me.self, chain, &st.server.self.id);
+    chain = sim_present(&st.corp, &st.me.self, chain, &st.server.self.id, 0);
     assert_int_equal(create(&st, req, chain, late, NULL), 0);
     world_run_ms(&st.w, 40000);
     assert_state(&st, late, "ended");
@@ -233,7 +233,7 @@ static void extend_by_order(void **state)
         -EPERM); /* not the holder's */
     more = sim_present(&st.corp, &st.me.self,
                        sim_corp_order(&st.corp, &st.me.self, 60000000, 24 * HOUR_MS, order),
-                       &st.server.self.id);
+                       &st.server.self.id, 0);
     assert_int_equal(
         xeno_host_extend(host_of(&st), NULL, xeno_key_pub(st.me.self.key), id, HOUR_MS, more, NULL),
         0);
@@ -269,7 +269,7 @@ static void extend_while_creating(void **state)
     chain = order_chain(&st, 50000000);
     more = sim_present(&st.corp, &st.me.self,
                        sim_corp_order(&st.corp, &st.me.self, 60000000, 24 * HOUR_MS, order),
-                       &st.server.self.id);
+                       &st.server.self.id, 0);
     sim_server_link_loss(&st.server, 20000);
     assert_int_equal(create(&st, req, chain, id, NULL), 0);
     world_run_ms(&st.w, 1000);

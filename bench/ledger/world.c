@@ -108,8 +108,8 @@ char *world_chain(struct world *w, int client, int server, char order[XENO_ORDER
                                  w->clients[client].key, &only, NULL, &narrow, &err),
                &err, "restrict");
     world_must(xeno_order_present(narrow, strlen(narrow), xeno_corp_pub(w->corp),
-                                  w->clients[client].key, servers[0], xeno_wall(w->env), &chain,
-                                  &err),
+                                  w->clients[client].key, servers[0], xeno_micro(0),
+                                  xeno_wall(w->env), &chain, &err),
                &err, "present");
     memcpy(order, v.order, sizeof v.order);
     return chain;

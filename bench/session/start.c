@@ -185,7 +185,7 @@ static void start_run(struct run *r)
 
     r->start = xeno_mono(r->b->env);
     if (xeno_order_present(r->chain, strlen(r->chain), &r->b->corp_pub, r->b->key, r->b->server_id,
-                           xeno_wall(r->b->env), &shown, &err) < 0)
+                           xeno_micro(0), xeno_wall(r->b->env), &shown, &err) < 0)
         fprintf(stderr, "start: %s\n", err.text); /* the server will refuse what is missing */
     xeno_json_set_str(j, "requirements", r->b->requirements);
     xeno_json_set_str(j, "chain", shown);

@@ -241,7 +241,8 @@ int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err
     const char *id;
     int r;
 
-    r = cli_order_present(cli, m->chain, m->server->id, &shown, err);
+    /* At the price of the quote: the XenoCorp lets nobody charge more. */
+    r = cli_order_present(cli, m->chain, m->server->id, xeno_micro(m->per_hour_max), &shown, err);
     if (r == 0)
         r = cli_server_post(cli, m->server, session_body(m, shown), &answer, err, "/v1/sessions");
     if (r < 0)

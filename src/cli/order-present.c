@@ -9,16 +9,19 @@
 #include "cli/out.h"
 
 const struct cli_option cli_order_present_options[] = {
+    { "max-rate", 0, "CREDITS", "for this much an hour at most, as it was quoted", false, 0 },
     { "output", 'o', "FILE", "write the chain there instead of standard output", false,
       CLI_OFFER_FILE },
     { NULL },
 };
 
-int cli_order_present(struct cli *cli, const char *chain, const char *server, char **ret,
-                      struct xeno_err *err)
+int cli_order_present(struct cli *cli, const char *chain, const char *server, xeno_credit max_rate,
+                      char **ret, struct xeno_err *err)
 {
+    if (max_rate.micro > XENO_CREDIT_MAX) /* more than an order can say */
+        max_rate = xeno_micro(0);
     return xeno_order_present(chain, strlen(chain), &cli->profile->corp, cli->profile->key, server,
-                              xeno_wall(cli->env), ret, err);
+                              max_rate, xeno_wall(cli->env), ret, err);
 }
 
 /* The id of the server named; any full id will do, known or not. */
@@ -48,12 +51,15 @@ int cli_order_present_verb(struct cli *cli, const struct cli_args *args, struct 
     xeno_autofree char *chain = NULL;
     xeno_autofree char *server = NULL;
     xeno_autofree char *out = NULL;
-    int r = cli_wallet_find(cli, args->words[0], &chain, t, err);
+    xeno_credit max_rate = xeno_micro(0);
+    int r = cli_credit(args, "max-rate", &max_rate, err);
 
+    if (r == 0)
+        r = cli_wallet_find(cli, args->words[0], &chain, t, err);
     if (r == 0)
         r = server_id(cli, args->words[1], &server, err);
     if (r == 0)
-        r = cli_order_present(cli, chain, server, &out, err);
+        r = cli_order_present(cli, chain, server, max_rate, &out, err);
     if (r == 0 && path)
         r = cli_order_write(path, out, err);
     if (r == 0)

@@ -13,9 +13,10 @@ int cli_order_make(struct cli *cli, xeno_credit amount, xeno_time life, const st
 int cli_order_close(struct cli *cli, const char *order, struct xeno_json **ret,
                     struct xeno_err *err);
 
-/* The chain as it is shown to one XenoServer (its id), for one use that begins now. */
-int cli_order_present(struct cli *cli, const char *chain, const char *server, char **ret,
-                      struct xeno_err *err);
+/* The chain as it is shown to one XenoServer (its id), for one use that begins now, at that price
+ * an hour at most (0: any). */
+int cli_order_present(struct cli *cli, const char *chain, const char *server, xeno_credit max_rate,
+                      char **ret, struct xeno_err *err);
 
 /* --- between the files of the family --- */
 void cli_order_print(struct cli *cli, const char *chain, const struct xeno_order_terms *t);

@@ -404,7 +404,7 @@ static int chain_body(struct cli *cli, const struct cli_args *args, const struct
     int r = ref ? cli_wallet_find(cli, ref, &chain, t, err) : 0;
 
     if (r == 0 && ref)
-        r = cli_order_present(cli, chain, server->id, &shown, err);
+        r = cli_order_present(cli, chain, server->id, xeno_micro(0), &shown, err);
 
     if (r < 0)
         return r;

@@ -179,11 +179,11 @@ int xeno_order_append(const char *text, size_t len, const struct xeno_pub *corp,
 }
 
 int xeno_order_present(const char *text, size_t len, const struct xeno_pub *corp,
-                       const struct xeno_key *holder, const char *server, xeno_time now, char **ret,
-                       struct xeno_err *err)
+                       const struct xeno_key *holder, const char *server, xeno_credit max_rate,
+                       xeno_time now, char **ret, struct xeno_err *err)
 {
-    static const struct xeno_order_restriction none;
-    const struct saying say = { .narrow = &none, .server = server, .now = now };
+    const struct xeno_order_restriction narrow = { .max_rate = max_rate };
+    const struct saying say = { .narrow = &narrow, .server = server, .now = now };
 
     return append(text, len, corp, holder, &say, ret, err);
 }

@@ -100,11 +100,12 @@ int xeno_order_append(const char *text, size_t len, const struct xeno_pub *corp,
                       const struct xeno_pub *next, char **ret, struct xeno_err *err);
 
 /* Make the chain that `server` is given, once, for a use that begins now: as xeno_order_append(),
- * with a block that names it and the time and after which none may follow. Keep the chain it is
- * made from: that is the order. */
+ * with a block that names it and the time and after which none may follow. `max_rate` (0: as it is)
+ * is the price an hour that was agreed: the XenoCorp takes no charges above it. Keep the chain it
+ * is made from: that is the order. */
 int xeno_order_present(const char *text, size_t len, const struct xeno_pub *corp,
-                       const struct xeno_key *holder, const char *server, xeno_time now, char **ret,
-                       struct xeno_err *err);
+                       const struct xeno_key *holder, const char *server, xeno_credit max_rate,
+                       xeno_time now, char **ret, struct xeno_err *err);
 
 /* --- judging --- */
 

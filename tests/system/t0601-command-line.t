@@ -91,6 +91,9 @@ is "$(status curl -s --cacert "$XENO_HOME/ca.pem" --cert "$XENO_HOME/credential.
 
 # --- sessions ---
 is "$(status xeno run -d --name web -p 80 -p 53/udp -- sleep 100)" 0 "run -d"
+rate=$(xeno run --dry-run --json -p 80 -p 53/udp -- sleep 100 | jq .per_hour_max)
+is "$(sqlite3 "$(find "$plat" -name ledger.db)" 'SELECT min(max_rate, rate_per_hour) FROM binding')" "$rate" \
+    "at the price of the quote, which the XenoCorp holds the XenoServer to"
 web=$(cat "$work/o")
 is "$(status xeno session show web --json) $(field '.session, .state, .name, (.ports | length)' | xargs)" \
     "0 $web running web 2" "is shown, by its name"

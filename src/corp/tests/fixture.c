@@ -85,7 +85,7 @@ char *fixture_present(struct fixture *f, const struct fixture_party *holder, con
     char *shown = NULL;
 
     (void)xeno_order_present(
-        chain, strlen(chain), xeno_corp_pub(f->corp), holder->key, server->id.s,
+        chain, strlen(chain), xeno_corp_pub(f->corp), holder->key, server->id.s, xeno_micro(0),
         xeno_time_add(f->env.now, xeno_ms(++f->presented % 100000)), &shown, NULL);
     return shown;
 }

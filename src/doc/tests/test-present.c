@@ -63,7 +63,7 @@ static char *present(const char *chain, const struct xeno_key *holder, const cha
     char *out = NULL;
 
     assert_int_equal(xeno_order_present(chain, strlen(chain), xeno_key_pub(corp), holder, server,
-                                        xeno_ms(NOW_MS), &out, NULL),
+                                        xeno_micro(0), xeno_ms(NOW_MS), &out, NULL),
                      0);
     return out;
 }
@@ -132,7 +132,7 @@ static void only_the_holder_presents(void **state)
 
     (void)state;
     assert_int_equal(xeno_order_present(narrow, strlen(narrow), xeno_key_pub(corp), client, HERE,
-                                        xeno_ms(NOW_MS), &out, &err),
+                                        xeno_micro(0), xeno_ms(NOW_MS), &out, &err),
                      -EPERM);
     assert_string_equal(err.token, "order.holder");
     assert_null(out);
@@ -152,7 +152,7 @@ static void it_is_the_last(void **state)
                      -EINVAL);
     assert_string_equal(err.token, "order.restriction");
     assert_int_equal(xeno_order_present(shown, strlen(shown), xeno_key_pub(corp), client, HERE,
-                                        xeno_ms(NOW_MS), &out, &err),
+                                        xeno_micro(0), xeno_ms(NOW_MS), &out, &err),
                      -EINVAL);
     assert_null(out);
 }
@@ -179,6 +179,26 @@ static void it_hands_nothing_on(void **state)
     assert_string_equal(err.token, "order.format");
 }
 
+/* With the price that was agreed, which the terms of a binding then say. */
+static void a_price_goes_with_it(void **state)
+{
+    const struct {
+        int64_t ask, want;
+    } rows[] = { { 0, INT64_MAX }, { 7, 7 } };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        xeno_autofree char *shown = NULL;
+        struct xeno_order_terms t;
+
+        assert_int_equal(xeno_order_present(base, strlen(base), xeno_key_pub(corp), client, HERE,
+                                            xeno_micro(rows[i].ask), xeno_ms(NOW_MS), &shown, NULL),
+                         0);
+        assert_int_equal(xeno_order_read(shown, strlen(shown), xeno_key_pub(corp), &t, NULL), 0);
+        assert_int_equal(t.max_rate.micro, rows[i].want);
+    }
+}
+
 /* However often an order was narrowed, it can be presented. */
 static void there_is_room(void **state)
 {
@@ -200,9 +220,13 @@ static void there_is_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_where_presented),     cmocka_unit_test(no_prefix_is_of_use),
-        cmocka_unit_test(only_the_holder_presents), cmocka_unit_test(it_is_the_last),
-        cmocka_unit_test(it_hands_nothing_on),      cmocka_unit_test(there_is_room),
+        cmocka_unit_test(only_where_presented),
+        cmocka_unit_test(no_prefix_is_of_use),
+        cmocka_unit_test(only_the_holder_presents),
+        cmocka_unit_test(it_is_the_last),
+        cmocka_unit_test(it_hands_nothing_on),
+        cmocka_unit_test(a_price_goes_with_it),
+        cmocka_unit_test(there_is_room),
     };
 
     xeno_crypto_init();

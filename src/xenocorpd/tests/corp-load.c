@@ -191,7 +191,8 @@ static void bind_session(struct load *l, struct session *s, size_t i)
     xeno_pub_text(xeno_key_pub(l->client_key), pub);
     if (xeno_ca_pub(l->ca_pem, &corp, &err) < 0 ||
         xeno_order_present(text_of(order, "chain"), strlen(text_of(order, "chain")), &corp,
-                           l->client_key, l->server_id.s, xeno_wall(l->env), &shown, &err) < 0)
+                           l->client_key, l->server_id.s, xeno_micro(0), xeno_wall(l->env), &shown,
+                           &err) < 0)
         die("present", &err);
     body = xeno_json_object();
     xeno_json_set_str(body, "chain", shown);
