@@ -15,7 +15,8 @@ struct pump {
     int net, app; /* the TCP socket; our end of the pair */
     sd_event_source *net_io, *app_io, *linger;
     struct xeno_buf to_app, to_net;
-    bool net_eof;  /* nothing more comes from there, or can be sent there */
+    bool net_eof;  /* nothing more comes from there */
+    bool net_gone; /* nothing more can be sent there; what it sent before may still come */
     bool app_eof;  /* nothing more comes from there */
     bool app_gone; /* and nobody reads there */
     bool bye;      /* the end of TLS was sent */
@@ -85,9 +86,9 @@ static bool from_app(struct pump *p)
     n = recv(p->app, buf, sizeof(buf), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (n > 0)
+    if (n > 0 && !p->net_gone)
         xeno_buf_add(&p->to_net, buf, (size_t)n);
-    else
+    else if (n <= 0)
         p->app_eof = true;
     return true;
 }
@@ -102,7 +103,7 @@ static bool into_net(struct pump *p)
     if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
         return false;
     if (n < 0) {
-        p->net_eof = true;
+        p->net_gone = true;
         p->to_net.len = 0;
         return true;
     }
@@ -151,19 +152,27 @@ static void carry(struct pump *p)
     }
 }
 
+/* Off, not only deaf: a hang-up would be told again and again. */
+static void want(sd_event_source *src, uint32_t events)
+{
+    sd_event_source_set_io_events(src, events);
+    sd_event_source_set_enabled(src, events ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
 static void run(struct pump *p)
 {
     carry(p);
-    if (p->net_eof && p->to_app.len == 0) {
+    if ((p->net_eof && p->to_app.len == 0) || (p->net_gone && p->app_eof)) {
         end(p);
         return;
     }
     if (p->app_eof && p->to_net.len == 0 && !p->bye)
         say_bye(p);
-    sd_event_source_set_io_events(p->net_io, (p->to_app.len == 0 && !p->net_eof ? EPOLLIN : 0u) |
-                                                 (p->to_net.len > 0 ? EPOLLOUT : 0u));
-    sd_event_source_set_io_events(p->app_io, (p->to_net.len == 0 && !p->app_eof ? EPOLLIN : 0u) |
-                                                 (p->to_app.len > 0 ? EPOLLOUT : 0u));
+    want(p->net_io,
+         (p->to_app.len == 0 && !p->net_eof ? EPOLLIN : 0u) | (p->to_net.len > 0 ? EPOLLOUT : 0u));
+    if (!p->app_gone)
+        want(p->app_io, (p->to_net.len == 0 && !p->app_eof ? EPOLLIN : 0u) |
+                            (p->to_app.len > 0 ? EPOLLOUT : 0u));
 }
 
 static int on_net(sd_event_source *src, int fd, uint32_t events, void *user)

@@ -23,6 +23,7 @@
 #define DRAIN_US         (1000 * 1000)      /* after the exit: others may hold the pipes open */
 #define LOST_US          (10 * 1000 * 1000) /* after the last output: for the exit to be told */
 #define FLUSH_US         (30 * 1000 * 1000) /* at the end: for a slow peer to take the rest */
+#define LEAVE_US         (30 * 1000 * 1000) /* for a slow program to take what a peer left */
 
 /* A descriptor in the loop; fd -1: none. */
 struct end {
@@ -47,6 +48,8 @@ struct xenod_stream {
     bool exited;     /* the program has ended */
     bool told;       /* the last frame is queued */
     bool flushing;   /* ... and the peer has a time to take it */
+    bool deaf;       /* the peer takes nothing more; what it sent may still be on its way here */
+    bool left;       /* that has come, too: it is for the program yet */
     int code;
     struct xenod_stream *prev, *next;
 };
@@ -146,7 +149,8 @@ static void send_size(struct xenod_stream *x, int64_t cols, int64_t rows)
     (void)xeno_task_client_ask(x->d->task, q, xeno_s(0), on_ignored, x->d, NULL);
 }
 
-/* The peer is gone. What it was running beside a task has nobody to talk to any more. */
+/* The peer is gone, and the program has what it sent, or had its time. What the peer was running
+ * beside a task has nobody to talk to any more. */
 static void abandon(struct xenod_stream *x)
 {
     if (x->kind == XENOD_EXEC && !x->exited)
@@ -196,7 +200,11 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *data)
 
     (void)s;
     (void)usec;
-    if (x->told) { /* the peer does not take the rest */
+    if (x->deaf) { /* the program does not take the rest */
+        abandon(x);
+        return 0;
+    }
+    if (x->told) { /* the peer does not */
         stream_free(x);
         return 0;
     }
@@ -299,6 +307,17 @@ static bool take_frames(struct xenod_stream *x)
     return false;
 }
 
+/* Whoever sends and goes at once has sent all the same: nothing more is said, but what came is
+ * still handed on. The output is thrown away, so that the program is not held up by it. */
+static void deafen(struct xenod_stream *x)
+{
+    if (x->deaf)
+        return;
+    x->deaf = true;
+    x->to_peer.len = 0;
+    wait_at_most(x, LEAVE_US);
+}
+
 static bool read_peer(struct xenod_stream *x)
 {
     char buf[READ_BYTES];
@@ -307,27 +326,25 @@ static bool read_peer(struct xenod_stream *x)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (n <= 0) {
-        abandon(x);
-        return false;
+        deafen(x);
+        x->left = true;
+        return true;
     }
     xeno_stream_add(&x->frames, buf, (size_t)n);
     return take_frames(x);
 }
 
-static bool write_peer(struct xenod_stream *x)
+static void write_peer(struct xenod_stream *x)
 {
     ssize_t n;
 
     if (x->to_peer.len == 0)
-        return true;
+        return;
     n = send(x->peer.fd, x->to_peer.data, x->to_peer.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        abandon(x);
-        return false;
-    }
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        deafen(x);
     if (n > 0)
         xeno_buf_shift(&x->to_peer, (size_t)n);
-    return true;
 }
 
 static int on_peer(sd_event_source *s, int fd, uint32_t events, void *data)
@@ -336,8 +353,8 @@ static int on_peer(sd_event_source *s, int fd, uint32_t events, void *data)
 
     (void)s;
     (void)fd;
-    if (events & EPOLLOUT && !write_peer(x))
-        return 0;
+    if (events & EPOLLOUT)
+        write_peer(x);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !read_peer(x))
         return 0;
     update(x);
@@ -390,6 +407,8 @@ static void read_program(struct xenod_stream *x, struct end *e)
         return;
     if (n <= 0) /* also EIO, which is how a terminal says that all are gone */
         end_close(e);
+    else if (x->deaf)
+        return;
     else if (x->kind == XENOD_ATTACH)
         put_packet(x, buf, (size_t)n);
     else
@@ -420,6 +439,16 @@ static void want(struct end *e, uint32_t events)
     (void)sd_event_source_set_enabled(e->source, events ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
+static void want_all(struct xenod_stream *x)
+{
+    bool room = x->to_program.len < TO_PROGRAM_BYTES;
+
+    want(&x->peer, (x->to_peer.len > 0 ? EPOLLOUT : 0) | (room && !x->left ? EPOLLIN : 0));
+    want(&x->in, x->to_program.len > 0 ? EPOLLOUT : 0);
+    for (int i = 0; i < 2; i++)
+        want(&x->out[i], x->to_peer.len < TO_PEER_BYTES ? EPOLLIN : 0);
+}
+
 static void close_input(struct xenod_stream *x)
 {
     /* The attach socket goes both ways: only our half ends. */
@@ -434,6 +463,14 @@ static void update(struct xenod_stream *x)
 
     if (x->input_ends && x->to_program.len == 0 && x->in.fd >= 0)
         close_input(x);
+    if (x->left && (x->exited || x->to_program.len == 0)) {
+        abandon(x);
+        return;
+    }
+    if (x->deaf) {
+        want_all(x);
+        return;
+    }
     if (!output && !x->told) {
         if (x->exited)
             tell_exit(x);
@@ -448,11 +485,7 @@ static void update(struct xenod_stream *x)
         stream_free(x);
         return;
     }
-    want(&x->peer, (x->to_peer.len > 0 ? EPOLLOUT : 0) |
-                       (x->to_program.len < TO_PROGRAM_BYTES ? EPOLLIN : 0));
-    want(&x->in, x->to_program.len > 0 ? EPOLLOUT : 0);
-    for (int i = 0; i < 2; i++)
-        want(&x->out[i], x->to_peer.len < TO_PEER_BYTES ? EPOLLIN : 0);
+    want_all(x);
 }
 
 static bool watch_end(struct xenod_stream *x, struct end *e, sd_event_io_handler_t handler)

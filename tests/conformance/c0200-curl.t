@@ -118,6 +118,20 @@ host=${server_url#https://}
 like "$(tr -d '\0' <"$work/frames")" 'HTTP/1.1 101' "openssl s_client does it as well"
 like "$(tr -d '\0' <"$work/frames")" '"exit":5' "to the end"
 
+task_doc door sleep 600
+xml alice POST "$at/tasks" "$work/task.xml" -H "$(once task-3)"
+ok "a task to attach to" wait_for 10 task_state door running
+curl -sS --http1.1 --max-time 20 -N --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
+    --key "$work/alice/key.pem" -H 'Connection: Upgrade' -H 'Upgrade: xeno-stream/1' \
+    -D "$work/head.attach" -o "$work/frames" "$at/tasks/door/attach" 2>"$work/curl.err" &
+curl=$!
+ok "attach: the connection changes its protocol" wait_for 10 grep -q ' 101 ' "$work/head.attach"
+json alice POST "$at/tasks/door/signal" '{"signal":"TERM"}'
+wait $curl
+is "$(tail -c 12 "$work/frames")" '{"exit":143}' "attach: the last frame is the task's end"
+call alice GET "$at/tasks/door/attach"
+is "$status" 426 "attach is not there without the upgrade"
+
 # --- what happens, as server-sent events ---
 curl -sS -N --max-time 2 --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
     --key "$work/alice/key.pem" "$at/events" >"$work/events" 2>/dev/null

@@ -37,14 +37,25 @@ is $? 42 "exec: exit code"
 is "$(ask exec $s e1 -- sh -c 'echo e >&2' 2>&1 >/dev/null </dev/null)" e "exec: errors are apart"
 like "$(ask exec $s e1 -- /no/such 2>&1 </dev/null)" "task.exec.*no/such" "exec: a missing program is told"
 # crun lets the program go as soon as it has sent the terminal, so its first moment may see no size;
-# it is told by SIGWINCH like any change.
-is "$(ask exec $s e1 --terminal --size=91x37 -- sh -c 'sleep 0.5; stty size' </dev/null | tr -d '\r')" "37 91" \
-    "exec: a terminal of the size asked for"
-(sleep 0.5; ask winch $s exec e2 120 50; ask signal $s exec e2 10) >/dev/null &
-out=$(ask exec $s e2 --terminal --size=80x24 -- \
-    sh -c 'trap "stty size; exit 5" USR1; while :; do sleep 0.1; done' </dev/null | tr -d '\r')
-is "$out" "50 120" "exec: winch and signal reach it"
-wait $!
+# but never another than was asked for, and what comes late is told by SIGWINCH like any change.
+is "$(ask exec $s e1 --terminal --size=91x37 -- sh -c 'n=0
+    until x=$(stty size 2>/dev/null) && [ "$x" != "0 0" ] || [ $n = 200 ]; do sleep 0.1; n=$((n+1)); done
+    echo $x' </dev/null | tr -d '\r')" "37 91" "exec: the first size is the one asked for"
+# Only the trap prints, and a shell runs it for the signal alone. It begins from the size it knows.
+ask exec $s e2 --terminal --size=80x24 -- sh -c 'n=0
+    until [ "$(stty size 2>/dev/null)" = "24 80" ] || [ $n = 200 ]; do sleep 0.1; n=$((n+1)); done
+    trap "stty size; exit 5" WINCH; echo ready; while :; do sleep 0.1; done' </dev/null >"$work/e2" &
+e2=$!
+wait_for 30 grep -q ready "$work/e2"
+ok "exec: a new size" ask winch $s exec e2 120 50
+wait $e2
+is "$? $(tr -d '\r' <"$work/e2" | tail -n 1)" "5 50 120" "SIGWINCH reaches the program, which then sees it"
+ask exec $s e3 --terminal -- sh -c 'trap "exit 6" USR1; echo ready; while :; do sleep 0.1; done' </dev/null >"$work/e3" &
+e3=$!
+wait_for 30 grep -q ready "$work/e3"
+ask signal $s exec e3 10 >/dev/null
+wait $e3
+is $? 6 "exec: a signal reaches it"
 not_ok "exec in a session that does not exist" ask exec zzzzzzzzzzzzzzzz e1 -- true
 ask exec $s long -- sleep 60 </dev/null &
 long=$!

@@ -27,7 +27,7 @@ exec_in() { # ARGV-JSON MORE-QUERY [TOOL-OPTION...]
 
 mkdir -p "$work/root"/{bin,etc,tmp,proc,sys,dev,srv}
 cp "$(command -v busybox)" "$work/root/bin/busybox"
-for t in sh sleep cat echo stty ps head tr wc id env pwd kill dd; do ln -s busybox "$work/root/bin/$t"; done
+for t in sh sleep cat echo stty ps head tee touch tr wc id env pwd kill dd; do ln -s busybox "$work/root/bin/$t"; done
 echo 'root:x:0:0:root:/:/bin/sh' >"$work/root/etc/passwd"
 "$build/src/image/tests/image-tool" "$images" init >/dev/null 2>&1
 "$build/src/image/tests/image-tool" "$images" import "$work/root" bb:1 >/dev/null 2>&1 || bail "no template"
@@ -76,12 +76,15 @@ like "$(exec_in '["no-such-program"]' '' </dev/null 2>&1)" 'cannot be started.*n
     "exec: what is not there"
 head -c 20000000 /dev/zero | exec_in '["cat"]' '' 2>/dev/null | cmp -n 20000000 - /dev/zero
 is "${PIPESTATUS[1]}" 0 "exec: twenty megabytes there and back"
-# (The runtime starts the program while the size is on its way.)
-is "$(exec_in '["sh","-c","sleep 0.3; stty size"]' '&tty=1&cols=91&rows=17' </dev/null 2>/dev/null | tr -d '\r')" \
+# The runtime starts the program while the size is on its way: it may see none, but no other.
+until_size() { # WHICH: print the first size but WHICH
+    jq -nc --arg not "$1" '["sh","-c","echo ready; n=0; until s=$(stty size 2>/dev/null) && [ \"${s:-\($not)}\" != \"\($not)\" ] || [ $n = 200 ]; do sleep 0.1; n=$((n+1)); done; echo $s"]'
+}
+is "$(exec_in "$(until_size "0 0")" '&tty=1&cols=91&rows=17' hold </dev/null 2>/dev/null | tr -d '\r' | tail -n 1)" \
     "17 91" "a terminal of the size that was asked for"
-is "$(exec_in '["sh","-c","sleep 1; stty size"]' '&tty=1' resize=100,40 hold </dev/null 2>/dev/null | tr -d '\r')" \
-    "40 100" "and resized"
-exec_in '["sh","-c","trap \"exit 9\" INT; while :; do sleep 0.1; done"]' '&tty=1' hold signal=INT >/dev/null 2>&1
+is "$(exec_in "$(until_size "17 91")" '&tty=1&cols=91&rows=17' resize=100,40 hold </dev/null 2>"$work/err" | tr -d '\r' | tail -n 1)" \
+    "40 100" "and resized" || sed 's/^/# /' "$work/err"
+exec_in '["sh","-c","trap \"exit 9\" INT; echo ready; while :; do sleep 0.1; done"]' '&tty=1' hold signal=INT >/dev/null 2>&1
 is $? 9 "a signal"
 exec_in '["sh","-c","echo here; exec sleep 4321"]' '' cut >/dev/null 2>&1
 gone() { ! exec_in '["ps"]' '' </dev/null 2>/dev/null | grep -q "sleep 4321"; }
@@ -104,5 +107,53 @@ out=$( (sleep 1; printf 'echo $((6*7))\n'; sleep 1; printf 'exit 5\n'; sleep 3) 
 like "$out" '^42$' "attach: a shell takes commands"
 like "$(cat "$work/err")" 'control \{"exit":5\}' "attach: its exit code"
 ok "the task has ended" wait_for 5 task_is shell exited
+
+# --- a peer that sends and goes at once: what it sent arrives all the same ---
+# leave PATH FILE: send the frames in FILE when the protocol is switched, and close. By a client that
+# is not ours, whose end is what the shell makes of it.
+leave() {
+    local at="127.0.0.1:$(cat "$work/x/port")" line=
+    coproc PEER { timeout 30 openssl s_client -quiet -no_ign_eof -CAfile "$corp_dir/ca.pem" \
+        -connect "$at" -cert "$work/ann.pem" -key "$work/ann.key" 2>"$work/peer.err"; }
+    local from=${PEER[0]} to=${PEER[1]} peer=$PEER_PID # the shell forgets them when it ends
+    printf 'GET /v1/sessions/%s/%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: xeno-stream/1\r\n\r\n' \
+        "$s" "$1" "$at" >&"$to"
+    until [ "$line" = $'\r' ]; do read -r -t 10 line <&"$from" || break; done
+    cat "$2" >&"$to"
+    eval "exec $to>&-"
+    wait "$peer"
+}
+# frame CHANNEL FILE: as RFC 0004 says, 1 to 65536 bytes
+frame() {
+    printf "\\x$(printf %02x "$1")"
+    printf "$(printf '%08x' "$(stat -c %s "$2")" | sed 's/../\\x&/g')"
+    cat "$2"
+}
+head -c 50000 /dev/urandom >"$work/piece"
+# More than pipes hold, so that it waits in xenod when its sender has gone; not more than xenod and
+# the kernel take at once, or it would be the sender's own loss.
+for i in 1 2 3 4 5 6; do frame 0 "$work/piece"; done >"$work/much"
+: >"$work/empty"
+frame 0 "$work/empty" >>"$work/much"
+came() { [ "$(exec_in '["cat","'"$1"'"]' '' </dev/null 2>/dev/null)" = "$2" ]; }
+slow='trap "" HUP; sleep 1; echo talk; sleep 1; wc -c >/srv/n.new; cat /srv/n.new >/srv/n'
+leave "exec?argv=$(uri "$(jq -nc --arg s "$slow" '["sh","-c",$s]')")" "$work/much"
+ok "exec: a slow program gets all that a peer sent before it left" wait_for 20 came /srv/n 300000
+deploy "<Task><Name>ear</Name><Command><Argument>sh</Argument></Command><Terminal>true</Terminal></Task>" >/dev/null
+wait_for 10 task_is ear running
+background curl curl -sS --http1.1 --max-time 60 -N --cacert "$corp_dir/ca.pem" --cert "$work/ann.pem" \
+    --key "$work/ann.key" -H 'Connection: Upgrade' -H 'Upgrade: xeno-stream/1' -D "$work/curl.head" \
+    "https://127.0.0.1:$(cat "$work/x/port")/v1/sessions/$s/tasks/ear/attach"
+ok "curl attaches beside it" wait_for 10 grep -q ' 101 ' "$work/curl.head"
+printf 'echo $((6*7)) | tee /srv/ear\n' >"$work/line"
+frame 0 "$work/line" >"$work/one"
+leave tasks/ear/attach "$work/one"
+ok "attach: the task, too" wait_for 10 came /srv/ear 42
+ok "and it runs on" task_is ear running
+ok "curl sees what it says" wait_for 10 grep -aq 42 "$work/curl.log"
+printf 'exit 3\n' >"$work/line"
+frame 0 "$work/line" >"$work/one"
+leave tasks/ear/attach "$work/one"
+ok "and its end" wait_for 10 grep -aq '{"exit":3}' "$work/curl.log"
 like "$(stream tasks/shell/attach </dev/null 2>&1)" "task\." "attaching to what has ended is refused"
 done_testing

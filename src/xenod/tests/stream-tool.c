@@ -3,8 +3,9 @@
  *     stream-tool URL KEY CERT CA [resize=COLS,ROWS] [signal=NAME] [hold] [cut]
  *
  * Standard input is sent, then its end; what comes on the channels is written to standard output
- * and error; the exit code is the program's. resize and signal are sent first; hold: standard input
- * is not read and not ended; cut: leave after the first output, without a word.
+ * and error; the exit code is the program's. resize and signal are sent with the first output, when
+ * the program is ready for them; hold: standard input is not read and not ended; cut: leave after
+ * the first output, without a word.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ struct tool {
     sd_event *loop;
     int fd;
     struct xeno_stream in;
-    struct xeno_buf out;
+    struct xeno_buf out, controls; /* frames; the latter to be sent with the first output */
     sd_event_source *sock, *input;
     bool cut;
     int code;
@@ -66,6 +67,9 @@ static void take(struct tool *t, const struct xeno_frame *f)
     (void)xeno_write_all(f->channel == XENO_CHANNEL_STDERR ? 2 : 1, f->data, f->len);
     if (t->cut)
         _exit(0);
+    xeno_buf_add(&t->out, t->controls.data, t->controls.len);
+    t->controls.len = 0;
+    flush_out(t);
 }
 
 static int on_sock(sd_event_source *s, int fd, uint32_t events, void *data)
@@ -128,7 +132,7 @@ static void options(struct tool *t, int argc, char **argv)
         else
             snprintf(text, sizeof text, "{\"signal\":\"%.40s\"}", argv[i] + 7);
         if (strncmp(argv[i], "resize=", 7) == 0 || strncmp(argv[i], "signal=", 7) == 0)
-            put(t, XENO_CHANNEL_CONTROL, text, strlen(text));
+            xeno_stream_put(&t->controls, XENO_CHANNEL_CONTROL, text, strlen(text));
         t->cut |= strcmp(argv[i], "cut") == 0;
         hold |= strcmp(argv[i], "hold") == 0 || t->cut;
     }
@@ -183,5 +187,6 @@ int main(int argc, char **argv)
     sd_event_loop(t.loop);
     xeno_stream_release(&t.in);
     xeno_buf_release(&t.out);
+    xeno_buf_release(&t.controls);
     return t.code;
 }
