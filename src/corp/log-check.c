@@ -9,9 +9,10 @@
 
 struct walk {
     struct xeno_db *db;
-    struct xeno_query acts, charges, heads;
-    bool act, charge, head; /* each query stands on a row */
-    int64_t n;              /* the leaf that comes next */
+    /* Read side by side, each in its order; a flag says that its query stands on a row. */
+    struct xeno_query acts, charges, runs, heads, hashes;
+    bool act, charge, run, head, hash;
+    int64_t n; /* the leaf that comes next */
     struct xeno_hash parts[49];
     int heights[49]; /* of the complete subtrees so far, from the left */
     int count;
@@ -21,7 +22,9 @@ static void walk_release(struct walk *w)
 {
     xeno_query_finish(&w->acts);
     xeno_query_finish(&w->charges);
+    xeno_query_finish(&w->runs);
     xeno_query_finish(&w->heads);
+    xeno_query_finish(&w->hashes);
 }
 
 static int broken(struct xeno_err *err, const char *what, int64_t n)
@@ -44,24 +47,58 @@ static int begin(struct walk *w, struct xeno_err *err)
 
     if (r == 0)
         r = xeno_query_begin(w->db, &w->charges,
-                             "SELECT l.leaf + e.n - l.entry, l.count, " LOG_CHARGE_COLUMNS
-                             " FROM log_charges l JOIN entry e ON e.n >= l.entry"
-                             " AND e.n < l.entry + l.count AND e.kind = 3" LOG_CHARGE_JOINS
-                             " ORDER BY l.leaf, e.n",
+                             "SELECT e.n, " LOG_CHARGE_COLUMNS " FROM entry e" LOG_CHARGE_JOINS
+                             " WHERE e.kind = 3 ORDER BY e.n",
                              err);
+    if (r == 0)
+        r = xeno_query_begin(w->db, &w->runs,
+                             "SELECT leaf, entry, count FROM log_charges ORDER BY leaf", err);
     if (r == 0)
         r = xeno_query_begin(w->db, &w->heads, "SELECT size, signed FROM log_head ORDER BY size",
                              err);
     if (r == 0)
+        r = xeno_query_begin(w->db, &w->hashes,
+                             "SELECT n, hashes FROM log_hash WHERE n >= $1 ORDER BY n", err);
+    if (r < 0)
+        return r;
+    xeno_query_int(&w->hashes, 1, log_key(0, 0));
+    r = next(&w->hashes, &w->hash, err);
+    if (r == 0)
         r = next(&w->acts, &w->act, err);
     if (r == 0)
         r = next(&w->charges, &w->charge, err);
+    if (r == 0)
+        r = next(&w->runs, &w->run, err);
     if (r == 0)
         r = next(&w->heads, &w->head, err);
     return r;
 }
 
 /* --- stored nodes --- */
+
+/* It is in the row that the query stands on, or in the one after. */
+static int check_leaf(struct walk *w, const struct xeno_hash *h, struct xeno_err *err)
+{
+    int64_t at = -1, count = 0;
+    const void *hashes = NULL;
+    size_t len = 0;
+
+    for (int i = 0; w->hash && i < 2; i++) {
+        at = w->n - (xeno_query_col_int(&w->hashes, 0) - log_key(0, 0));
+        hashes = xeno_query_col_blob(&w->hashes, 1, &len);
+        count = (int64_t)(len / sizeof *h);
+        if (at < count)
+            break;
+        int r = next(&w->hashes, &w->hash, err);
+
+        if (r < 0)
+            return r;
+    }
+    if (!w->hash || at < 0 || at >= count ||
+        memcmp((const struct xeno_hash *)hashes + at, h, sizeof *h) != 0)
+        return broken(err, "the log has another hash, or none, for leaf", w->n);
+    return 0;
+}
 
 static int check_node(struct walk *w, int height, int64_t index, const struct xeno_hash *h,
                       struct xeno_err *err)
@@ -77,17 +114,14 @@ static int check_node(struct walk *w, int height, int64_t index, const struct xe
     if (r < 0)
         return r;
     if (!xeno_hash_equal(&stored, h))
-        return broken(err,
-                      height ? "a stored node of the log is not that of its leaves: the last is"
-                             : "the log has another hash for leaf",
-                      w->n);
+        return broken(err, "a stored node of the log is not that of its leaves: the last is", w->n);
     return 0;
 }
 
 static int add(struct walk *w, struct xeno_hash h, struct xeno_err *err)
 {
     int height = 0;
-    int r = check_node(w, 0, w->n, &h, err);
+    int r = check_leaf(w, &h, err);
 
     for (; r == 0 && w->count > 0 && w->heights[w->count - 1] == height; w->count--) {
         h = xeno_hash_node(&w->parts[w->count - 1], &h);
@@ -147,10 +181,26 @@ static int check_heads(struct walk *w, struct xeno_err *err)
 
 /* --- leaves --- */
 
+/* The leaf of the charge that comes next; -1 when it has none. */
+static int charge_leaf(struct walk *w, int64_t *ret, struct xeno_err *err)
+{
+    int64_t n = w->charge ? xeno_query_col_int(&w->charges, 0) : 0;
+    int r = 0;
+
+    while (r == 0 && w->run &&
+           n >= xeno_query_col_int(&w->runs, 1) + xeno_query_col_int(&w->runs, 2))
+        r = next(&w->runs, &w->run, err);
+    *ret = -1;
+    if (w->charge && w->run && n >= xeno_query_col_int(&w->runs, 1))
+        *ret = xeno_query_col_int(&w->runs, 0) + n - xeno_query_col_int(&w->runs, 1);
+    return r;
+}
+
 static int one_leaf(struct walk *w, struct xeno_err *err)
 {
     char text[XENO_LEAF_MAX];
     const char *body;
+    int64_t at;
     int r;
 
     if (w->act && xeno_query_col_int(&w->acts, 0) == w->n) {
@@ -158,9 +208,12 @@ static int one_leaf(struct walk *w, struct xeno_err *err)
         r = add(w, xeno_hash_leaf(body, strlen(body)), err);
         return r < 0 ? r : next(&w->acts, &w->act, err);
     }
-    if (!w->charge || xeno_query_col_int(&w->charges, 0) != w->n)
+    r = charge_leaf(w, &at, err);
+    if (r < 0)
+        return r;
+    if (at != w->n)
         return broken(err, "there is nothing, or too much, for the log's leaf", w->n);
-    r = add(w, xeno_hash_leaf(text, log_charge_text(&w->charges, 2, text)), err);
+    r = add(w, xeno_hash_leaf(text, log_charge_text(&w->charges, 1, text)), err);
     return r < 0 ? r : next(&w->charges, &w->charge, err);
 }
 

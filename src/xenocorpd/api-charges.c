@@ -60,7 +60,10 @@ static int act_validate(struct job *j, struct xeno_corp *corp, struct xeno_err *
 
 static void finish_validate(struct job *j)
 {
-    j->d->counts.validations += j->item.result == 0;
+    if (j->item.result < 0)
+        return;
+    j->d->counts.validations++;
+    job_receipt(j);
 }
 
 static int read_validate(const struct xeno_json_at *at, struct xeno_validate_ask *a,
@@ -211,6 +214,7 @@ static void finish_charges(struct job *j)
     j->d->counts.micro_posted += c->results.micro;
     j->reply =
         xeno_charges_reply(c->checked, &c->results, xeno_wall(j->d->env).ns / XENO_NS_PER_MS);
+    job_receipt(j);
 }
 
 void api_charges(struct xeno_http_req *q, void *user)

@@ -30,6 +30,11 @@ const struct xeno_http_route corpd_routes[] = {
     { "POST", "/v1/validate/release", XENO_ROUTE_IDEMPOTENT, SMALL, api_release },
     { "POST", "/v1/charges", 0, XENO_CHARGE_BATCH_BYTES, api_charges },
 
+    { "GET", "/v1/log/head", XENO_ROUTE_ANON, 0, api_log_head },
+    { "GET", "/v1/log/consistency", 0, 0, api_log_consistency },
+    { "GET", "/v1/log/inclusion", 0, 0, api_log_inclusion },
+    { "GET", "/v1/log/entries", 0, 0, api_log_entries },
+
     { "POST", "/v1/admin/tokens", 0, SMALL, api_admin_token },
     { "POST", "/v1/admin/fund", XENO_ROUTE_IDEMPOTENT, SMALL, api_admin_fund },
     { "GET", "/v1/admin/parties", 0, 0, api_admin_parties },

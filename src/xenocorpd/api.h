@@ -30,6 +30,12 @@ void api_validate(struct xeno_http_req *q, void *user);
 void api_release(struct xeno_http_req *q, void *user);
 void api_charges(struct xeno_http_req *q, void *user);
 
+/* api-log.c */
+void api_log_head(struct xeno_http_req *q, void *user);
+void api_log_consistency(struct xeno_http_req *q, void *user);
+void api_log_inclusion(struct xeno_http_req *q, void *user);
+void api_log_entries(struct xeno_http_req *q, void *user);
+
 /* api-admin.c: operators */
 void api_admin_token(struct xeno_http_req *q, void *user);
 void api_admin_fund(struct xeno_http_req *q, void *user);

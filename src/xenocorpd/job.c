@@ -174,14 +174,19 @@ const struct xeno_cert *job_server(struct xeno_http_req *q)
     return peer_of(q, c && c->kind == XENO_PARTY_SERVER, "a XenoServer");
 }
 
-const struct xeno_cert *job_operator(struct xeno_http_req *q)
+bool job_is_operator(const struct xeno_http_req *q)
 {
     const struct xeno_cert *c = xeno_http_peer(q);
     bool ok = false;
 
     for (size_t i = 0; c && i < c->attr_count; i++)
         ok |= strcmp(c->attrs[i], "role=operator") == 0;
-    return peer_of(q, ok, "an operator");
+    return ok;
+}
+
+const struct xeno_cert *job_operator(struct xeno_http_req *q)
+{
+    return peer_of(q, job_is_operator(q), "an operator");
 }
 
 static bool query_int(struct xeno_http_req *q, const char *name, int64_t min, int64_t max,
@@ -202,6 +207,18 @@ static bool query_int(struct xeno_http_req *q, const char *name, int64_t min, in
     }
     xeno_fail(&err, -EINVAL, "http.query",
               "%s: '%.40s' is not a number from %" PRId64 " to %" PRId64, name, text, min, max);
+    xeno_http_reply_err(q, &err);
+    return false;
+}
+
+bool job_number(struct xeno_http_req *q, const char *name, int64_t min, int64_t max, int64_t *ret)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xeno_http_query(q, name))
+        return query_int(q, name, min, max, ret);
+    xeno_fail(&err, -EINVAL, "http.query", "%s is missing: a number from %" PRId64 " to %" PRId64,
+              name, min, max);
     xeno_http_reply_err(q, &err);
     return false;
 }

@@ -55,6 +55,14 @@ void job_submit(struct job *j);
 const struct xeno_cert *job_client(struct xeno_http_req *q);
 const struct xeno_cert *job_server(struct xeno_http_req *q);
 const struct xeno_cert *job_operator(struct xeno_http_req *q);
+/* Does an operator ask? Nobody is answered. */
+bool job_is_operator(const struct xeno_http_req *q);
+
+/* Query `name`, which must be there, as a number; otherwise answered and false. */
+bool job_number(struct xeno_http_req *q, const char *name, int64_t min, int64_t max, int64_t *ret);
+
+/* Set "receipt" in the reply: the newest head of the log, which covers this job. In finish(). */
+void job_receipt(struct job *j);
 
 /* Query "limit" and "after" of a paged list, within bounds; otherwise answered and false. */
 bool job_page(struct xeno_http_req *q, int most, int64_t *ret_after, int *ret_limit);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ struct work {
     pthread_cond_t to_check_more, to_apply_more;
     struct queue to_check, to_apply, done;
     struct work_stats stats;
-    unsigned checking; /* pieces with a checker */
+    char head[XENO_LOG_HEAD_MAX + 1]; /* of the last group */
+    unsigned checking;                /* pieces with a checker */
     bool stopping;
     unsigned checker_count;
     bool writer_runs;
@@ -147,6 +149,12 @@ static void run_group(struct work *w, struct work_item *group, struct work_stats
         apply_alone(w, item);
 }
 
+/* Read on the writer, where the books are; the lock is held. */
+static void keep_head(struct work *w)
+{
+    snprintf(w->head, sizeof w->head, "%s", xeno_log_head_text(w->corp));
+}
+
 static void finish_group(struct work *w, struct work_item *group, const struct work_stats *stats)
 {
     while (group) {
@@ -156,6 +164,7 @@ static void finish_group(struct work *w, struct work_item *group, const struct w
         w->stats.applied++;
         group = next;
     }
+    keep_head(w);
     w->stats.groups += stats->groups;
     w->stats.undone += stats->undone;
     wake(w);
@@ -241,6 +250,13 @@ struct work_stats work_stats(struct work *w)
     return stats;
 }
 
+void work_head(struct work *w, char ret[XENO_LOG_HEAD_MAX + 1])
+{
+    pthread_mutex_lock(&w->lock);
+    memcpy(ret, w->head, sizeof w->head);
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* --- start and end --- */
 
 static unsigned default_checkers(void)
@@ -277,6 +293,7 @@ int work_new(struct xeno_corp *corp, const struct work_limits *limits, struct wo
 
     w->corp = corp;
     w->limits = *limits;
+    keep_head(w);
     w->to_check.last = &w->to_check.first;
     w->to_apply.last = &w->to_apply.first;
     w->done.last = &w->done.first;

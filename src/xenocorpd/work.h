@@ -22,6 +22,7 @@
 #define XENO_XENOCORPD_WORK_H
 
 #include "corp/corp.h"
+#include "corp/log.h"
 
 struct work;
 
@@ -72,5 +73,8 @@ struct work_stats {
     size_t waiting, bytes;            /* now */
 };
 struct work_stats work_stats(struct work *w);
+
+/* The newest signed head of the log. It covers every piece that is done. Context: any thread. */
+void work_head(struct work *w, char ret[XENO_LOG_HEAD_MAX + 1]);
 
 #endif

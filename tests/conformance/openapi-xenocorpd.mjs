@@ -2,6 +2,7 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { call as callAt, covered, done, fresh, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
+import * as merkle from './merkle.mjs';
 import { batch, charge, newKey, present, read, readChain, signer, textOfCertificate } from './documents.mjs';
 
 const base = process.env.CORP_URL;
@@ -168,6 +169,45 @@ ok(parties.json.parties.some(p => p.id === third.json.id && p.endpoint === 'http
 is((await call(operator, 'listParties', 200, { query: { limit: 2 } })).json.parties.length, 2, 'in pages');
 await call(alice, 'listParties', 403);
 await call(anybody, 'listParties', 401);
+
+// --- the audit log, by its definition ---
+const readHead = async jws => read(jws, 'xeno-log-head+json', corpKey);
+const covers = await readHead(posted.json.receipt);
+ok(covers.size > (await readHead(bound.json.receipt)).size, 'a receipt is the head that covers what was posted');
+const head = await readHead((await call(anybody, 'getLogHead', 200)).json.head);
+let leaves = [], more = 0;
+do {
+    const got = (await call(operator, 'listLogEntries', 200, { query: { after: more, limit: 7 } })).json;
+    leaves = leaves.concat(got.entries);
+    more = got.next;
+} while (more !== undefined);
+leaves = leaves.slice(0, head.size);
+const hashes = leaves.map(l => merkle.leafHash(l.leaf));
+ok(leaves.every((l, i) => l.n === i && l.hash === merkle.text(hashes[i])), 'an operator reads every leaf', leaves);
+is(merkle.text(merkle.root(hashes)), head.root, 'and they make the root that was signed');
+is(merkle.text(merkle.root(hashes.slice(0, covers.size))), covers.root, 'as they make the receipt');
+const charged = leaves.find(l => l.leaf.includes('"act":"charge"'));
+ok(charged.n < covers.size, 'which has the charge in it');
+is(JSON.parse(charged.leaf).amount, 42, 'as it was posted');
+const proof = (await call(alice, 'getLogInclusion', 200, { query: { leaf: charged.n, size: head.size } })).json;
+is(proof.proof.join(), merkle.inclusion(charged.n, hashes).map(merkle.text).join(), 'an inclusion proof is that of the RFC');
+is(proof.hash, charged.hash, 'of that leaf');
+const grown = (await call(first, 'getLogConsistency', 200, { query: { first: covers.size, second: head.size } })).json;
+is(grown.proof.join(), merkle.consistency(covers.size, hashes).map(merkle.text).join(), 'and so is a consistency proof');
+for (const who of [alice, first]) {
+    const own = (await call(who, 'listLogEntries', 200, { query: { limit: 1000 } })).json.entries;
+    ok(own.some(l => l.hash === charged.hash && l.leaf === charged.leaf), 'both sides of a charge read its leaf');
+    ok(own.every(l => leaves[l.n] === undefined || leaves[l.n].leaf === l.leaf), 'as the operator does');
+}
+const others = (await call(second, 'listLogEntries', 200, { query: { all: 1, limit: 1000 } })).json.entries;
+ok(others[charged.n].hash === charged.hash && others[charged.n].leaf === undefined, 'others see its hash');
+await call(alice, 'getLogInclusion', 400, { query: { leaf: 1, size: 1 } });
+await call(alice, 'getLogInclusion', 400, { query: { leaf: 1 } });
+await call(alice, 'getLogConsistency', 400, { query: { first: 2, second: 1 } });
+await call(alice, 'getLogConsistency', 400, { query: { first: 1, second: 1e9 } });
+await call(alice, 'listLogEntries', 400, { query: { limit: 1001 } });
+for (const id of ['getLogInclusion', 'getLogConsistency', 'listLogEntries'])
+    await call(anybody, id, 401, { query: { leaf: 0, size: 1, first: 0, second: 1 } });
 
 // --- disabling ---
 await call(alice, 'disableParty', 403, { params: { id: bob.json.id } });
