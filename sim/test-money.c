@@ -117,12 +117,19 @@ static void corp_away(void **state)
     assert_true(task_is(&st, id, "running"));
     pending = number_in(&st, id, "pending", true);
     assert_true(pending > 0);
-    /* A new session cannot be validated: it ends, and says why. */
+    /* A new session cannot be validated: it is built, but nothing runs in it; then it ends, and
+     * says why. */
     req = sim_requirement(&st.w, true);
     chain = sim_present(&st.corp, &st.me.self, chain, &st.server.self.id, 0);
     assert_int_equal(create(&st, req, chain, late, NULL), 0);
-    world_run_ms(&st.w, 40000);
+    assert_int_equal(sim_client_deploy(&st.me, &st.server, late), 0);
+    world_run_ms(&st.w, 5000);
+    assert_state(&st, late, "held");
+    assert_true(taskman_has(st.server.tm, late));
+    assert_true(task_is(&st, late, "pending"));
+    world_run_ms(&st.w, 35000);
     assert_state(&st, late, "ended");
+    assert_false(taskman_has(st.server.tm, late));
     assert_reason(&st, late, "corp.timeout");
 
     st.corp.away = false;

@@ -300,6 +300,7 @@ static void begin(struct xeno_host *h, struct session *s)
     session_arm(h, s);
     xeno_json_set_str(o, "state", xeno_state_name(XENO_HELD));
     event_tell(h, s, "session.state", o);
+    drive_session(h, s);
     corp_kick(h);
 }
 

@@ -77,17 +77,23 @@ static void drive_stopping(struct xeno_host *h, struct session *s)
  * follow the create at once. What becomes of them is answered after what became of it. */
 static void drive_creating(struct xeno_host *h, struct session *s)
 {
-    if (s->tag == 0)
+    if (s->tag == 0 && !s->built)
         send_session(h, s, OP_CREATE, XENO_TASK_CREATE, h->cfg.create_timeout_ms);
+    if (s->r.state != XENO_CREATING)
+        return; /* nothing runs before its order is bound */
     tasks_start(h, s);
+    if (s->built)
+        session_try_move(h, s, XENO_ON_CREATED, NULL);
 }
 
 void drive_session(struct xeno_host *h, struct session *s)
 {
     if (!h->reconciled || mono_ns(h) < s->retry_ns)
         return;
-    if (s->r.state == XENO_CREATING)
+    if (s->r.state == XENO_HELD || s->r.state == XENO_CREATING) {
         drive_creating(h, s);
+        return;
+    }
     if (s->tag != 0)
         return;
     switch (s->r.state) {
@@ -166,8 +172,7 @@ static void session_succeeded(struct xeno_host *h, struct session *s, enum op_ki
     switch (kind) {
     case OP_CREATE:
         s->frozen = false;
-        if (s->r.state == XENO_CREATING)
-            session_try_move(h, s, XENO_ON_CREATED, NULL);
+        s->built = true; /* what follows from it is driven */
         break;
     case OP_RESTORE:
         s->frozen = false;
@@ -201,7 +206,8 @@ static void session_failed(struct xeno_host *h, struct session *s, enum op_kind 
                            const struct xeno_err *why)
 {
     h->count.task_errors++;
-    if (kind == OP_CREATE && s->r.state == XENO_CREATING && !op_is_transient(why->code)) {
+    if (kind == OP_CREATE && (s->r.state == XENO_HELD || s->r.state == XENO_CREATING) &&
+        !op_is_transient(why->code)) {
         fail_session(h, s, XENO_ON_FAIL, why);
         return;
     }

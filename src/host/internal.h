@@ -109,6 +109,7 @@ struct session {
     uint64_t tag;      /* message to the task manager under way; 0: none */
     uint64_t corp_tag; /* validation under way; 0: none */
     enum step step;
+    bool built;               /* the task manager said so, on this connection */
     bool frozen;              /* the task manager says its processes are */
     bool listed;              /* seen in the list being reconciled */
     bool grumbled;            /* an ending that takes too long was told */

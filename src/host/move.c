@@ -8,7 +8,8 @@ void session_arm(struct xeno_host *h, struct session *s)
 {
     int64_t ms;
 
-    s->step = STEP_FIRST;
+    /* Before its order is bound nothing runs that could be stopped or have used something. */
+    s->step = s->r.state == XENO_ENDING && s->r.epoch == 0 ? STEP_LAST : STEP_FIRST;
     s->tries = 0;
     s->retry_ns = 0;
     s->grumbled = false;

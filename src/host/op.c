@@ -54,6 +54,7 @@ void xeno_host_task_link(struct xeno_host *h, bool up)
         }
     HASH_ITER (hh, h->sessions, s, next) {
         s->tag = 0;
+        s->built = false;
         for (struct task *t = s->tasks; t; t = t->next)
             t->tag = 0;
     }

@@ -47,7 +47,6 @@ static void reconcile_known(struct xeno_host *h, struct session *s,
         if (info->state != XENO_TASK_STOPPED)
             sweep(h, s->id, XENO_TASK_SNAPSHOT);
         break;
-    case XENO_HELD:
     case XENO_ENDED:
         sweep(h, s->id, XENO_TASK_DESTROY);
         break;

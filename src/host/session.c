@@ -7,9 +7,9 @@
 
 static const unsigned char table[XENO_STATE_COUNT][XENO_TRIGGER_COUNT] = {
     [XENO_HELD] = { [XENO_ON_VALIDATED] = TO(XENO_CREATING),
-                    [XENO_ON_FAIL] = TO(XENO_ENDED),
-                    [XENO_ON_END] = TO(XENO_ENDED),
-                    [XENO_ON_TIMEOUT] = TO(XENO_ENDED) },
+                    [XENO_ON_FAIL] = TO(XENO_ENDING),
+                    [XENO_ON_END] = TO(XENO_ENDING),
+                    [XENO_ON_TIMEOUT] = TO(XENO_ENDING) },
     [XENO_CREATING] = { [XENO_ON_CREATED] = TO(XENO_RUNNING),
                         [XENO_ON_FAIL] = TO(XENO_ENDING),
                         [XENO_ON_END] = TO(XENO_ENDING),
@@ -42,7 +42,7 @@ static const struct {
     const char *name;
     struct xeno_state_info info;
 } states[XENO_STATE_COUNT] = {
-    [XENO_HELD] = { "held", { XENO_SHARE_NONE, true, false, false } },
+    [XENO_HELD] = { "held", { XENO_SHARE_NONE, true, true, false } },
     [XENO_CREATING] = { "creating", { XENO_SHARE_NONE, true, true, false } },
     [XENO_RUNNING] = { "running", { XENO_SHARE_ALL, true, true, true } },
     [XENO_PAUSED] = { "paused", { XENO_SHARE_ALL, true, true, true } },

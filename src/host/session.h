@@ -3,21 +3,22 @@
  *                           validated           created
  *      (create) --> held -------------> creating -------> running <---resume--- paused
  *                    |                     |              |  | ^  ----pause---->  |
- *                    |        fail, end,   |       suspend|  | | restored         |suspend
- *        fail, end,  |        timeout      |              v  | |                  v
- *        timeout     |                     |        suspending | restoring <--- (lost: the
+ *                    |                     |       suspend|  | | restored         |suspend
+ *                    |                     |              v  | |                  v
+ *                    | fail, end, timeout  |        suspending | restoring <--- (lost: the
  *                    |                     |              |    | |   ^           processes are
  *                    |                     |      stopped |    | |   | restore   gone, the layer
  *                    |                     |              v    | |   |           is there)
  *                    |                     |        suspended -----'
  *                    v                     v              |    |
- *                  ended <---gone------ ending <----------'----'   end, timeout, from every state
+ *      ended <-gone- ending <--------------'--------------'----'   end, timeout, from every state
  *
  * In words where the picture is short: running and restoring also go to restoring when the task
  * manager has lost the processes but kept the layer (a boot of the host); paused goes to suspended
  * then. A restore that fails goes back by suspending, which cleans up. A state's timeout leads from
- * held to ended, from creating, suspending, running (its life time) and suspended (its grace time)
- * to ending, from restoring to suspending. Only ending has no way back and never gives up.
+ * restoring to suspending, from every other (running: its life time; suspended: its grace time) to
+ * ending. Only ending has no way back and never gives up. While a session is held, the task manager
+ * builds it already; nothing runs in it before its order is bound.
  * Migration will be one more row between running and ended; states are journalled by name.
  *
  * Invariants (xeno_host_sound() checks them):
@@ -41,8 +42,8 @@
 #include "host/tariff.h"
 
 enum xeno_state {
-    XENO_HELD,       /* resources claimed; the order is being validated */
-    XENO_CREATING,   /* the task manager is building it */
+    XENO_HELD,       /* resources claimed; the order is being validated, and it is being built */
+    XENO_CREATING,   /* the order is bound; it is not built yet */
     XENO_RUNNING,    /* tasks may run */
     XENO_PAUSED,     /* every process frozen; all resources kept */
     XENO_SUSPENDING, /* processes are being stopped */
