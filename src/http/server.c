@@ -276,7 +276,7 @@ static int split_listen(const char *text, struct addrinfo **ret)
     return getaddrinfo(name, port, &hints, ret) == 0 ? 0 : -EINVAL;
 }
 
-static int open_listen(const char *text, int *ret, struct xeno_err *err)
+int xeno_http_listen(const char *text, int *ret, struct xeno_err *err)
 {
     struct addrinfo *ai = NULL;
     xeno_autoclose int fd = -1;
@@ -378,7 +378,7 @@ int xeno_http_server_new(struct sd_event *loop, const struct xeno_http_server_op
         return r;
     fd = opts->listen_fd;
     if (fd < 0)
-        r = open_listen(opts->listen, &fd, err);
+        r = xeno_http_listen(opts->listen, &fd, err);
     if (r < 0)
         return r;
     s->port = port_of(fd);

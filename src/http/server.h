@@ -70,6 +70,10 @@ struct xeno_http_server_opts {
                      void *user);
 };
 
+/* A socket that listens at "127.0.0.1:8443" or "[::1]:0"; the server makes its own, this is for
+ * whoever wants to know whether it could. Errors: http.listen, -EADDRINUSE among them. */
+int xeno_http_listen(const char *text, int *ret_fd, struct xeno_err *err);
+
 /* Errors: token http.listen, http.tls. */
 int xeno_http_server_new(struct sd_event *loop, const struct xeno_http_server_opts *opts,
                          struct xeno_http_server **ret, struct xeno_err *err);

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "image/unpack.h"
+#include "taskd/check.h"
 #include "taskd/options.h"
 #include "taskd/remove.h"
 #include "taskd/taskd.h"
@@ -103,8 +104,15 @@ static int open_kernel(struct taskd *d, struct xeno_err *err)
 
     if (geteuid() != 0)
         return 0; /* the null driver needs nothing */
+    if (d->checking) {
+        xeno_auto(xeno_cgroups) before = NULL;
+
+        d->grouped = xeno_cgroups_find(d->conf.instance, &before, NULL) == 0;
+    }
     r = xeno_cgroups_open(d->conf.instance, &d->host.cgroups, err);
-    return r < 0 ? r : network_open(d, err);
+    if (r < 0 || d->checking) /* after a look no bridge stays */
+        return r;
+    return network_open(d, err);
 }
 
 static int open_all(struct taskd *d, struct xeno_err *err)
@@ -156,20 +164,6 @@ static int drop_rights(struct xeno_err *err)
 }
 
 /* --- the program --- */
-
-static int check(struct taskd *d)
-{
-    bool any = false;
-
-    for (size_t i = 0; xeno_task_drivers[i]; i++) {
-        printf("driver %s: %s\n", xeno_task_drivers[i]->name,
-               d->usable[i] ? "can run here" : d->why_not[i]);
-        any |= d->usable[i] && xeno_task_drivers[i]->needs_root;
-    }
-    if (!any)
-        printf("no driver can run strangers' programs here; see above\n");
-    return any || geteuid() != 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
 
 /* Refused and left over are told apart, for whoever calls us from a script. */
 static int remove_code(int r)
@@ -255,6 +249,7 @@ int main(int argc, char **argv)
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_conf_ask ask = { .todo = XENO_CONF_RUN };
     int code = EXIT_FAILURE, r;
+    bool tried = false; /* to open: the configuration is right */
 
     xeno_log_init("xeno-taskd", LOG_INFO);
     d.queue_end = &d.queue;
@@ -265,13 +260,18 @@ int main(int argc, char **argv)
         if (d.conf.verbose)
             xeno_log_init("xeno-taskd", LOG_DEBUG);
         umask(0077);
+        tried = true;
+        d.checking = ask.todo == XENO_CONF_CHECK;
         r = ask.todo == XENO_CONF_VERB ? remove_instance(&d, &err) : open_all(&d, &err);
     }
     if (ask.todo == XENO_CONF_VERB)
         code = remove_code(r);
-    else if (r == 0 && ask.todo == XENO_CONF_CHECK)
-        code = check(&d);
-    else if (r == 0)
+    else if (ask.todo == XENO_CONF_CHECK && tried) {
+        code = taskd_check(&d, &err);
+        if (d.host.cgroups && !d.grouped)
+            xeno_cgroups_remove(d.host.cgroups, NULL);
+        err = (struct xeno_err)XENO_ERR_INIT; /* is told */
+    } else if (r == 0)
         code = ask.todo == XENO_CONF_DONE || serve(&d, &err) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (err.code < 0)
         xeno_log_err(LOG_ERR, "taskd.failed", &err, "instance=%s",

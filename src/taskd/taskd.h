@@ -175,7 +175,8 @@ struct taskd {
     struct taskd_conf conf;
     struct xeno_task_host host;
     sd_event *loop;
-    int lock; /* of the folder */
+    int lock;               /* of the folder */
+    bool checking, grouped; /* --check only looks; there were control groups before */
     int listener;
     sd_event_source *accept;
     struct peer *peers;

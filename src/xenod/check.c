@@ -109,7 +109,9 @@ static void check_images(struct check *c)
         return;
     }
     if (xenod_image_open(c->d, &err) < 0)
-        say(c, false, "images", "%s", err.text);
+        say(c, false, "images",
+            "%s; make a template there: xeno template build debian:bookworm --name debian --store %s",
+            err.text, c->d->opt.images);
     else
         say(c, true, "images", "%s, template of documents without one: %s", c->d->opt.images,
             c->d->opt.template_ref && *c->d->opt.template_ref ? c->d->opt.template_ref : "none");
@@ -135,6 +137,23 @@ static void check_corp(struct check *c)
             c->d->opt.corp_url, err.text);
     else
         say(c, true, "XenoCorp", "%s answers", c->d->opt.corp_url);
+}
+
+/* With socket activation the address is systemd's business, and a xenod that runs has it. */
+static void check_listen(struct check *c)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    xeno_autoclose int fd = -1;
+    int r = xeno_http_listen(c->d->opt.listen, &fd, &err);
+
+    if (r == 0)
+        say(c, true, "listen", "%s", c->d->opt.listen);
+    else if (r == -EADDRINUSE)
+        printf("%-8s %-14s %s is taken: by this xenod if it runs, or its socket unit; else see who "
+               "has it: ss -ltnp\n",
+               "note", "listen", c->d->opt.listen);
+    else
+        say(c, false, "listen", "%s", err.text);
 }
 
 /* --- task manager --- */
@@ -215,6 +234,7 @@ int xenod_check(struct xenod *d)
     check_journal(&c);
     check_images(&c);
     check_corp(&c);
+    check_listen(&c);
     check_sandbox(&c);
     check_task_manager(&c); /* last: it uses the loop up */
     if (c.missing)

@@ -1,0 +1,84 @@
+#!/bin/bash
+# An operator's view: --check of each daemon on a machine where something is missing says what it is and
+# what to do; on one where all is there it says so.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$top/tests/lib/corp.sh"
+need_root
+cd "$work" || exit 1
+
+check() { # COMMAND...: its exit status, output in $work/o
+    timeout 60 "$@" >"$work/o" 2>"$work/e"
+    echo $?
+}
+line() { grep -E "^(ok|MISSING|note) +$1 " "$work/o"; }
+
+# --- XenoCorp ---
+is "$(check xenocorpd --dir "$corp_dir" --check)" 1 "no XenoCorp there"
+like "$(cat "$work/e")" 'make one with --init' "is told to make one"
+corp_init
+is "$(check xenocorpd --dir "$corp_dir" --check)" 0 "one that was made is fit"
+is "$(check xenocorpd --dir "$corp_dir" --init)" 1 "it is not made twice"
+like "$(cat "$work/e")" 'is a XenoCorp already' "and that is said"
+corp_start
+is "$(check xenocorpd --dir "$corp_dir" --listen "127.0.0.1:$corp_port")" 1 "nor does it run twice"
+like "$(cat "$work/e")" 'another xenocorpd has the books' "as is said"
+
+# --- task manager ---
+mkdir "$work/images"
+taskd=(xeno-taskd --dir "$work/taskd" --instance tchk --pool 10.253.9.0/24)
+is "$(check "${taskd[@]}" --images "$work/nothing" --check)" 1 "no images"
+like "$(line images)" 'MISSING .*xeno template build .*--store' "is told how to make one"
+is "$(check "${taskd[@]}" --images "$work/images" --peer-uid 65534 --check) $(grep -c MISSING "$work/o")" "0 0" "all is there"
+is "$(check unshare -m sh -c 'for p in /usr/bin/conmon /usr/sbin/mkfs.ext4; do mount --bind /dev/null $p; done; exec "$@"' - \
+    "${taskd[@]}" --images "$work/images" --check)" 1 "two programs are not"
+like "$(line conmon)" 'MISSING .*apt-get install conmon' "conmon"
+like "$(line mkfs.ext4)" 'MISSING .*apt-get install e2fsprogs' "mkfs.ext4"
+like "$(line 'driver oci')" 'MISSING .*conmon' "so no container can run"
+mkdir -m 755 "$work/taskd-user"
+chown 65534 "$work/taskd-user"
+user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+is "$(check "${user[@]}" "$(command -v xeno-taskd)" --dir "$work/taskd-user" --images "$work/images" --check)" 0 "without root"
+like "$(line rights)" 'note .*only the driver null' "is only noted: tests may want that"
+background taskd "${taskd[@]}" --images "$work/images"
+taskd_pid=$pid
+wait_for 20 grep -q 'taskd.ready' "$work/taskd.log"
+is "$(check "${taskd[@]}" --images "$work/images" --check)" 0 "one that runs is not in the way of its check"
+like "$(line folder)" 'note .*another xeno-taskd works in' "which says so"
+
+# --- environment manager ---
+xenod=(xenod --dir "$work/x" --instance tchk --corp-url "$url" --listen "127.0.0.1:$(free_port)" --images "$work/images"
+    --task-socket "$work/taskd/socket" --pool 10.253.9.0/24)
+is "$(check "${xenod[@]}" --check)" 1 "nothing is there yet"
+like "$(line folder)" 'MISSING .*make it, owned by' "its folder"
+is "$(check "${xenod[@]}")" 1 "it does not start"
+like "$(cat "$work/e")" 'run xenod --enrol TOKEN' "and says what to do"
+is "$(check "${xenod[@]}" --enrol xt1.nonsense)" 1 "a token that is none"
+like "$(cat "$work/e")" 'not an enrolment token' "is called so"
+join op client "$token"
+as op POST /v1/admin/tokens '{"kind":"server","lifetime_s":600}' >/dev/null
+server_token=$(jq -r .token "$work/body")
+is "$(check "${xenod[@]}" --enrol "$server_token")" 0 "it enrols"
+check "${xenod[@]}" --check >/dev/null
+for what in clock folder disk credential journal XenoCorp listen seccomp 'task manager'; do
+    like "$(line "$what")" '^ok' "$what"
+done
+like "$(line images)" '^(ok|MISSING .*xeno template build)' "images"
+nc=$(free_port)
+background taken python3 -m http.server --bind 127.0.0.1 "$nc"
+wait_for 10 sh -c "ss -Hltn 'sport = :$nc' | grep -q ."
+check "${xenod[@]}" --listen "127.0.0.1:$nc" --check >/dev/null
+like "$(line listen)" 'note .*is taken: .*ss -ltnp' "a port that is taken"
+is "$(check "${xenod[@]}" --listen "10.9.9.9:$nc" --check)" 1 "an address of another machine"
+like "$(line listen)" 'MISSING .*Cannot assign' "is named"
+corp_stop
+is "$(check "${xenod[@]}" --check)" 1 "XenoCorp is away"
+like "$(line XenoCorp)" 'MISSING .*does not answer.*no session can begin, those that run go' "and what that means is said"
+is "$(check "${xenod[@]}" --task-socket "$work/nobody" --check)" 1 "no task manager"
+like "$(line 'task manager')" 'MISSING .*start xeno-taskd.*peer-uid' "is told what to start, and who must be allowed"
+is "$(check "${user[@]}" "$(command -v xenod)" "${xenod[@]:1}" --check)" 1 "the wrong user"
+like "$(line folder)" 'MISSING .*owned by the user xenod runs as' "is told whose folder it is"
+kill -9 "$pid" 2>/dev/null
+kill "$taskd_pid"
+wait "$taskd_pid"
+ok "nothing of it stays in the kernel" "${taskd[@]}" --images "$work/images" --remove
+done_testing
