@@ -7,6 +7,7 @@
  *   party     who is registered           credential, token: what they hold
  *   orders    one a purchase order; `held` IS the order's held account; b_* is the binding in force
  *   binding   every (order, epoch) there was, with the terms it was validated under
+ *   binding_text  the chain each was validated by, as evidence
  *   session   (server, name) of a session that an order was ever bound to
  *   entry     the journal; each kind moves money along fixed legs:
  *                fund    issued -> client free

@@ -140,15 +140,18 @@ static int insert_binding(struct xeno_corp *corp, const struct corp_order *o,
                           const struct xeno_validation *v, int64_t epoch, int64_t session,
                           int64_t server, int64_t from_ms, struct xeno_err *err)
 {
-    int r =
-        corp_run(corp, err,
-                 "INSERT INTO binding (ord, epoch, session, server, from_ms, ended_ms, how,"
-                 " charged, max_total, max_rate, not_before_ms, not_after_ms, rate_per_hour,"
-                 " env_type, holder, chain, leaf)"
-                 " VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-                 "iiiiiiiiiittti", o->n, epoch, session, server, from_ms, v->terms.max_total,
-                 v->terms.max_rate, v->terms.not_before_ms, v->terms.not_after_ms, v->rate_per_hour,
-                 v->env_type, v->holder, v->chain, corp_log_next(corp));
+    int r = corp_run(corp, err,
+                     "INSERT INTO binding (ord, epoch, session, server, from_ms, ended_ms, how,"
+                     " charged, max_total, max_rate, not_before_ms, not_after_ms, rate_per_hour,"
+                     " env_type, holder, leaf)"
+                     " VALUES ($1, $2, $3, $4, $5, 0, 0, 0, $6, $7, $8, $9, $10, $11, $12, $13)",
+                     "iiiiiiiiiitti", o->n, epoch, session, server, from_ms, v->terms.max_total,
+                     v->terms.max_rate, v->terms.not_before_ms, v->terms.not_after_ms,
+                     v->rate_per_hour, v->env_type, v->holder, corp_log_next(corp));
+
+    if (r >= 0)
+        r = corp_run(corp, err, "INSERT INTO binding_text (ord, epoch, chain) VALUES ($1, $2, $3)",
+                     "iit", o->n, epoch, v->chain);
     return r < 0 ? r : 0;
 }
 
@@ -185,7 +188,7 @@ static int check_unused(struct xeno_corp *corp, const struct corp_order *o,
 
     if (o->epoch > 0)
         r = corp_one(corp, 0, &used, err,
-                     "SELECT count(*) FROM binding WHERE ord = $1 AND chain = $2", "it", o->n,
+                     "SELECT count(*) FROM binding_text WHERE ord = $1 AND chain = $2", "it", o->n,
                      v->chain);
     if (r < 0)
         return r;

@@ -354,6 +354,8 @@ static void older_books(void **state)
         "DROP TABLE log_head",
         "ALTER TABLE binding DROP COLUMN leaf",
         "ALTER TABLE binding DROP COLUMN end_leaf",
+        "ALTER TABLE binding ADD COLUMN chain text NOT NULL DEFAULT ''",
+        "DROP TABLE binding_text",
         "UPDATE entry SET sha = substr(sha, 1, 16)",
         "UPDATE xeno_schema SET version = 1 WHERE part = 'main'",
     };

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "corp/schema.h"
 #include "corp/tests/fixture.h"
 
 #define S1 "aaaaaaaaaaaaaaaa"
@@ -270,9 +271,39 @@ static void a_group_is_all_or_nothing(void **state)
     fixture_close(&f);
 }
 
+/* A database of the first schema keeps the chains of its bindings. */
+static void an_older_database_is_brought_up_to_date(void **state)
+{
+    xeno_auto(xeno_db) db = NULL;
+    xeno_autoquery q = XENO_QUERY_INIT;
+
+    (void)state;
+    assert_int_equal(xeno_db_open("sqlite::memory:", &db, NULL), 0);
+    assert_int_equal(xeno_db_migrate(db, corp_schema, 1, NULL), 0);
+    for (int64_t epoch = 1; epoch <= 2; epoch++)
+        assert_int_equal(
+            xeno_db_run(db, NULL,
+                        "INSERT INTO binding VALUES (7, $1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, '',"
+                        " '', 'chain ' || $1)",
+                        "i", epoch),
+            1);
+    assert_int_equal(xeno_db_migrate(db, corp_schema, corp_schema_steps, NULL), 0);
+    assert_int_equal(xeno_query_begin(db, &q,
+                                      "SELECT t.chain FROM binding b JOIN binding_text t"
+                                      " ON t.ord = b.ord AND t.epoch = b.epoch ORDER BY b.epoch",
+                                      NULL),
+                     0);
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(xeno_query_step(&q, NULL), 1);
+        assert_string_equal(xeno_query_col_text(&q, 0), i == 1 ? "chain 1" : "chain 2");
+    }
+    assert_int_equal(xeno_query_step(&q, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_older_database_is_brought_up_to_date),
         cmocka_unit_test(creating),
         cmocka_unit_test(funding),
         cmocka_unit_test(closing_and_expiring),

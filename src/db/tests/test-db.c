@@ -220,6 +220,31 @@ static void migration_is_all_or_nothing(void **state)
     assert_int_equal(xeno_db_migrate_part(db, "other", broken, 1, NULL), 0);
 }
 
+static void pragma_is(struct xeno_db *db, const char *sql, const char *want)
+{
+    xeno_autoquery q = XENO_QUERY_INIT;
+
+    assert_int_equal(xeno_query_begin(db, &q, sql, NULL), 0);
+    assert_int_equal(xeno_query_step(&q, NULL), 1);
+    assert_string_equal(xeno_query_col_text(&q, 0), want);
+}
+
+/* What is committed is on the disk: a kill would not show the difference, a power cut would. */
+static void commits_are_flushed(void **state)
+{
+    char dir[] = "/tmp/xeno-test-db-XXXXXX", url[64];
+    xeno_auto(xeno_db) db = NULL;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(url, sizeof url, "sqlite:%s/t.db", dir);
+    assert_int_equal(xeno_db_open(url, &db, NULL), 0);
+    pragma_is(db, "PRAGMA synchronous", "2"); /* FULL */
+    pragma_is(db, "PRAGMA journal_mode", "wal");
+    pragma_is(db, "PRAGMA foreign_keys", "1");
+    assert_int_equal(xeno_remove_tree(AT_FDCWD, dir, NULL), 0);
+}
+
 /* A killed process loses what it had not committed, and nothing else. */
 static void files_are_private_and_survive_a_kill(void **state)
 {
@@ -285,6 +310,7 @@ int main(void)
         cmocka_unit_test(transactions_nest),
         cmocka_unit_test(one_text_twice_at_once),
         cmocka_unit_test(migration_is_all_or_nothing),
+        cmocka_unit_test(commits_are_flushed),
         cmocka_unit_test(files_are_private_and_survive_a_kill),
         cmocka_unit_test(a_lost_transaction_is_noticed),
     };
