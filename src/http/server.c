@@ -96,6 +96,16 @@ static unsigned phase_limit_s(const struct conn *c)
     }
 }
 
+/* A stream asks nothing any more, so its credential is looked at here. One that only ran out is let
+ * be: its owner has renewed it, and a new connection would be no better. */
+static bool is_revoked(const struct conn *c)
+{
+    const struct xeno_http_server_opts *o = &c->server->opts;
+
+    return c->phase == PHASE_STREAMING && c->cert && o->revoked &&
+           o->revoked(c->cert->serial, o->user);
+}
+
 static int on_scan(sd_event_source *src, uint64_t usec, void *user)
 {
     struct xeno_http_server *s = user;
@@ -106,7 +116,7 @@ static int on_scan(sd_event_source *src, uint64_t usec, void *user)
     DL_FOREACH (s->conns, c) {
         unsigned limit = phase_limit_s(c);
 
-        if (limit && now.ns - c->since.ns >= (int64_t)limit * XENO_NS_PER_S)
+        if ((limit && now.ns - c->since.ns >= (int64_t)limit * XENO_NS_PER_S) || is_revoked(c))
             http_close_socket(c);
     }
     http_streams_tend(s, now);

@@ -53,10 +53,11 @@ struct xeno_http_server_opts {
     const struct xeno_key *key;
     const char *ca_pem; /* whose clients may come; several allowed */
     const struct xeno_env *env;
-    const struct xeno_http_limits *limits;           /* NULL: the default */
-    const struct xeno_http_route *routes;            /* ends with method NULL; borrowed for ever */
-    void *user;                                      /* for the handlers */
-    bool (*revoked)(const char *serial, void *user); /* NULL: nothing is */
+    const struct xeno_http_limits *limits; /* NULL: the default */
+    const struct xeno_http_route *routes;  /* ends with method NULL; borrowed for ever */
+    void *user;                            /* for the handlers */
+    /* Asked at each request, and each second of a stream, which then ends. NULL: nothing is. */
+    bool (*revoked)(const char *serial, void *user);
     /* Kept answers of idempotent POSTs, so that a repeat gets the first answer again. Both NULL:
      * kept in memory (bounded, 10 minutes). `key` is peer id, method and path, Idempotency-Key;
      * `body_sha` covers the query and the body. idem_get returns true when the key is known:

@@ -113,6 +113,25 @@ static void peer_leaves_a_silent_stream(void **state)
     assert_null(w.stream);
 }
 
+/* Nothing is asked on a stream any more, and it may last for days. */
+static void a_revoked_credential_ends_its_streams(void **state)
+{
+    struct heard h;
+    unsigned before = w.stream_gone;
+    struct xeno_cert *cert = NULL;
+
+    (void)state;
+    assert_int_equal(xeno_cert_parse(w.client_pem, 0, &cert, NULL), 0);
+    listen_to(&h, "/events", true);
+    until(&w, w.stream);
+    w.revoked = cert->serial;
+    until(&w, w.stream_gone == before + 1);
+    until(&w, h.done == 1);
+    w.revoked = NULL;
+    xeno_cert_free(cert);
+    xeno_buf_release(&h.text);
+}
+
 static void cancel_inside_an_event(void **state)
 {
     struct heard h;
@@ -473,6 +492,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_arrive_one_by_one),
         cmocka_unit_test(peer_leaves_a_silent_stream),
+        cmocka_unit_test(a_revoked_credential_ends_its_streams),
         cmocka_unit_test(cancel_inside_an_event),
         cmocka_unit_test(pieces_of_a_body),
         cmocka_unit_test(slow_reader_is_cut_off),
