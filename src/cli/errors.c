@@ -92,6 +92,7 @@ static const struct {
     { "registry.disabled", "an operator of the XenoCorp disabled this party; ask there" },
     { "key.mode", NULL },
     { "x509.expired", "get a new credential: xeno whoami --renew (check this machine's clock)" },
+    { "x509.revoked", "an operator of the XenoCorp disabled this party; ask there" },
     { "x509.early", "check this machine's clock" },
     { "x509.untrusted", "another XenoCorp answers there; see yours: xeno whoami" },
     { "http.tls", "does it listen with HTTPS there, and is it of your XenoCorp (xeno whoami)?" },

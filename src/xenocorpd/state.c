@@ -129,10 +129,15 @@ static int load_tls(struct corpd *d, struct xeno_err *err)
 {
     xeno_autofree char *pem = NULL, *hosts = NULL;
     size_t len;
-    int r = xeno_key_load(d->dir, "tls-key.pem", &d->tls_key, err);
+    struct xeno_err why = XENO_ERR_INIT;
+    int r = xeno_key_load(d->dir, "tls-key.pem", &d->tls_key, &why);
 
+    if (r == -ENOENT) { /* a key like another: the CA vouches for the new one */
+        d->tls_key = xeno_key_new(d->env);
+        r = xeno_key_save(d->tls_key, d->dir, "tls-key.pem", &why);
+    }
     if (r < 0)
-        return r;
+        return xeno_fail(err, why.code, why.token, "%s", why.text);
     if (read_pem(d, "tls.pem", &pem, NULL) == 0 && tls_is_good(d, pem) &&
         xeno_file_read(d->dir, "tls-hosts", 4096, &hosts, &len, NULL) == 0 &&
         strcmp(hosts, d->options.hosts) == 0) {
@@ -174,10 +179,25 @@ static int load_all(struct corpd *d, struct xeno_err *err)
     return r;
 }
 
+/* Books or a certificate without the CA's key: it was lost, and making another XenoCorp in its
+ * place would bury what is left. (--init writes the key before either of them.) */
+static int check_lost(struct corpd *d, struct xeno_err *err)
+{
+    if (has_ca(d) ||
+        (faccessat(d->dir, "ledger.db", F_OK, 0) < 0 && faccessat(d->dir, "tls.pem", F_OK, 0) < 0))
+        return 0;
+    return xeno_fail(err, -ENOENT, "corpd.key",
+                     "'%s' holds a XenoCorp, but not its key ca-key.pem: bring that back from your "
+                     "copy; if there is none, make a new XenoCorp in another folder",
+                     d->options.dir);
+}
+
 int corpd_open(struct corpd *d, struct xeno_err *err)
 {
     int r = open_dir(d, err);
 
+    if (r == 0)
+        r = check_lost(d, err);
     if (r < 0)
         return r;
     if (!has_ca(d))
@@ -209,6 +229,8 @@ int corpd_init(struct corpd *d, struct xeno_err *err)
 {
     int r = open_dir(d, err);
 
+    if (r == 0)
+        r = check_lost(d, err);
     if (r < 0)
         return r;
     if (has_ca(d))

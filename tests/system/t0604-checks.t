@@ -19,6 +19,16 @@ corp_init
 is "$(check xenocorpd --dir "$corp_dir" --check)" 0 "one that was made is fit"
 is "$(check xenocorpd --dir "$corp_dir" --init)" 1 "it is not made twice"
 like "$(cat "$work/e")" 'is a XenoCorp already' "and that is said"
+mv "$corp_dir/ca-key.pem" "$work/"
+rm "$corp_dir/tls-key.pem"
+find "$corp_dir" -type f -exec sha256sum {} + | sort >"$work/before"
+for verb in --check --init; do
+    is "$(check xenocorpd --dir "$corp_dir" $verb)" 1 "$verb without the key of its CA"
+    like "$(cat "$work/e")" 'not its key ca-key.pem: bring that back' "is told what to bring back"
+done
+is "$(find "$corp_dir" -type f -exec sha256sum {} + | sort)" "$(cat "$work/before")" "and nothing was made in its place"
+mv "$work/ca-key.pem" "$corp_dir/"
+is "$(check xenocorpd --dir "$corp_dir" --check)" 0 "with the key back, all is well; its server's own key is made anew"
 corp_start
 is "$(check xenocorpd --dir "$corp_dir" --listen "127.0.0.1:$corp_port")" 1 "nor does it run twice"
 like "$(cat "$work/e")" 'another xenocorpd has the books' "as is said"
