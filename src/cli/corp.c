@@ -1,4 +1,4 @@
-/* src/cli/corp.c - what operators of a XenoCorp do: token, fund, list, disable, ledger, charges. */
+/* src/cli/corp.c - watching a XenoCorp, and its operators: token, fund, list, disable, ledger, charges. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,6 +6,7 @@
 
 #include "cli/api.h"
 #include "cli/commands.h"
+#include "cli/log.h"
 #include "cli/out.h"
 
 /* --- token --- */
@@ -248,6 +249,25 @@ static int run_charges(struct cli *cli, const struct cli_args *args, struct xeno
 }
 
 const struct cli_command cli_corp_commands[] = {
+    { .name = "corp verify",
+      .usage = "",
+      .summary = "check that the XenoCorp changed nothing behind you",
+      .about =
+          "For every client. The XenoCorp signs its audit log: this asks for a proof that the\n"
+          "log continues the one that was seen before, and that every charge of your\n"
+          "statement is in it; the profile remembers what was seen. A XenoCorp that rewrote\n"
+          "its past, or shows you another than it shows others, is found out, and both\n"
+          "signed heads are kept.",
+      .examples = "xeno corp verify\nxeno corp verify --prove 1000 --json",
+      .options = cli_verify_options,
+      .run = cli_run_verify },
+    { .name = "corp log",
+      .usage = "",
+      .summary = "show what the XenoCorp's audit log says about you",
+      .about = "To an operator it shows all of it.",
+      .examples = "xeno corp log\nxeno corp log --json | jq -r '.entries[].leaf'",
+      .options = cli_log_options,
+      .run = cli_run_log },
     { .name = "corp token",
       .usage = "",
       .summary = "make a one-time token that lets somebody join",

@@ -63,6 +63,7 @@ static const struct {
     { "profile.server", "add one: xeno server add https://HOST:PORT" },
     { "profile.which", "say which: --server NAME (xeno server list)" },
     { "profile.order", "see yours: xeno order list; make one: xeno order create AMOUNT" },
+    { "log.", "keep the profile folder, ask others what they see: xeno corp verify" },
     { "session.unknown", "see yours: xeno session ls" },
     { "session.which", "type more letters of its id (xeno session ls)" },
     { "session.state", "see its state: xeno session show SESSION" },

@@ -102,7 +102,7 @@ int xeno_log_heads_check(const struct xeno_log_head *a, const struct xeno_log_he
     r = xeno_consistency_check(first->size, &first->root, second->size, &second->root, proof, &why);
     if (r == 0)
         return 0;
-    return xeno_fail(err, r, "log.unproved",
+    return xeno_fail(err, -EUCLEAN, "log.unproved",
                      "XenoCorp %s has not shown that its log of %" PRId64
                      " leaves begins with the %" PRId64 " it signed before: %s",
                      a->corp.s, second->size, first->size, why.text);

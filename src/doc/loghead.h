@@ -54,8 +54,8 @@ int xeno_log_heads_compare(const struct xeno_log_head *a, const struct xeno_log_
 /* Is `b` a later head of the history `a` is of (or the other way round)? `proof` is from the
  * smaller to the larger, and not looked at where none is needed.
  *
- * Errors: -EUCLEAN log.forked as above; -EPERM log.unproved: the proof does not show it. Keep both
- * texts: who signed them owes a proof, and cannot give one when there were two histories.
+ * Errors: -EUCLEAN log.forked as above; -EUCLEAN log.unproved: the proof does not show it. Keep
+ * both texts: who signed them owes a proof, and cannot give one when there were two histories.
  */
 int xeno_log_heads_check(const struct xeno_log_head *a, const struct xeno_log_head *b,
                          const struct xeno_proof *proof, struct xeno_err *err);

@@ -86,6 +86,8 @@ cat >"$work/cases" <<CASES
 0 platform up --dir $plat
 0 whoami
 0 account
+0 corp verify
+0 corp log
 3 register https://127.0.0.1:1 --token x
 0 order create 1
 0 order restrict $order --max-total 0.5
