@@ -25,13 +25,14 @@ double bench_quantile(const double *ms, size_t n, double q)
     return ms[i < n ? i : n - 1];
 }
 
-void bench_print(FILE *out, const char *name, double *ms, size_t n)
+void bench_print(FILE *out, const char *what, double *ms, size_t n)
 {
     bench_sort(ms, n);
-    fprintf(out,
-            "{\"bench\":\"%s\",\"unit\":\"ms\",\"n\":%zu,\"min\":%.3f,\"p50\":%.3f,\"p90\":%.3f,"
-            "\"p99\":%.3f,\"max\":%.3f}\n",
-            name, n, bench_quantile(ms, n, 0), bench_quantile(ms, n, 0.5),
-            bench_quantile(ms, n, 0.9), bench_quantile(ms, n, 0.99), bench_quantile(ms, n, 1));
+    fprintf(
+        out,
+        "{\"bench\":\"start\",\"what\":\"%s\",\"unit\":\"ms\",\"n\":%zu,\"min\":%.3f,\"p50\":%.3f,\"p90\":%.3f,"
+        "\"p99\":%.3f,\"max\":%.3f}\n",
+        what, n, bench_quantile(ms, n, 0), bench_quantile(ms, n, 0.5), bench_quantile(ms, n, 0.9),
+        bench_quantile(ms, n, 0.99), bench_quantile(ms, n, 1));
     fflush(out);
 }

@@ -10,7 +10,7 @@ void bench_sort(double *ms, size_t n);
 /* The q-th quantile (0..1) of a sorted set, by nearest rank; 0 for an empty one. */
 double bench_quantile(const double *ms, size_t n, double q);
 /* One line for programs:
- * {"bench":NAME,"unit":"ms","n":..,"min":..,"p50":..,"p90":..,"p99":..,"max":..} */
-void bench_print(FILE *out, const char *name, double *ms, size_t n);
+ * {"bench":"start","what":WHAT,"unit":"ms","n":..,"min":..,"p50":..,"p90":..,"p99":..,"max":..} */
+void bench_print(FILE *out, const char *what, double *ms, size_t n);
 
 #endif

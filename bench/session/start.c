@@ -318,9 +318,9 @@ static int report(struct bench *b, const char *name)
     }
     bench_print(stdout, name, ms, n);
     if (b->at_once > 1 && n > 0)
-        printf("{\"bench\":\"%s-all\",\"unit\":\"ms\",\"n\":%zu,\"refused\":%d,\"value\":%.3f}\n",
-               name, n, b->failed,
-               bench_quantile(ms, n, 1)); /* sorted by now; all began together */
+        printf(
+            "{\"bench\":\"start\",\"what\":\"%s, until all\",\"unit\":\"ms\",\"n\":%zu,\"refused\":%d,\"value\":%.3f}\n",
+            name, n, b->failed, bench_quantile(ms, n, 1)); /* sorted by now; all began together */
     return b->failed == 0 && n == (size_t)b->count ? 0 : 1;
 }
 
