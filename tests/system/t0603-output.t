@@ -30,12 +30,17 @@ while read -r verb; do
     sed -n '/^Examples:/,/^$/s/^  //p' "$work/h" >>"$work/examples"
 done <<<"$verbs"
 is "$(cat "$work/help" "$work/all-help" | awk 'length > 80' | head -n 3)" "" "help fits into 80 columns"
-is "$(status xeno order) $(grep -c '^  order ' "$work/o")" "2 5" "a family alone shows its verbs"
+is "$(status xeno order) $(grep -c '^  order ' "$work/o")" "2 $(grep -c '^order ' <<<"$verbs")" "a family alone shows its verbs"
 for typo in "runn:run" "sesion ls:session ls" "order crate:order create" "session lss:session ls"; do
     # shellcheck disable=SC2086
     is "$(status xeno ${typo%:*}) $(sed -n 's/.*did you mean: xeno //p' "$work/e")" "2 ${typo#*:}" "'${typo%:*}' is meant for another"
 done
 is "$(status xeno frobnicate) $(grep -c 'did you mean' "$work/e")" "2 0" "what is like nothing is meant for nothing"
+
+# So are those of the guides.
+sed -n 's/^    \(xeno .*\)$/\1/p' "$top"/docs/{operator,xenocorp}.md >"$work/guides"
+ok "the guides have some" [ "$(wc -l <"$work/guides")" -ge 12 ]
+cat "$work/guides" >>"$work/examples"
 
 # Examples are bash. Each is read as the shell reads it, with --help put behind the verb: then options
 # and values are checked, and nothing is done.
@@ -92,6 +97,7 @@ cat >"$work/cases" <<CASES
 0 order create 1
 0 order restrict $order --max-total 0.5
 0 order show $order --online
+1 order present nosuch
 0 order list
 1 order close nosuch
 0 server add $(xeno server list --json | jq -r '.servers[0].url') --name again
@@ -122,6 +128,7 @@ cat >"$work/cases" <<CASES
 0 template export tree $work/tree.tar
 0 template ls
 0 template show tree
+1 template diff nosuch tree
 0 overlay create over $work/tree:/srv --base tree
 0 overlay ls
 0 template rm over
