@@ -44,6 +44,7 @@ void xeno_meter_advance(struct xeno_meter *m, const struct xeno_grant *g, enum x
     for (int i = 0; i < XENO_RES_COUNT; i++)
         count(&m->total[i].reserved, xeno_tariff_ceiling(g, share, i, ms).reserved);
     count(&m->cpu_room, xeno_tariff_ceiling(g, share, XENO_RES_CPU, ms).used);
+    count(&m->cpu_due, xeno_tariff_ceiling(g, share, XENO_RES_CPU, ms).reserved);
     count(&m->net_room, xeno_tariff_ceiling(g, share, XENO_RES_NET, ms).used);
     settle(&m->total[XENO_RES_CPU].used, &m->cpu_waits, &m->cpu_room);
     settle(&m->total[XENO_RES_NET].used, &m->net_waits, &m->net_room);
@@ -80,16 +81,18 @@ static void count_space(int64_t *total, int64_t *last, int64_t *ms, int64_t *res
     *ms = 0;
 }
 
-/* Of the CPU that was reserved since the last sample, what was waited for and not delivered: the
- * room that is left says how much of the reservation was not used. */
-static void count_shortfall(struct xeno_meter *m, int64_t stall_us)
+/* Of the CPU that was reserved since the last sample, what was waited for and not delivered. */
+static void count_shortfall(struct xeno_meter *m, const struct xeno_sample *s, int64_t used_us)
 {
-    int64_t missing;
+    int64_t waited = grown(&m->waited_seen, s->waited_us);
+    int64_t throttled = grown(&m->throttled_seen, s->throttled_us);
+    int64_t missing = min(waited - throttled, m->cpu_due - used_us);
 
-    if (stall_us < 0)
-        return;
-    missing = min(grown(&m->stall_seen, stall_us), m->cpu_room);
+    m->cpu_due = 0;
+    missing = min(missing, m->cpu_room);
     missing = min(missing, m->total[XENO_RES_CPU].reserved);
+    if (missing <= 0)
+        return;
     m->total[XENO_RES_CPU].reserved -= missing;
     m->cpu_room -= missing;
     m->shortfall_us += missing;
@@ -98,11 +101,13 @@ static void count_shortfall(struct xeno_meter *m, int64_t stall_us)
 void xeno_meter_sample(struct xeno_meter *m, const struct xeno_grant *g,
                        const struct xeno_sample *s)
 {
-    count(&m->cpu_waits, grown(&m->cpu_seen, s->cpu_us));
+    int64_t used = grown(&m->cpu_seen, s->cpu_us);
+
+    count(&m->cpu_waits, used);
     count(&m->net_waits, grown(&m->net_seen, s->net_bytes));
     settle(&m->total[XENO_RES_CPU].used, &m->cpu_waits, &m->cpu_room);
     settle(&m->total[XENO_RES_NET].used, &m->net_waits, &m->net_room);
-    count_shortfall(m, s->stall_us);
+    count_shortfall(m, s, used);
     count_space(&m->total[XENO_RES_MEMORY].used, &m->memory_bytes, &m->memory_ms, &m->memory_rest,
                 s->memory_bytes, g->memory_bytes);
     count_space(&m->total[XENO_RES_DISK].used, &m->disk_bytes, &m->disk_ms, &m->disk_rest,

@@ -11,7 +11,11 @@
  *  - Used memory and disk between two samples count as the smaller of the two for the time between.
  *  - Kernel counters that go down are passed over until they pass their old value.
  *  - CPU that was asked for and reserved but not delivered is not owed as reserved: the shortfall.
- *    It is known when the sample says how long runnable processes waited for a processor.
+ *    Of the time between two samples it is the smallest of: how long the session waited for a
+ *    processor, less what its own quota held it back; what was reserved, less what was used; and
+ *    what of the reservation is still open. So an idle session has none, and none has one that its
+ *    quota alone holds back. Waiting is time, not processes times time, so a session of more than
+ *    one processor may have lost more than is seen.
  *
  * Plain values: the whole struct is journalled with its session. Pure arithmetic.
  */
@@ -33,7 +37,8 @@ struct xeno_meter {
     /* CPU (us) and network (bytes): counter last seen, what waits for room, the room. */
     int64_t cpu_seen, cpu_waits, cpu_room;
     int64_t net_seen, net_waits, net_room;
-    int64_t stall_seen; /* us that runnable processes waited for a processor */
+    int64_t waited_seen, throttled_seen; /* us */
+    int64_t cpu_due;                     /* us reserved since the last sample */
 
     /* Memory and disk: last seen, time not yet counted, rest below a MiB * ms. */
     int64_t memory_bytes, memory_ms, memory_rest;
@@ -43,7 +48,8 @@ struct xeno_meter {
 /* What the kernel says now; cumulative but for memory and disk. */
 struct xeno_sample {
     int64_t cpu_us;
-    int64_t stall_us; /* runnable, no processor, and not for want of quota; -1: not known */
+    int64_t waited_us;    /* some process was ready and had no processor, for whatever reason */
+    int64_t throttled_us; /* held back by the session's own quota */
     int64_t memory_bytes;
     int64_t disk_bytes;
     int64_t net_bytes; /* both ways */

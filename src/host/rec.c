@@ -40,10 +40,11 @@ static const struct field rec_fields[] = {
 #member, offsetof(struct xeno_meter, member), 0                                            \
     }
 static const struct field meter_fields[] = {
-    METER(at_ms),      METER(shortfall_us), METER(cpu_seen),  METER(cpu_waits),
-    METER(cpu_room),   METER(net_seen),     METER(net_waits), METER(net_room),
-    METER(stall_seen), METER(memory_bytes), METER(memory_ms), METER(memory_rest),
-    METER(disk_bytes), METER(disk_ms),      METER(disk_rest),
+    METER(at_ms),       METER(shortfall_us),   METER(cpu_seen),   METER(cpu_waits),
+    METER(cpu_room),    METER(net_seen),       METER(net_waits),  METER(net_room),
+    METER(waited_seen), METER(throttled_seen), METER(cpu_due),    METER(memory_bytes),
+    METER(memory_ms),   METER(memory_rest),    METER(disk_bytes), METER(disk_ms),
+    METER(disk_rest),
 };
 
 /* The five numbers of each resource, in this order. */

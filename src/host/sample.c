@@ -27,7 +27,8 @@ void sample_take(struct xeno_host *h, const struct xeno_task_usage *u)
     struct session *s = host_session(h, u->session);
     struct xeno_sample sample = {
         .cpu_us = u->cpu_us,
-        .stall_us = -1,
+        .waited_us = u->waited_us,
+        .throttled_us = u->throttled_us,
         .memory_bytes = u->memory_bytes,
         .disk_bytes = u->disk_bytes,
     };

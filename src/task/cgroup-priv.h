@@ -26,7 +26,8 @@ struct xeno_cgroup_ops {
     int (*kill_all)(struct xeno_cgroups *cg,
                     const char *session); /* one round; how many are left */
     int (*favour)(struct xeno_cgroups *cg, pid_t pid);
-    void (*supervise)(const struct xeno_cgroups *cg); /* NULL: nothing to do */
+    void (*supervise)(const struct xeno_cgroups *cg);                      /* NULL: nothing to do */
+    int (*birthplace)(const struct xeno_cgroups *cg, const char *session); /* NULL: any */
 };
 
 extern const struct xeno_cgroup_ops xeno_cgroup_v1, xeno_cgroup_v2;
@@ -58,6 +59,9 @@ int64_t xeno_cgroup_read_int(const char *path); /* 0 when it cannot be read or s
 
 /* The number behind `key` in text of "key value" lines; 0 when there is none. Pure. */
 int64_t xeno_cgroup_stat(const char *text, const char *key);
+
+/* The total of the line "some" in text of a pressure file; 0 when there is none. Pure. */
+int64_t xeno_cgroup_pressure(const char *text);
 
 /* Parse one line of /proc/self/mountinfo. Returns: 1 for a version 1 tree, 2 for cgroup2, 0 else.
  * Pure. */

@@ -129,6 +129,37 @@ static int set_cpu(struct xeno_cgroups *cg, const char *session, const struct xe
                  : 0;
 }
 
+/* BASE/sessions/SESSION[/FILE] of the version 2 tree beside; NULL when there is none. */
+static char *pressure_path(const struct xeno_cgroups *cg, const char *session, const char *file)
+{
+    if (!cg->unified[0])
+        return NULL;
+    return xeno_asprintf("%s%s/sessions/%s%s", cg->unified, cg->base, session, file);
+}
+
+/* Only the kernel's count of waiting comes from it: what cannot be made is done without. */
+static void make_pressure(const struct xeno_cgroups *cg, const char *session)
+{
+    xeno_autofree char *path = pressure_path(cg, session, "");
+
+    for (char *at = path ? path + strlen(cg->unified) : NULL; at; at = strchr(at + 1, '/')) {
+        char cut = *at;
+
+        *at = '\0';
+        xeno_cgroup_mkdir(path);
+        *at = cut;
+    }
+    if (path)
+        xeno_cgroup_mkdir(path);
+}
+
+static int v1_birthplace(const struct xeno_cgroups *cg, const char *session)
+{
+    xeno_autofree char *path = pressure_path(cg, session, "");
+
+    return path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
 static int v1_set(struct xeno_cgroups *cg, const char *session, const struct xeno_cgroup_limits *l,
                   struct xeno_err *err)
 {
@@ -142,6 +173,7 @@ static int v1_set(struct xeno_cgroups *cg, const char *session, const struct xen
         if (r < 0)
             return xeno_fail_errno(err, r, "cgroup.write", "make '%s'", path);
     }
+    make_pressure(cg, session);
     r = set_cpu(cg, session, l, err);
     if (r < 0)
         return r;
@@ -179,11 +211,14 @@ static int v1_usage(const struct xeno_cgroups *cg, const char *session,
 {
     xeno_autofree char *stat =
         xeno_cgroup_file(cg, (size_t)xeno_cgroup_tree_of(cg, "cpu"), session, NULL, "cpu.stat");
+    xeno_autofree char *pressure = pressure_path(cg, session, "/cpu.pressure");
     char text[512];
 
     if (!xeno_cgroup_read(stat, text, sizeof text))
         return -ENOENT;
     ret->throttled_us = xeno_cgroup_stat(text, "throttled_time") / 1000;
+    if (pressure && xeno_cgroup_read(pressure, text, sizeof text))
+        ret->waited_us = xeno_cgroup_pressure(text);
     ret->cpu_us = get_file(cg, session, "cpuacct", "cpuacct.usage") / 1000;
     ret->memory_bytes = get_file(cg, session, "memory", "memory.usage_in_bytes");
     ret->memory_peak = get_file(cg, session, "memory", "memory.max_usage_in_bytes");
@@ -255,4 +290,5 @@ const struct xeno_cgroup_ops xeno_cgroup_v1 = {
     .freeze = v1_freeze,
     .kill_all = v1_kill_all,
     .favour = v1_favour,
+    .birthplace = v1_birthplace,
 };

@@ -285,12 +285,15 @@ static int v2_usage(const struct xeno_cgroups *cg, const char *session,
                     struct xeno_cgroup_usage *ret)
 {
     xeno_autofree char *stat = xeno_cgroup_file(cg, 0, session, NULL, "cpu.stat");
+    xeno_autofree char *pressure = xeno_cgroup_file(cg, 0, session, NULL, "cpu.pressure");
     char text[1024];
 
     if (!xeno_cgroup_read(stat, text, sizeof text))
         return -ENOENT;
     ret->cpu_us = xeno_cgroup_stat(text, "usage_usec");
     ret->throttled_us = xeno_cgroup_stat(text, "throttled_usec");
+    if (xeno_cgroup_read(pressure, text, sizeof text))
+        ret->waited_us = xeno_cgroup_pressure(text);
     ret->memory_bytes = get_file(cg, session, "memory.current");
     ret->memory_peak = get_file(cg, session, "memory.peak"); /* kernels before 5.19: none */
     if (ret->memory_peak < ret->memory_bytes)

@@ -4,12 +4,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +72,15 @@ int64_t xeno_cgroup_stat(const char *text, const char *key)
             text++;
     }
     return 0;
+}
+
+int64_t xeno_cgroup_pressure(const char *text)
+{
+    const char *line = strncmp(text, "some ", 5) == 0 ? text : strstr(text, "\nsome ");
+    const char *total = line ? strstr(line, "total=") : NULL;
+    const char *end = line ? strchr(line + 1, '\n') : NULL;
+
+    return total && (!end || total < end) ? strtoll(total + strlen("total="), NULL, 10) : 0;
 }
 
 int xeno_cgroup_mkdir(const char *path)
@@ -280,6 +291,18 @@ int xeno_cgroup_set(struct xeno_cgroups *cg, const char *session,
                     const struct xeno_cgroup_limits *limits, struct xeno_err *err)
 {
     return cg->ops->set(cg, session, limits, err);
+}
+
+/* Born there rather than moved there: a move waits for every processor of the machine. */
+pid_t xeno_cgroup_fork(const struct xeno_cgroups *cg, const char *session)
+{
+    xeno_autoclose int fd = cg->ops->birthplace ? cg->ops->birthplace(cg, session) : -1;
+    struct clone_args args = { .flags = CLONE_INTO_CGROUP,
+                               .exit_signal = SIGCHLD,
+                               .cgroup = (uint64_t)fd };
+    pid_t pid = fd >= 0 ? (pid_t)syscall(SYS_clone3, &args, sizeof args) : -1;
+
+    return pid >= 0 ? pid : fork(); /* kernels before 5.7, and no such group: not counted */
 }
 
 int xeno_cgroup_usage(const struct xeno_cgroups *cg, const char *session,

@@ -73,8 +73,23 @@ struct xeno_cgroup_limits {
 int xeno_cgroup_set(struct xeno_cgroups *cg, const char *session,
                     const struct xeno_cgroup_limits *limits, struct xeno_err *err);
 
+/* Like fork(2), for a child that will run a program in the session: it is born where the kernel
+ * counts what the session's processes wait (below). A runtime puts what it starts into all other
+ * groups itself. */
+pid_t xeno_cgroup_fork(const struct xeno_cgroups *cg, const char *session);
+
+/* What waited_us is: the time in which at least one process of the session was ready to run and had
+ * no processor, whatever the reason, its own quota included ("some" of cpu.pressure). Time, not
+ * processes times time: two that wait side by side count once. throttled_us is what the quota alone
+ * held back, summed over processors; so their difference is, at least, how long it was others who
+ * had the processor. The kernel keeps both and neither goes down; reading them is one small file
+ * each, however many processes there are, and what has ended stays counted.
+ *
+ * Only a version 2 group has it. Beside version 1 the session gets one in that tree, which limits
+ * nothing; where no such tree is mounted, or the kernel was built without pressure, it is zero. */
 struct xeno_cgroup_usage {
     int64_t cpu_us, throttled_us; /* since the group was made; ended tasks included */
+    int64_t waited_us;
     int64_t memory_bytes, memory_peak;
     int64_t pids;
     int64_t oom_kills; /* version 1: of tasks whose group is still there */

@@ -158,6 +158,7 @@ struct xeno_task_usage {
     char session[XENO_TASK_SESSION_LEN + 1];
     int64_t cpu_us;
     int64_t throttled_us;
+    int64_t waited_us; /* some process had no processor, its quota's doing included (cgroup.h) */
     int64_t memory_bytes, memory_peak;
     int64_t disk_bytes;
     int64_t net_rx_bytes, net_tx_bytes; /* as the session sees them */

@@ -28,9 +28,11 @@ const char *xeno_task_state_name(enum xeno_task_state s)
 static const struct {
     const char *key;
     size_t at;
+    bool optional; /* older ones did not write it: 0 */
 } usage_rows[] = {
     { "cpu_us", offsetof(struct xeno_task_usage, cpu_us) },
     { "throttled_us", offsetof(struct xeno_task_usage, throttled_us) },
+    { "waited_us", offsetof(struct xeno_task_usage, waited_us), true },
     { "memory_bytes", offsetof(struct xeno_task_usage, memory_bytes) },
     { "memory_peak", offsetof(struct xeno_task_usage, memory_peak) },
     { "disk_bytes", offsetof(struct xeno_task_usage, disk_bytes) },
@@ -89,8 +91,8 @@ int xeno_task_usage_read(const struct xeno_json_at *at, struct xeno_task_usage *
 
     r = read_session_id(at, u.session, err);
     for (size_t i = 0; r >= 0 && i < XENO_LEN(usage_rows); i++)
-        r = xeno_json_int(at, usage_rows[i].key, 0, INT64_MAX,
-                          (int64_t *)((char *)&u + usage_rows[i].at), err);
+        r = (usage_rows[i].optional ? xeno_json_int_opt : xeno_json_int)(
+            at, usage_rows[i].key, 0, INT64_MAX, (int64_t *)((char *)&u + usage_rows[i].at), err);
     if (r < 0)
         return r;
     *ret = u;

@@ -192,6 +192,7 @@ void session_usage(struct taskd *d, struct session *s, const struct xeno_net_cou
     }
     never_less(&u.cpu_us, s->told.cpu_us);
     never_less(&u.throttled_us, s->told.throttled_us);
+    never_less(&u.waited_us, s->told.waited_us);
     never_less(&u.memory_peak, s->told.memory_peak);
     never_less(&u.net_rx_bytes, s->told.net_rx_bytes);
     never_less(&u.net_tx_bytes, s->told.net_tx_bytes);

@@ -14,7 +14,7 @@ s=aaaaaaaaaaaaaaaa
 create $s cpu=200 >/dev/null
 ask start $s spin -- sh -c 'while :; do :; done' >/dev/null
 wait_for 5 eval '[ $(state '$s') = running ]'
-group=$(find /sys/fs/cgroup -type d -path "*xeno-$inst/sessions/$s" -exec test -e {}/cpu.stat \; -print | head -n 1)
+group=$(find /sys/fs/cgroup -type d -path "*xeno-$inst/sessions/$s" -exec grep -qs ^nr_periods {}/cpu.stat \; -print | head -n 1)
 periods() { sed -n 's/^nr_periods //p' "$group/cpu.stat"; }
 clock_ms() { awk '{ printf "%d", $1 * 1000 }' /proc/uptime; }
 # within MS: is the use so far, of at least 80 periods, within so many ms a period (and one more, and

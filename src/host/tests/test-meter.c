@@ -125,9 +125,7 @@ static void clocks(void **state)
 
 static struct xeno_sample sample(int64_t cpu, int64_t memory, int64_t net)
 {
-    return (struct xeno_sample){
-        .cpu_us = cpu, .stall_us = -1, .memory_bytes = memory, .net_bytes = net
-    };
+    return (struct xeno_sample){ .cpu_us = cpu, .memory_bytes = memory, .net_bytes = net };
 }
 
 static void used_within_reserved(void **state)
@@ -165,23 +163,59 @@ static void used_within_reserved(void **state)
     assert_int_equal(m.total[XENO_RES_MEMORY].used, 80 * 2000 + 1024 * 1000);
 }
 
+/* Of 500 ms/s, one second a row; all are growths, in ms. */
+static const struct {
+    const char *name;
+    int64_t used, waited, throttled, want;
+} shortfalls[] = {
+    { "waited longer than was missing", 300, 500, 0, 200 },
+    { "missing more than was waited", 300, 50, 0, 50 },
+    { "idle: nothing was asked for", 0, 0, 0, 0 },
+    { "a little used, never waited", 100, 0, 0, 0 },
+    { "held by its quota alone", 500, 500, 500, 0 },
+    { "by its quota and by others", 450, 550, 480, 50 },
+    { "all that is reserved was used, with others in the way", 500, 400, 100, 0 },
+    { "a quota on two processors counts twice", 450, 500, 900, 0 },
+    { "used more than one second gives: a late sample", 700, 300, 0, 0 },
+    { "got nothing at all", 0, 1000, 0, 500 },
+};
+
 static void shortfall(void **state)
 {
     struct xeno_meter m = { .at_ms = 1000 };
-    struct xeno_sample s = { .cpu_us = 300000, .stall_us = 500000 };
+    struct xeno_sample s = { .cpu_us = 0 };
+    int64_t sum = 0;
 
     (void)state;
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 2000, INT64_MAX);
+    /* An idle hour before is no reservation that could be missed later. */
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 1000 + HOUR_MS, INT64_MAX);
     xeno_meter_sample(&m, &grant, &s);
-    /* Waited for 500 ms, but only 200 ms of the 500 reserved were not delivered. */
-    assert_int_equal(m.shortfall_us, 200000);
-    assert_int_equal(m.total[XENO_RES_CPU].reserved, 300000);
-    assert_int_equal(m.total[XENO_RES_CPU].used, 300000);
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 3000, INT64_MAX);
-    s.cpu_us = 400000;
-    xeno_meter_sample(&m, &grant, &s); /* idle, no stall: that is not the host's doing */
-    assert_int_equal(m.shortfall_us, 200000);
-    assert_int_equal(m.total[XENO_RES_CPU].reserved, 800000);
+    for (size_t i = 0; i < XENO_LEN(shortfalls); i++) {
+        int64_t reserved = m.total[XENO_RES_CPU].reserved;
+
+        print_message("%s\n", shortfalls[i].name);
+        s.cpu_us += shortfalls[i].used * 1000;
+        s.waited_us += shortfalls[i].waited * 1000;
+        s.throttled_us += shortfalls[i].throttled * 1000;
+        xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, m.at_ms + 1000, INT64_MAX);
+        xeno_meter_sample(&m, &grant, &s);
+        sum += shortfalls[i].want * 1000;
+        assert_int_equal(m.shortfall_us, sum);
+        assert_int_equal(m.total[XENO_RES_CPU].reserved,
+                         reserved + 500000 - shortfalls[i].want * 1000);
+        xeno_meter_sample(&m, &grant, &s); /* repeated: nothing */
+        assert_int_equal(m.shortfall_us, sum);
+    }
+    /* Counters that went down, as after a restart that forgot: nothing until they are past. */
+    s.waited_us = 1000;
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, m.at_ms + 1000, INT64_MAX);
+    xeno_meter_sample(&m, &grant, &s);
+    assert_int_equal(m.shortfall_us, sum);
+    /* Paused: nothing is reserved, so nothing can be missing. */
+    s.waited_us = INT64_C(100) * 1000 * 1000;
+    xeno_meter_advance(&m, &grant, XENO_SHARE_KEPT, m.at_ms + 1000, INT64_MAX);
+    xeno_meter_sample(&m, &grant, &s);
+    assert_int_equal(m.shortfall_us, sum);
 }
 
 /* However the time is cut into steps and charges, the sum is that of one step. */
@@ -199,7 +233,7 @@ static void no_rounding_loss(void **state)
 
         now += ms;
         cpu += (int64_t)(xeno_env_test_next(&t) % 500) * ms;
-        s = (struct xeno_sample){ .cpu_us = cpu, .stall_us = -1 };
+        s = (struct xeno_sample){ .cpu_us = cpu };
         xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, now, INT64_MAX);
         xeno_meter_sample(&m, &grant, &s);
         for (int res = 0; res < XENO_RES_COUNT; res++) { /* a charge after each step */

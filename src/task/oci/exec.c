@@ -162,9 +162,10 @@ static void become_runtime(struct stay *s)
     _exit(127);
 }
 
-static int spawn(struct stay *s, struct xeno_err *err)
+static int spawn(struct stay *s, const struct xeno_task_host *h, const struct xeno_run *run,
+                 struct xeno_err *err)
 {
-    s->runtime = fork();
+    s->runtime = xeno_cgroup_fork(h->cgroups, run->id);
     if (s->runtime < 0)
         return xeno_fail_errno(err, -errno, "task.exec", "start the runtime");
     if (s->runtime == 0)
@@ -287,12 +288,13 @@ static int prepare(struct stay *s, const struct xeno_task_host *h, struct xeno_r
 }
 
 /* Returns: the program's number, or a failure. */
-static int start(struct stay *s, const struct xeno_task_request *q, struct xeno_task_channel *ch,
+static int start(struct stay *s, const struct xeno_task_host *h, const struct xeno_run *run,
+                 const struct xeno_task_request *q, struct xeno_task_channel *ch,
                  struct xeno_err *err)
 {
     int pid, r;
 
-    r = spawn(s, err);
+    r = spawn(s, h, run, err);
     if (r == 0 && q->program.terminal)
         r = wait_for_terminal(s, q, err);
     if (r < 0)
@@ -318,7 +320,7 @@ int xeno_oci_exec(const struct xeno_task_host *h, struct xeno_run *run, struct x
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     r = prepare(&s, h, run, t, q, err);
     if (r == 0)
-        r = start(&s, q, ch, err);
+        r = start(&s, h, run, q, ch, err);
     if (r > 0) {
         while (waitpid(r, &status, 0) < 0 && errno == EINTR)
             ;

@@ -287,6 +287,7 @@ static void oci_usage(const struct xeno_task_host *h, struct xeno_run *run,
         return;
     u->cpu_us += now.cpu_us;
     u->throttled_us += now.throttled_us;
+    u->waited_us += now.waited_us;
     u->memory_bytes = now.memory_bytes;
     if (u->memory_peak < now.memory_peak)
         u->memory_peak = now.memory_peak;

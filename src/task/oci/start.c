@@ -271,7 +271,7 @@ static int create_container(const struct xeno_task_host *h, const struct xeno_ru
     if (pipe2(report, O_CLOEXEC) < 0)
         return xeno_fail_errno(err, -errno, "task.start", "make a pipe");
     from = report[0];
-    pid = fork();
+    pid = xeno_cgroup_fork(h->cgroups, run->id);
     if (pid == 0) {
         xeno_cgroups_supervise(h->cgroups);
         become_conmon(h, run, task, p, report[1]);

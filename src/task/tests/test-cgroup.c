@@ -58,6 +58,32 @@ static const struct {
     { "x max\n", "x", 0 },
 };
 
+static const struct {
+    const char *text;
+    int64_t want;
+} pressures[] = {
+    { "some avg10=21.25 avg60=18.12 avg300=16.39 total=3483483992\n"
+      "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n",
+      3483483992 },
+    { "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", 0 },
+    { "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
+      "some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
+      9 },
+    { "full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n", 0 },
+    { "some avg10=0.00\nfull avg10=0.00 total=7\n", 0 },
+    { "awesome total=3\n", 0 },
+    { "", 0 },
+};
+
+static void pressure_lines(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(pressures); i++) {
+        print_message("%s", pressures[i].text);
+        assert_int_equal(xeno_cgroup_pressure(pressures[i].text), pressures[i].want);
+    }
+}
+
 static void stat_lines(void **state)
 {
     (void)state;
@@ -94,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mount_lines),
         cmocka_unit_test(stat_lines),
+        cmocka_unit_test(pressure_lines),
         cmocka_unit_test(trees_and_paths),
     };
 
