@@ -5,7 +5,7 @@
 need_root
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/server.sh"
-. "$(dirname "$0")/../lib/at-once.sh"
+. "$(dirname "$0")/../lib/crowd.sh"
 
 driver=oci
 images=$work/images
