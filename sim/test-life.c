@@ -84,6 +84,45 @@ static void whose_it_is(void **state)
     stage_close(&st);
 }
 
+/* A hold is free, so that nobody may keep the host for itself by holds alone; what is paid goes on.
+ */
+static void idle_holds(void **state)
+{
+    struct stage st;
+    xeno_auto(xeno_requirement) all = NULL;
+    xeno_auto(xeno_requirement) one = NULL;
+    xeno_autofree char *chain = NULL;
+    struct xeno_host_quote quote;
+    struct xeno_err err = XENO_ERR_INIT;
+    char id[XENO_SESSION_CHARS + 1];
+    const struct xeno_id *me;
+    int taken = 0;
+
+    (void)state;
+    stage_open(&st, NULL);
+    me = &st.me.self.id;
+    one = sim_requirement(&st.w, true);
+    all = sim_requirement(&st.w, true);
+    all->cpu_msps = st.server.cfg.capacity.cpu_msps * 8 / 10;
+    while (taken < 20 && xeno_host_hold(host_of(&st), me, all, 300000, &quote, &err) == 0) {
+        taken++;
+        world_run_ms(&st.w, 301000);
+    }
+    assert_true(taken >= 2 && taken < 5);
+    assert_string_equal(err.token, "hold.idle");
+    assert_int_equal(xeno_host_hold(host_of(&st), me, one, 0, &quote, &err), -EAGAIN);
+    assert_int_equal(xeno_host_hold(host_of(&st), &st.other.self.id, one, 0, &quote, NULL), 0);
+    chain = order_chain(&st, 100000000);
+    assert_int_equal(create(&st, one, chain, id, NULL), 0);
+    /* It is forgotten, and holds that are given back at once are nobody's trouble. */
+    world_run_ms(&st.w, 2 * HOUR_MS);
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(xeno_host_hold(host_of(&st), me, all, 300000, &quote, NULL), 0);
+        assert_int_equal(xeno_host_hold_release(host_of(&st), me, quote.hold, NULL), 0);
+    }
+    stage_close(&st);
+}
+
 /* 300 creates for a capacity of 100: exactly 100 are admitted, 200 are told why. */
 static void drill(void **state)
 {
@@ -438,6 +477,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(life_of_a_session),
         cmocka_unit_test(whose_it_is),
+        cmocka_unit_test(idle_holds),
         cmocka_unit_test(drill),
         cmocka_unit_test(holds),
         cmocka_unit_test(refused_creates),

@@ -148,7 +148,10 @@ static int hold_new(struct xeno_host *h, const struct xeno_id *who,
     new_id(h, hold->id);
     hold->owner = *who;
     hold->expires_ms = wall_ms(h) + (ttl_ms < most ? ttl_ms : most);
+    hold->taken_ns = mono_ns(h);
     r = check_owner(h, who, err);
+    if (r == 0)
+        r = idle_check(h, who, err);
     return r < 0 ? r : offer_make(h, req, &hold->offer, err);
 }
 
@@ -200,6 +203,7 @@ int xeno_host_hold_release(struct xeno_host *h, const struct xeno_id *who, const
     if (r < 0)
         return r;
     xeno_admission_drop(h->admission, hold->id);
+    idle_count(h, hold);
     HASH_DEL(h->holds, hold);
     hold_free(hold);
     return 0;

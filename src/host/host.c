@@ -216,6 +216,7 @@ void xeno_host_free(struct xeno_host *h)
         HASH_DEL(h->ops, op);
         free(op);
     }
+    idle_free(h);
     while ((rel = h->releases)) {
         h->releases = rel->next;
         free(rel);
@@ -292,6 +293,7 @@ static int expire_holds(struct xeno_host *h, struct xeno_err *err)
         if (r < 0)
             return r;
         xeno_admission_drop(h->admission, hold->id);
+        idle_count(h, hold);
         HASH_DEL(h->holds, hold);
         hold_free(hold);
     }

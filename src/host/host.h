@@ -156,6 +156,8 @@ struct xeno_host_quote {
  *                 and limit in the text; nothing is taken
  *         -ERANGE admission.*: more than this host could ever give
  *         -EDQUOT admission.owner: too many sessions of this owner
+ *         -EAGAIN hold.idle: this owner kept too much of the host in holds it made nothing of; it
+ *                 may create a session directly
  *         -ENOTSUP host.env-type, host.kernel: not one this host runs
  *         -EDQUOT price.per-hour: costs more than the document's MaxPricePerHour
  *         and those of ports->layers.

@@ -43,6 +43,7 @@ struct hold {
     char id[XENO_HOLD_CHARS + 1];
     struct xeno_id owner;
     int64_t expires_ms;
+    int64_t taken_ns; /* monotonic; by an earlier life: when it was read */
     struct offer offer;
     UT_hash_handle hh;
 };
@@ -178,6 +179,7 @@ struct xeno_host {
     char *driver; /* owned copy of cfg.driver */
     struct xeno_admission *admission;
     struct hold *holds;
+    struct idler *idlers;
     struct session *sessions;
     struct op *ops;
     struct release *releases;
@@ -283,6 +285,12 @@ void session_try_move(struct xeno_host *h, struct session *s, enum xeno_trigger 
                       const char *reason);
 /* Set the deadlines that belong to the present state. */
 void session_arm(struct xeno_host *h, struct session *s);
+
+/* --- idle.c --- */
+/* May `who` hold something? Errors: -EAGAIN hold.idle. */
+int idle_check(struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err);
+void idle_count(struct xeno_host *h, const struct hold *hold); /* it ended without a session */
+void idle_free(struct xeno_host *h);
 
 /* --- ask.c --- */
 void hold_quote(const struct hold *hold, struct xeno_host_quote *ret);

@@ -169,6 +169,7 @@ static int load_holds(struct xeno_host *h, struct xeno_err *err)
         copy_id(hold->id, sizeof(hold->id), xeno_query_col_text(&q, 0));
         copy_id(hold->owner.s, sizeof(hold->owner.s), xeno_query_col_text(&q, 1));
         hold->expires_ms = xeno_query_col_int(&q, 2);
+        hold->taken_ns = mono_ns(h);
         HASH_ADD_STR(h->holds, id, hold);
         r = offer_read(xeno_query_col_text(&q, 3), &hold->offer, err);
         if (r == 0)
