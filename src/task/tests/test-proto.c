@@ -146,7 +146,8 @@ static void spec_limits(void **state)
 
 static void replies_round_trip(void **state)
 {
-    struct xeno_task_usage u = { .session = SESSION, .cpu_us = 7, .oom_kills = 3 }, u2;
+    struct xeno_task_usage u = { .session = SESSION, .cpu_us = 7, .waited_us = 5, .oom_kills = 3 },
+                           u2;
     struct xeno_task_session_info s = { .session = SESSION,
                                         .driver = "oci",
                                         .state = XENO_TASK_PAUSED,
@@ -163,6 +164,7 @@ static void replies_round_trip(void **state)
     at = xeno_json_top(ju);
     assert_int_equal(xeno_task_usage_read(&at, &u2, NULL), 0);
     assert_int_equal(u2.cpu_us, 7);
+    assert_int_equal(u2.waited_us, 5);
     assert_int_equal(u2.oom_kills, 3);
     at = xeno_json_top(js);
     assert_int_equal(xeno_task_session_read(&at, &s2, NULL), 0);
@@ -173,6 +175,27 @@ static void replies_round_trip(void **state)
     assert_int_equal(xeno_task_event_read(&at, &e2, NULL), 0);
     assert_int_equal(e2.signal, 9);
     assert_string_equal(e2.task, "t1");
+}
+
+/* A session's file that an older one wrote does not say how long it waited. */
+static void usage_without_waiting(void **state)
+{
+    struct xeno_task_usage u = { .session = SESSION, .cpu_us = 7, .waited_us = 5 }, got;
+    xeno_auto(xeno_json) now = xeno_task_usage_json(&u);
+    xeno_auto(xeno_json) old = NULL;
+    size_t len;
+    xeno_autofree char *text = xeno_json_format(now, false, &len);
+    char *at = strstr(text, "\"waited_us\":5,");
+    struct xeno_json_at top;
+
+    (void)state;
+    assert_non_null(at);
+    memmove(at, at + strlen("\"waited_us\":5,"), strlen(at + strlen("\"waited_us\":5,")) + 1);
+    assert_int_equal(xeno_json_parse(text, strlen(text), 4096, &old, NULL), 0);
+    top = xeno_json_top(old);
+    assert_int_equal(xeno_task_usage_read(&top, &got, NULL), 0);
+    assert_int_equal(got.cpu_us, 7);
+    assert_int_equal(got.waited_us, 0);
 }
 
 /* --- frames --- */
@@ -295,6 +318,7 @@ int main(void)
         cmocka_unit_test(request_rows),
         cmocka_unit_test(spec_limits),
         cmocka_unit_test(replies_round_trip),
+        cmocka_unit_test(usage_without_waiting),
         cmocka_unit_test(descriptors_stay_with_their_frame),
         cmocka_unit_test(big_frames_wait_for_a_slow_reader),
         cmocka_unit_test(nonsense_is_refused),
