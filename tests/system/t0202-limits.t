@@ -32,31 +32,59 @@ ok "200 ms/s are not passed" wait_for $(patience 20) within 20 || within 20 | se
 n=$(($(periods) - periods0))
 ok "nor are the periods shorter than they should be" test $n -le $((($(clock_ms) - t0) / 100 + 1))
 # A busy machine can give less for a moment, so several tries may be needed for the lower bound.
-best=0
-for try in 1 2 3 4 5; do
-    a=$(used $s cpu_us) t0=$(date +%s%N)
-    sleep 2
-    b=$(used $s cpu_us) t1=$(date +%s%N)
-    got=$(((b - a) * 1000000 / (t1 - t0)))
-    [ $got -gt $best ] && best=$got
-    [ $best -ge 190 ] && break
-done
+# measure ID ENOUGH TRIES: for 2 s at a time, until $best ms/s are enough; $most is the most seen.
+measure() {
+    local a b t0 t1 got
+    best=0 most=0
+    for ((try = 0; try < $3; try++)); do
+        a=$(used $1 cpu_us) t0=$(date +%s%N)
+        sleep 2
+        b=$(used $1 cpu_us) t1=$(date +%s%N)
+        got=$(((b - a) * 1000000 / (t1 - t0)))
+        [ $got -gt $best ] && best=$got
+        [ $got -gt $most ] && most=$got
+        [ $best -ge $2 ] && break
+    done
+}
+measure $s 190 5
 ok "200 ms/s are delivered (got $best)" test $best -ge 190
 ok "being held back is counted" test "$(used $s throttled_us)" -gt 0
 ok "resize to 400 ms/s" ask resize $s cpu=400 "disk=$disk" "layer=sha256:$layer_hex"
-best=0
-for try in 1 2 3 4 5; do
-    a=$(used $s cpu_us) t0=$(date +%s%N)
-    sleep 2
-    b=$(used $s cpu_us) t1=$(date +%s%N)
-    got=$(((b - a) * 1000000 / (t1 - t0)))
-    [ $got -gt $best ] && best=$got
-    [ $best -ge 380 ] && break
-done
+measure $s 380 5
 ok "400 ms/s are delivered after it (got $best)" test $best -ge 380
+
+# Beside processes of the host that would take everything, four for each processor: with the weight that
+# every group has at first a fifth of a processor would be left for the session.
+if [ -d /sys/fs/cgroup/cpu ]; then
+    root=/sys/fs/cgroup/cpu usual=1024
+    weight=$root/xeno-$inst/cpu.shares
+else
+    root=/sys/fs/cgroup usual=100
+    weight=$(find $root -type d -name "xeno-$inst")/cpu.weight
+fi
+hostile() {
+    echo "$BASHPID" >"$root/cgroup.procs"
+    exec timeout 300 busybox yes >/dev/null
+}
+pids=() heavy=$(cat "$weight")
+for ((i = 0; i < 4 * $(nproc); i++)); do
+    background hostile hostile
+    pids+=("$pid")
+done
+if [ -z "${XENO_IN_VM:-}" ]; then # there, nothing at all would get on
+    echo $usual >"$weight"
+    sleep 1
+    measure $s 380 2
+    ok "400 ms/s are not delivered beside hostile processes with a usual weight (got $most)" \
+        test "$most" -lt 360
+    echo "$heavy" >"$weight"
+fi
+measure $s 380 5
+ok "400 ms/s are delivered beside hostile processes of the host (got $best)" test $best -ge 360
+kill "${pids[@]}"
 ask destroy $s >/dev/null
 
-# A job of 30 ms every 250 ms under 150 ms/s: with burst it is done at once.
+# Burst: what was not used some moments ago.
 s=bbbbbbbbbbbbbbbb
 create $s cpu=150 burst=15 >/dev/null
 v1=/sys/fs/cgroup/cpu/xeno-$inst/sessions/$s
@@ -73,6 +101,28 @@ else
     ok "of which we are" grep -qx "$taskd_pid" "$v2/../../daemons/cgroup.procs"
 fi
 ask destroy $s >/dev/null
+
+# A job of 22 ms every quarter of a second under 150 ms/s, which are 15 in a tenth: with a burst of 15
+# it is done at once, without it is held back until the next tenth. The loop is gauged first.
+# held_back ID BURST: how long it was, in us.
+held_back() {
+    local turns before
+    create $1 cpu=150 burst=$2 >/dev/null
+    ask start $1 gauge -- sh -c 'i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done' >/dev/null
+    ask wait $1 gauge $(patience 20) >/dev/null
+    turns=$((22000 * 60000 / $(used $1 cpu_us)))
+    sleep 0.3
+    before=$(used $1 throttled_us)
+    ask start $1 job -- sh -c "j=0; while [ \$j -lt 16 ]; do
+        i=0; while [ \$i -lt $turns ]; do i=\$((i+1)); done; sleep 0.25; j=\$((j+1)); done" >/dev/null
+    ask wait $1 job $(patience 30) >/dev/null
+    echo $(($(used $1 throttled_us) - before))
+    ask destroy $1 >/dev/null
+}
+with=$(held_back b3b3b3b3b3b3b3b3 15)
+without=$(held_back b2b2b2b2b2b2b2b2 0)
+ok "a short job is held back without burst ($without us)" test "$without" -ge 100000
+ok "and hardly with it ($with us)" test $((with * 5)) -le "$without"
 
 # --- memory
 s=cccccccccccccccc

@@ -2,6 +2,7 @@
  *
  * usage: test-net-wire VERB ARGUMENT...
  *   serve tcp|udp PORT NAME      answer everybody "NAME saw ADDRESS", until killed
+ *   dns ADDRESS                  a name server: each name has that IPv4 address; until killed
  *   get tcp|udp ADDRESS PORT     ask once and print the answer, or why there is none
  *   sink PORT                    take one connection; print its bytes and milliseconds
  *   pump ADDRESS PORT BYTES      send that much, then close
@@ -95,6 +96,39 @@ static int serve(int type, const char *port, const char *name)
             perror("send");
         if (type == SOCK_STREAM)
             close(c);
+    }
+}
+
+/* The question is given back (12 bytes of head, a name, type and class) and, when it is for an IPv4
+ * address, an answer that points to its name. */
+static int dns(const char *address)
+{
+    unsigned char m[512];
+    unsigned char a[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 0, 0, 0, 0 };
+    int fd = listener(SOCK_DGRAM, "53");
+
+    if (fd < 0)
+        return die("listen");
+    inet_pton(AF_INET, address, a + 12);
+    for (;;) {
+        struct sockaddr_in peer;
+        socklen_t len = sizeof peer;
+        ssize_t n = recvfrom(fd, m, sizeof m - sizeof a, 0, (struct sockaddr *)&peer, &len);
+        size_t end = 12;
+
+        while (n > 0 && end < (size_t)n && m[end] > 0)
+            end += m[end] + 1u;
+        end += 5;
+        if (n < 12 || end > (size_t)n)
+            continue;
+        memcpy(m + 2, "\x81\x80\0\1\0\0\0\0\0\0", 10);
+        if (m[end - 3] == 1) {
+            m[7] = 1;
+            memcpy(m + end, a, sizeof a);
+            end += sizeof a;
+        }
+        if (sendto(fd, m, end, 0, (struct sockaddr *)&peer, len) < 0)
+            perror("send");
     }
 }
 
@@ -299,6 +333,8 @@ int main(int argc, char **argv)
 
     if (strcmp(verb, "serve") == 0 && argc == 5)
         return serve(type_of(arg[0]), arg[1], arg[2]);
+    if (strcmp(verb, "dns") == 0 && argc == 3)
+        return dns(arg[0]);
     if (strcmp(verb, "get") == 0 && argc == 5)
         return get(type_of(arg[0]), arg[1], arg[2]);
     if (strcmp(verb, "sink") == 0 && argc == 3)
