@@ -31,57 +31,67 @@ t0=$(clock_ms) periods0=$(periods) use0_us=$(used $s cpu_us)
 ok "200 ms/s are not passed" wait_for $(patience 20) within 20 || within 20 | sed 's/^/# /'
 n=$(($(periods) - periods0))
 ok "nor are the periods shorter than they should be" test $n -le $((($(clock_ms) - t0) / 100 + 1))
-# A busy machine can give less for a moment, so several tries may be needed for the lower bound.
-# measure ID ENOUGH TRIES: for 2 s at a time, until $best ms/s are enough; $most is the most seen.
-measure() {
-    local a b t0 t1 got
-    best=0 most=0
-    for ((try = 0; try < $3; try++)); do
-        a=$(used $1 cpu_us) t0=$(date +%s%N)
-        sleep 2
-        b=$(used $1 cpu_us) t1=$(date +%s%N)
-        got=$(((b - a) * 1000000 / (t1 - t0)))
-        [ $got -gt $best ] && best=$got
-        [ $got -gt $most ] && most=$got
-        [ $best -ge $2 ] && break
-    done
+# delivered ENOUGH TRIES: ms/s, the best of so many times two seconds: a busy machine can give less for a
+# moment. It runs with the daemons' weight, or it would see little while others take everything.
+acct=$(find /sys/fs/cgroup -path "*xeno-$inst/sessions/$s/cpuacct.usage" | head -n 1)
+look() { # sets use_us and n, the periods so far
+    local key value
+    while read -r key value; do
+        case $key in
+        nr_periods) n=$value ;;
+        usage_usec) use_us=$value ;;
+        esac
+    done <"$group/cpu.stat"
+    [ -z "$acct" ] || { read -r value <"$acct" && use_us=$((value / 1000)); }
 }
-measure $s 190 5
+delivered() (
+    echo "$BASHPID" >"${group%/sessions/*}/daemons/cgroup.procs"
+    best=0
+    for ((try = 0; try < $2 && best < $1; try++)); do
+        look
+        use0=$use_us n0=$n
+        sleep 2
+        look
+        got=$(((use_us - use0) / (n - n0) / 100))
+        [ $got -le $best ] || best=$got
+    done
+    echo $best
+)
+best=$(delivered 190 5)
 ok "200 ms/s are delivered (got $best)" test $best -ge 190
 ok "being held back is counted" test "$(used $s throttled_us)" -gt 0
 ok "resize to 400 ms/s" ask resize $s cpu=400 "disk=$disk" "layer=sha256:$layer_hex"
-measure $s 380 5
+best=$(delivered 380 5)
 ok "400 ms/s are delivered after it (got $best)" test $best -ge 380
 
 # Beside processes of the host that would take everything, four for each processor: with the weight that
 # every group has at first a fifth of a processor would be left for the session.
-if [ -d /sys/fs/cgroup/cpu ]; then
-    root=/sys/fs/cgroup/cpu usual=1024
-    weight=$root/xeno-$inst/cpu.shares
-else
-    root=/sys/fs/cgroup usual=100
-    weight=$(find $root -type d -name "xeno-$inst")/cpu.weight
-fi
+# (Where everything is emulated, the machine itself is what everybody waits for.)
 hostile() {
     echo "$BASHPID" >"$root/cgroup.procs"
     exec timeout 300 busybox yes >/dev/null
 }
-pids=() heavy=$(cat "$weight")
-for ((i = 0; i < 4 * $(nproc); i++)); do
-    background hostile hostile
-    pids+=("$pid")
-done
-if [ -z "${XENO_IN_VM:-}" ]; then # there, nothing at all would get on
+beside_hostile() {
+    local root=/sys/fs/cgroup usual=100 weight=${group%/sessions/*}/cpu.weight heavy pids=() best i
+    if [ -d /sys/fs/cgroup/cpu ]; then
+        root=/sys/fs/cgroup/cpu usual=1024 weight=${group%/sessions/*}/cpu.shares
+    fi
+    heavy=$(cat "$weight")
+    for ((i = 0; i < 4 * $(nproc); i++)); do
+        background hostile hostile
+        pids+=("$pid")
+    done
     echo $usual >"$weight"
     sleep 1
-    measure $s 380 2
-    ok "400 ms/s are not delivered beside hostile processes with a usual weight (got $most)" \
-        test "$most" -lt 360
+    best=$(delivered 360 2)
+    ok "400 ms/s are not delivered beside hostile processes with a usual weight (got $best)" \
+        test $best -lt 360
     echo "$heavy" >"$weight"
-fi
-measure $s 380 5
-ok "400 ms/s are delivered beside hostile processes of the host (got $best)" test $best -ge 360
-kill "${pids[@]}"
+    best=$(delivered 380 5)
+    ok "400 ms/s are delivered beside hostile processes of the host (got $best)" test $best -ge 360
+    kill "${pids[@]}"
+}
+[ -n "${XENO_IN_VM:-}" ] || beside_hostile
 ask destroy $s >/dev/null
 
 # Burst: what was not used some moments ago.
@@ -119,10 +129,12 @@ held_back() {
     echo $(($(used $1 throttled_us) - before))
     ask destroy $1 >/dev/null
 }
-with=$(held_back b3b3b3b3b3b3b3b3 15)
-without=$(held_back b2b2b2b2b2b2b2b2 0)
-ok "a short job is held back without burst ($without us)" test "$without" -ge 100000
-ok "and hardly with it ($with us)" test $((with * 5)) -le "$without"
+if [ -z "${XENO_IN_VM:-}" ]; then # there, to start a program (sleep) takes more than the burst
+    with=$(held_back b3b3b3b3b3b3b3b3 15)
+    without=$(held_back b2b2b2b2b2b2b2b2 0)
+    ok "a short job is held back without burst ($without us)" test "$without" -ge 100000
+    ok "and hardly with it ($with us)" test $((with * 5)) -le "$without"
+fi
 
 # --- memory
 s=cccccccccccccccc
