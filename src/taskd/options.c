@@ -60,7 +60,8 @@ static const struct xeno_conf_item items[] = {
       .fallback = "10.201.1.0/24",
       .min = 9,
       .max = 18,
-      .help = "The prefix that sessions' addresses are from; its first address is the gateway." },
+      .help = "The prefix that sessions' addresses are from; the first is the gateway, the last "
+              "who calls from 127/8." },
     { .name = "uplink",
       .type = XENO_CONF_TEXT,
       .offset = AT(uplink),
