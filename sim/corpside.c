@@ -8,6 +8,7 @@
 #include "corp/charges.h"
 #include "corp/idem.h"
 #include "corp/ledger.h"
+#include "corp/log.h"
 #include "corp/orders.h"
 #include "corp/validate.h"
 
@@ -286,6 +287,22 @@ static int do_charges(struct sim_corp *c, const struct sim_request *q, struct xe
     return 0;
 }
 
+static int do_consistency(struct sim_corp *c, const struct sim_request *q, struct xeno_json **ret,
+                          struct xeno_err *err)
+{
+    long long first = -1, second = -1;
+    struct xeno_proof p;
+    int r;
+
+    (void)sscanf(q->path, "/v1/log/consistency?first=%lld&second=%lld", &first, &second);
+    r = xeno_log_consistency(c->corp, first, second, &p, err);
+    if (r < 0)
+        return r;
+    *ret = xeno_json_object();
+    xeno_json_set(*ret, "proof", xeno_proof_json(&p));
+    return 0;
+}
+
 static int do_request(struct sim_corp *c, const struct sim_request *q, struct xeno_json **ret,
                       struct xeno_err *err)
 {
@@ -295,6 +312,8 @@ static int do_request(struct sim_corp *c, const struct sim_request *q, struct xe
         return do_release(c, q, ret, err);
     if (strcmp(q->path, "/v1/charges") == 0)
         return do_charges(c, q, ret, err);
+    if (strncmp(q->path, "/v1/log/consistency?", 20) == 0)
+        return do_consistency(c, q, ret, err);
     return xeno_fail(err, -ENOENT, "http.path", "nothing at %s", q->path);
 }
 
@@ -352,5 +371,6 @@ int sim_corp_handle(struct sim_corp *c, const struct sim_request *q, struct xeno
         *ret_refused = true;
         return r;
     }
+    xeno_json_set_str(*ret, "receipt", xeno_log_head_text(c->corp));
     return 1;
 }

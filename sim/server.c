@@ -131,7 +131,7 @@ static void send_request(struct sim_server *s, uint64_t tag, const struct xeno_h
     m->q->pub = *xeno_key_pub(s->self.key);
     m->q->path = copy(op->path);
     m->q->key = copy(op->key);
-    m->q->body = xeno_strndup(op->body, op->body_len);
+    m->q->body = op->body ? xeno_strndup(op->body, op->body_len) : NULL;
     m->q->body_len = op->body_len;
     world_after(s->w, world_latency(s->w), deliver_request, m, corp_message_free);
 }

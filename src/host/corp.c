@@ -383,6 +383,7 @@ void corp_kick(struct xeno_host *h)
             ask_validation(h, s);
     ask_releases(h);
     outbox_kick(h);
+    log_kick(h);
 }
 
 /* Nobody answered, or with nothing that settles it. */
@@ -397,6 +398,7 @@ static void unanswered(struct xeno_host *h, const struct op *op)
     for (struct release *rel = h->releases; rel; rel = rel->next)
         if (rel->tag == op->tag)
             rel->tag = 0;
+    log_unanswered(h, op);
     corp_failed(h);
 }
 
@@ -428,6 +430,10 @@ void xeno_host_corp_done(struct xeno_host *h, uint64_t tag, const struct xeno_js
         released(h, op, refused ? failure : NULL);
     else if (op->kind == OP_CHARGES)
         outbox_done(h, op, reply);
+    else if (op->kind == OP_LOG)
+        log_proved(h, op, reply, refused ? failure : NULL);
+    if (reply)
+        log_receipt(h, reply);
     free(op);
     corp_kick(h);
 }

@@ -92,10 +92,10 @@ void xeno_host_config_default(struct xeno_host_config *cfg);
 
 /* --- what the host sends --- */
 
-/* A message to the XenoCorp: POST `path` with `body`; `key` is the Idempotency-Key, NULL for none.
- * Borrowed for the call. Do not retry it: the host does. */
+/* A message to the XenoCorp: POST `path` with `body`, GET without one (NULL); `key` is the
+ * Idempotency-Key, NULL for none. Borrowed for the call. Do not retry it: the host does. */
 struct xeno_host_corp_op {
-    const char *path; /* "/v1/validate", "/v1/validate/release", "/v1/charges" */
+    const char *path; /* "/v1/validate", "/v1/validate/release", "/v1/charges", "/v1/log/..." */
     const char *content_type;
     const char *key;
     const char *body;
@@ -250,6 +250,11 @@ void xeno_host_task_link(struct xeno_host *h, bool up);
  * it again will not help. Everything else is tried again. */
 void xeno_host_corp_done(struct xeno_host *h, uint64_t tag, const struct xeno_json *reply,
                          bool refused, const struct xeno_err *failure);
+
+/* Was the XenoCorp's log found to have two histories, or could it not show that it has one
+ * (rfc/0006)? Returns: true once a life, with why; log it loudly. The status and the metrics say so
+ * all the time. */
+bool xeno_host_log_doubt(struct xeno_host *h, struct xeno_err *ret);
 
 /* --- time --- */
 

@@ -7,6 +7,7 @@
  * drive.c    sessions at the task manager  task.c    tasks there
  * sample.c   usage from there              reconcile.c  agreeing with it after a restart
  * journal.c, rec.c  rows                   event.c, view.c, metrics.c  what others see
+ * loghead.c  the XenoCorp's log
  *
  * How a change is made: copy s->r, change s->r, write it inside a transaction, commit; when that
  * fails put the copy back. Only then may messages leave (drive_session(), corp_kick(),
@@ -18,6 +19,7 @@
 #include <uthash.h>
 
 #include "base/enc.h"
+#include "doc/loghead.h"
 #include "doc/order.h"
 #include "host/host.h"
 #include "host/meter.h"
@@ -149,6 +151,7 @@ enum op_kind {
     OP_VALIDATE,
     OP_RELEASE,
     OP_CHARGES,
+    OP_LOG,
 };
 
 /* A message that is waited for. */
@@ -168,6 +171,18 @@ struct release {
     int64_t retry_ns;
     int64_t sure_ns; /* monotonic: until then "never bound" may still become untrue */
     struct release *next;
+};
+
+/* What is known of the XenoCorp's log: loghead.c. */
+struct log_watch {
+    struct xeno_log_head seen, last, asked;
+    char seen_text[XENO_LOG_HEAD_MAX + 1]; /* as signed; "": none yet */
+    char last_text[XENO_LOG_HEAD_MAX + 1], asked_text[XENO_LOG_HEAD_MAX + 1];
+    bool have_last;
+    bool doubted, untold;
+    char doubt[512];
+    uint64_t tag; /* of the question under way; 0: none */
+    int64_t check_ns;
 };
 
 struct xeno_host {
@@ -198,10 +213,11 @@ struct xeno_host {
     uint64_t outbox_tag; /* batch under way */
     int64_t outbox_retry_ns;
     int64_t outbox_count, outbox_next;
+    struct log_watch log;
 
     struct {
         int64_t created, refused, ended, suspended, charges, charged, posted, refused_charges;
-        int64_t batches, late_answers, task_errors, corp_errors;
+        int64_t batches, late_answers, task_errors, corp_errors, proofs;
     } count;
 };
 
@@ -340,6 +356,15 @@ void corp_send(struct xeno_host *h, const struct op *op, const char *path, const
                const char *key, const char *body, size_t len);
 /* Remember to tell the end of a binding; after the commit of journal_release_put(). */
 void release_add(struct xeno_host *h, const char *order, const char *session);
+
+/* --- loghead.c --- */
+int log_load(struct xeno_host *h, struct xeno_err *err);
+void log_receipt(struct xeno_host *h, const struct xeno_json *reply); /* any answer */
+void log_kick(struct xeno_host *h); /* ask for a proof, when it is time */
+void log_proved(struct xeno_host *h, const struct op *op, const struct xeno_json *reply,
+                const struct xeno_err *refusal);
+void log_unanswered(struct xeno_host *h, const struct op *op);
+struct xeno_json *log_view(const struct xeno_host *h);
 
 /* --- drive.c --- */
 void drive_session(struct xeno_host *h, struct session *s); /* send what its state wants next */

@@ -7,6 +7,8 @@
  *   refused  session, seq, amount, token, detail, time_ms: charges XenoCorp would not take
  *   release  order_id, session: bindings that XenoCorp is still to be told the end of
  *   host     key, value: how often this journal was opened
+ *   log_head name, text: "seen", the newest head of the XenoCorp's log that was proved; "other" and
+ *            "doubt": one that did not continue it, and why
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@ static const char *const schema[] = {
     " PRIMARY KEY (session, seq));"
     "CREATE TABLE release (order_id text NOT NULL, session text NOT NULL,"
     " PRIMARY KEY (order_id, session));",
+    "CREATE TABLE log_head (name text PRIMARY KEY, text text NOT NULL);",
 };
 
 /* --- writing --- */
@@ -298,5 +301,7 @@ int journal_open(struct xeno_host *h, struct xeno_err *err)
         r = load_releases(h, err);
     if (r == 0)
         r = outbox_load(h, err);
+    if (r == 0)
+        r = log_load(h, err);
     return r < 0 ? xeno_context(err, r, "journal") : 0;
 }

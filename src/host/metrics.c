@@ -96,4 +96,10 @@ void xeno_host_metrics(struct xeno_host *h, struct xeno_buf *out)
         h->count.task_errors);
     one(out, "xeno_host_corp_errors_total", "counter", "Failed requests to the XenoCorp.",
         h->count.corp_errors);
+    one(out, "xeno_host_corp_log_size", "gauge", "Leaves of the XenoCorp's log, as proved last.",
+        h->log.seen.size);
+    one(out, "xeno_host_corp_log_proofs_total", "counter", "Proofs that its log went on.",
+        h->count.proofs);
+    one(out, "xeno_host_corp_log_doubted", "gauge",
+        "1 when the XenoCorp signed what cannot be one history.", h->log.doubted);
 }

@@ -290,6 +290,7 @@ struct xeno_json *xeno_host_status_json(struct xeno_host *h)
     xeno_json_set(o, "price", xeno_tariff_json(&h->cfg.tariff));
     xeno_json_set_int(o, "sessions", (int64_t)host_owned(h, NULL));
     xeno_json_set_bool(o, "task_manager", h->reconciled);
+    xeno_json_set(o, "corp_log", log_view(h));
     xeno_json_set_int(o, "time_ms", wall_ms(h));
     return o;
 }

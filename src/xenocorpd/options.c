@@ -49,7 +49,7 @@ static const struct xeno_conf_item items[] = {
 static const struct xeno_conf_verb verbs[] = {
     { "init", NULL, "make the CA, the ledger and the first operator's token, which is printed" },
     { "operator-token", NULL, "print another token for an operator; the daemon must not run" },
-    { "audit", NULL, "check every rule of the ledger, from its rows" },
+    { "audit", NULL, "check every rule of the ledger, and recompute the log, from the rows" },
     { NULL, NULL, NULL },
 };
 

@@ -152,13 +152,15 @@ static void on_corp_answer(const struct xeno_http_answer *a, void *arg)
     if (failure)
         xeno_log_err(LOG_NOTICE, "corp.answer", failure, "status=%d", a->status);
     xeno_host_corp_done(d->host, w->tag, body, is_refusal(a), failure);
+    if (xeno_host_log_doubt(d->host, &err))
+        xeno_log_err(LOG_CRIT, "corp.log", &err, "%s", "see=status");
     answer_free(w);
 }
 
 static void send_corp(struct xenod *d, uint64_t tag, const struct xeno_host_corp_op *op)
 {
     xeno_autofree char *url = xeno_asprintf("%s%s", d->opt.corp_url, op->path);
-    struct xeno_http_ask ask = { .method = "POST",
+    struct xeno_http_ask ask = { .method = op->body ? "POST" : "GET",
                                  .url = url,
                                  .server_id = d->corp.s,
                                  .type = op->content_type,
@@ -242,7 +244,7 @@ static void port_corp(void *ctx, uint64_t tag, const struct xeno_host_corp_op *o
         .path = xeno_strdup(op->path),
         .content_type = xeno_strdup(op->content_type),
         .key = xeno_strdup(op->key),
-        .body = xeno_memdup(op->body, op->body_len),
+        .body = op->body ? xeno_memdup(op->body, op->body_len) : NULL,
         .body_len = op->body_len,
     };
 }

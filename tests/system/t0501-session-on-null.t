@@ -206,6 +206,10 @@ is "$(as ann GET /v1/statement?limit=100 | jq '[.entries[] | select(.kind == "ch
     "-$(jq .amount <<<"$a")" "and to the statement"
 is "$(at x1 nobody GET /v1/status | jq .status.free.cpu_msps)" 1000 "everything is free again"
 like "$(at x1 nobody GET /metrics)" 'xenod_task_manager_up 1' "metrics"
+proofs() { at x1 nobody GET /metrics | grep -q '^xeno_host_corp_log_proofs_total [1-9]'; }
+ok "the XenoCorp proved that its log goes on" wait_for 20 proofs
+is "$(at x1 nobody GET /v1/status | jq -c '.status.corp_log | [.consistent, .size > 5]')" "[true,true]" \
+    "which the status shows"
 
 # --- a credential that is revoked ---
 at x1 bob GET /v1/sessions >/dev/null
