@@ -69,6 +69,11 @@ is "$(problem "$a")" "501 host.env-type" "an environment type it does not run"
 join other server "$(new_token server)" "$a_server"
 is "$(problem "$(xml other POST /v1/holds "$(requirement x)")")" "403 api.kind" "a XenoServer buys nothing"
 
+# --- one journal, one daemon ---
+timeout 20 xenod --config "$work/x1/xenod.conf" --listen 127.0.0.1:0 >"$work/second" 2>&1
+is "$?" 1 "a second daemon on the same journal, which would sell everything twice, is refused"
+like "$(cat "$work/second")" 'journal.lock' "and says so" || sed 's/^/# /' "$work/second"
+
 # --- the paper's example ---
 a=$(xml ann POST /v1/holds "$(cat "$top/fuzz/corpus/requirement/paper.xml")")
 is "$(status) $(jq -c '.grant | [.cpu_msps, .net_kbps, .addresses, .address != null]' <<<"$a")" \
