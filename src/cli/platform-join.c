@@ -27,7 +27,10 @@ int platform_corp_init(struct cli *cli, struct platform *p, char **ret_token, st
     xeno_autofree char *dir = platform_path(p, "corp");
     xeno_autofree char *log = platform_path(p, "log/corp.log");
     xeno_autofree char *dir_arg = xeno_asprintf("--dir=%s", dir);
-    const char *const argv[] = { dir_arg, "--init", NULL };
+    xeno_autofree char *key = platform_path(p, "corp/ca-key.pem");
+    /* An up that was interrupted may have made it without keeping the token. */
+    bool made = access(key, F_OK) == 0;
+    const char *const argv[] = { dir_arg, made ? "--operator-token" : "--init", NULL };
     struct platform_spawn s = {
         .program = "xenocorpd", .argv = argv, .uid = p->corp_uid, .log = log
     };

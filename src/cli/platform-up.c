@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "cli/api.h"
+#include "cli/guard.h"
 #include "cli/out.h"
 #include "cli/platform.h"
 #include "cli/progress.h"
@@ -432,17 +433,20 @@ static int open_platform(struct up *u, struct xeno_err *err)
 static int bring_up(struct up *u, xeno_credit fund, struct xeno_err *err)
 {
     struct platform *p = u->p;
-    int r = bring_corp(u, err);
+    int r;
 
-    if (r == 0) {
+    cli_guard_begin(); /* a daemon whose id is not written down yet would be nobody's */
+    r = bring_corp(u, err);
+    if (r == 0 && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(u->progress, "making a template");
         r = platform_template(u->cli, p, err);
     }
     while (r == 0 && (int64_t)p->count < u->want)
         r = add_server(u, err);
     for (size_t i = 0; r == 0 && i < p->count; i++)
-        r = bring_server(u, &p->servers[i], err);
-    if (r == 0) {
+        if ((r = cli_guard_check(err)) == 0)
+            r = bring_server(u, &p->servers[i], err);
+    if (r == 0 && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(u->progress, "registering a client");
         r = platform_join_client(u->cli, p, fund, err);
     }
@@ -495,8 +499,13 @@ int platform_up(struct cli *cli, const struct cli_args *args, struct xeno_err *e
         u.progress = cli_progress_new(cli, "starting");
         r = bring_up(&u, fund, err);
         cli_progress_free(u.progress);
-        if (r < 0)
-            platform_save(u.p, NULL); /* what runs is known to `down` */
+        if (r < 0) { /* what runs is known to `down` */
+            platform_save(u.p, NULL);
+            cli_note(cli,
+                     "what was begun stays: go on with the same command, or end it: xeno platform "
+                     "down --dir %s --purge",
+                     u.p->dir);
+        }
     }
     if (r == 0 && !cli->json)
         print_up(cli, u.p);

@@ -34,6 +34,14 @@ done <<<"$verbs"
 is "$helps" "$(wc -l <<<"$verbs")" "each of the $helps verbs has help with examples"
 
 # --- platform ---
+# Interrupted wherever it happens to be: the next one goes on from there, and no daemon is forgotten.
+for ms in 50 150 250 350; do
+    xeno platform up --null --servers 2 --dir "$plat" --server-set charge-interval=1s >>"$work/early" 2>&1 &
+    early=$!
+    sleep "0.$(printf %03d $ms)"
+    kill -TERM "$early" 2>/dev/null
+    wait "$early"
+done
 ok "platform up" xeno platform up --null --servers 2 --dir "$plat" --server-set charge-interval=1s
 is "$(status xeno platform status --dir "$plat" --json) $(field '.up, (.processes | length)' | xargs)" \
     "0 true 5" "five processes run"
@@ -41,6 +49,10 @@ pids=$(jq -r '.processes[].pid' "$work/o" | sort)
 ok "up again starts nothing anew" xeno platform up --dir "$plat"
 xeno platform status --dir "$plat" --json >"$work/o"
 is "$(jq -r '.processes[].pid' "$work/o" | sort)" "$pids" "the same processes"
+others=$(ps -eo pid=,ppid=,args= | grep -F -- "=$plat/" | grep -v grep | while read -r p parent _; do
+    grep -qx -e "$p" -e "$parent" <<<"$pids" || echo "$p"
+done)
+is "$others" "" "and no others, of the times it was interrupted"
 is "$(status xeno server check --json) $(field .ok)" "0 true" "server check finds nothing wrong"
 is "$(status xeno account --json) $(field .free)" "0 1000000000" "the client has credits"
 is "$(xeno --json whoami | jq -r .id)" "$(xeno account --json | jq -r .id)" "--json before the verb"
