@@ -106,11 +106,12 @@ background() {
 # wait_for SECONDS COMMAND...: until it succeeds; fails when the time is over. What is counted is
 # tries, so that a machine that is slow for a moment has more time, though not without end.
 wait_for() {
-    local tries=$(($1 * 20)) last=$((SECONDS + 5 * $1 + 20))
+    local tries=$(($1 * 20)) last=$((SECONDS + 5 * $1 + 20)) pause=0.05
+    [ -z "${XENO_IN_VM:-}" ] || pause=0.25 # who waits is emulated on the same processors
     shift
     while [ $tries -gt 0 ] && [ $SECONDS -lt $last ]; do
         "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
+        sleep $pause
         tries=$((tries - 1))
     done
     return 1
