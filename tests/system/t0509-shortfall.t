@@ -51,7 +51,7 @@ file() { find /sys/fs/cgroup -path "*/xeno-$inst/sessions/$s/$1" | head -n 1; }
 
 deploy rests "exec sleep 1000"
 wait_for 20 task_is rests running
-[ -n "$(file cpu.pressure)" ] || skip_all "this kernel counts no waiting: it has no pressure of version 2 groups"
+[ -n "$(file cpu.pressure)" ] || cannot "pressure of version 2 groups: this kernel counts no waiting"
 sleep 3 # what its start waited for has been sampled
 usage
 from_shortfall=$shortfall from_reserved=$reserved
