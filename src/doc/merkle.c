@@ -134,10 +134,11 @@ int xeno_inclusion_check(const struct xeno_hash *leaf, int64_t n, int64_t size,
                          struct xeno_err *err)
 {
     struct xeno_hash r = *leaf;
-    int64_t fn = n, sn = size - 1;
+    int64_t fn = n, sn;
 
     if (size < 1 || size > XENO_TREE_MAX || n < 0 || n >= size)
         return refuse_range(err);
+    sn = size - 1;
     if (proof->count > XENO_PROOF_MAX)
         return refuse_proof(err, "is too long");
     for (size_t i = 0; i < proof->count; i++) {
@@ -186,7 +187,7 @@ int xeno_consistency_check(int64_t first, const struct xeno_hash *first_root, in
     struct xeno_hash empty = xeno_hash_empty(), fr, sr;
     const struct xeno_hash *rest = proof->hashes;
     size_t count = proof->count;
-    int64_t fn = first - 1, sn = second - 1;
+    int64_t fn, sn;
     int r;
 
     if (first < 0 || first > second || second > XENO_TREE_MAX)
@@ -199,7 +200,7 @@ int xeno_consistency_check(int64_t first, const struct xeno_hash *first_root, in
         return xeno_hash_equal(first_root, second_root)
                    ? 0
                    : refuse_proof(err, "cannot be: one size has two roots");
-    for (; fn & 1; fn >>= 1)
+    for (fn = first - 1, sn = second - 1; fn & 1; fn >>= 1)
         sn >>= 1;
     if (fn == 0) { /* first is a power of two: it is itself what they share */
         fr = *first_root;

@@ -287,6 +287,8 @@ static void numbers_out_of_range(void **state)
     }
     assert_int_equal(xeno_consistency_check(2, leaves, 1, leaves, &p, &err), -ERANGE);
     assert_int_equal(xeno_consistency_check(-1, leaves, 1, leaves, &p, &err), -ERANGE);
+    assert_int_equal(xeno_consistency_check(INT64_MIN, leaves, INT64_MAX, leaves, &p, &err),
+                     -ERANGE);
     assert_int_equal(xeno_consistency_check(1, leaves, XENO_TREE_MAX + 1, leaves, &p, &err),
                      -ERANGE);
     assert_int_equal(xeno_consistency_make(&tree, 2, 1, &p, &err), -ERANGE);
