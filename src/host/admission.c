@@ -39,6 +39,7 @@ struct xeno_admission {
     struct xeno_capacity cap;
     int64_t sold[Q_COUNT];
     struct pool nat, own, tcp, udp;
+    size_t kept_ports; /* of tcp, the daemon's */
     struct claim *claims;
 };
 
@@ -136,6 +137,7 @@ void xeno_admission_resize(struct xeno_admission *a, const struct xeno_capacity 
     a->cap.own_count = old.own_count;
     a->cap.port_first = old.port_first;
     a->cap.port_last = old.port_last;
+    a->cap.port_daemon = old.port_daemon;
 }
 
 /* --- quantities --- */
@@ -217,6 +219,16 @@ static struct pool *ports_of(struct xeno_admission *a, enum xeno_proto proto)
 static bool port_in_range(const struct xeno_admission *a, uint16_t port)
 {
     return a->tcp.count > 0 && port >= a->cap.port_first && port <= a->cap.port_last;
+}
+
+void xeno_admission_keep_daemon_port(struct xeno_admission *a)
+{
+    uint16_t port = a->cap.port_daemon;
+
+    if (port == 0 || !port_in_range(a, port) || a->tcp.taken[port - a->cap.port_first])
+        return;
+    pool_take(&a->tcp, port - a->cap.port_first);
+    a->kept_ports++;
 }
 
 static size_t count_ports(const struct xeno_grant *g, enum xeno_proto proto)
@@ -546,5 +558,6 @@ bool xeno_admission_sound(const struct xeno_admission *a)
     for (int q = 0; q < Q_COUNT; q++)
         if (sold[q] != a->sold[q] || sold[q] > limit_of(a, q))
             return false;
-    return nat == a->nat.used && own == a->own.used && tcp == a->tcp.used && udp == a->udp.used;
+    return nat == a->nat.used && own == a->own.used && tcp + a->kept_ports == a->tcp.used &&
+           udp == a->udp.used;
 }

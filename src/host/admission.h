@@ -29,6 +29,7 @@ struct xeno_capacity {
     uint32_t own_count;   /* at most 65,536 */
     uint16_t port_first;  /* host ports that may be published, inclusive */
     uint16_t port_last;   /* below port_first: none */
+    uint16_t port_daemon; /* TCP, where the daemon itself answers: not for sale; 0: none */
 };
 
 /* Errors: -EINVAL host.config, naming the member. */
@@ -56,6 +57,10 @@ void xeno_admission_resize(struct xeno_admission *a, const struct xeno_capacity 
  */
 int xeno_admission_take(struct xeno_admission *a, const char *name, struct xeno_grant *g,
                         struct xeno_err *err);
+
+/* Take the daemon's own port out of the sale. After adoption: a session that has it already,
+ * because the daemon moved, keeps it. */
+void xeno_admission_keep_daemon_port(struct xeno_admission *a);
 
 /* Would it succeed? Changes nothing. */
 int xeno_admission_try(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err);

@@ -269,6 +269,7 @@ int xeno_host_open(const struct xeno_host_config *cfg, const struct xeno_env *en
     r = journal_open(h, err);
     if (r < 0)
         return r;
+    xeno_admission_keep_daemon_port(h->admission);
     tell_adopted(h);
     corp_kick(h);
     *ret = xeno_take(&h);

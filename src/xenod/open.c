@@ -56,6 +56,7 @@ static void fill_capacity(const struct xenod *d, struct xeno_capacity *c)
         .own_count = (uint32_t)o->own_addresses,
         .port_first = (uint16_t)o->port_first,
         .port_last = (uint16_t)o->port_last,
+        .port_daemon = d->server ? (uint16_t)xeno_http_server_port(d->server) : 0,
     };
 }
 

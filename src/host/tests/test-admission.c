@@ -99,6 +99,36 @@ static void refusal_text(void **state)
     assert_int_equal(xeno_admission_take(a, "x", &h, NULL), -EEXIST);
 }
 
+/* A published port takes what comes to the host: one session with the daemon's own would cut all
+ * others off. */
+static void the_daemons_port(void **state)
+{
+    struct xeno_capacity c = cap;
+    struct xeno_grant g = ask(1, 1, 1, 1), chosen[10];
+    struct xeno_err err = XENO_ERR_INIT;
+    char name[8];
+
+    (void)state;
+    c.port_daemon = 30004;
+    xeno_auto(xeno_admission) a = xeno_admission_new(&c);
+    xeno_admission_keep_daemon_port(a);
+    g.port_count = 1;
+    g.ports[0] = (struct xeno_port){ .port = 80, .host_port = 30004, .proto = XENO_PROTO_TCP };
+    assert_int_equal(xeno_admission_take(a, "x", &g, &err), -EAGAIN);
+    assert_string_equal(err.token, "admission.ports");
+    g.ports[0].host_port = 0;
+    for (int i = 0; i < 9; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        chosen[i] = g;
+        assert_int_equal(xeno_admission_take(a, name, &chosen[i], NULL), 0);
+        assert_int_not_equal(chosen[i].ports[0].host_port, 30004);
+    }
+    assert_int_equal(xeno_admission_take(a, "y", &g, NULL), -EAGAIN);
+    assert_true(xeno_admission_sound(a));
+    g.ports[0] = (struct xeno_port){ .port = 80, .host_port = 30004, .proto = XENO_PROTO_UDP };
+    assert_int_equal(xeno_admission_take(a, "y", &g, NULL), 0);
+}
+
 static void addresses_and_ports(void **state)
 {
     xeno_auto(xeno_admission) a = xeno_admission_new(&cap);
@@ -354,15 +384,11 @@ static void against_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantity_rows),
-        cmocka_unit_test(refusal_text),
-        cmocka_unit_test(addresses_and_ports),
-        cmocka_unit_test(next_fit),
-        cmocka_unit_test(parking),
-        cmocka_unit_test(adopting),
-        cmocka_unit_test(resizing),
-        cmocka_unit_test(capacity_rows),
-        cmocka_unit_test(against_model),
+        cmocka_unit_test(quantity_rows),    cmocka_unit_test(refusal_text),
+        cmocka_unit_test(the_daemons_port), cmocka_unit_test(addresses_and_ports),
+        cmocka_unit_test(next_fit),         cmocka_unit_test(parking),
+        cmocka_unit_test(adopting),         cmocka_unit_test(resizing),
+        cmocka_unit_test(capacity_rows),    cmocka_unit_test(against_model),
     };
 
     return cmocka_run_group_tests_name("admission", tests, NULL, NULL);
