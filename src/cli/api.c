@@ -9,7 +9,7 @@
 
 #define TRIES     3
 #define PAGE      500
-#define PAGES_MAX 200
+#define PAGES_MAX (CLI_PAGES_ITEMS / PAGE)
 
 int cli_http(struct cli *cli, struct xeno_http_client **ret, struct xeno_err *err)
 {

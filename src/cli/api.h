@@ -36,7 +36,9 @@ int cli_server_post(struct cli *cli, const struct cli_server *s, struct xeno_jso
     __attribute__((format(printf, 6, 7)));
 
 /* All pages of a list: asks for `path` with after= until there is no "next", and returns one object
- * with all items under `member`. s NULL: the XenoCorp. */
+ * with all items under `member`; of a longer list the first CLI_PAGES_ITEMS. s NULL: the XenoCorp.
+ */
+#define CLI_PAGES_ITEMS 100000
 int cli_pages(struct cli *cli, const struct cli_server *s, const char *path, const char *member,
               struct xeno_json **ret, struct xeno_err *err);
 

@@ -178,6 +178,21 @@ struct verified {
     int64_t charges, proved;
 };
 
+/* Of a long list only the beginning was read. Returns: the last entry whose leaf would be in it. */
+static int64_t last_entry(const struct xeno_json_at *entries, size_t count)
+{
+    int64_t entry = 0;
+
+    if (count < CLI_PAGES_ITEMS)
+        return INT64_MAX;
+    while (entry == 0 && count > 0) {
+        struct xeno_json_at e = xeno_json_item(entries, --count);
+
+        entry = cli_int(&e, "entry", 0);
+    }
+    return entry;
+}
+
 /* Both lists are in the order of the journal, and each charge's leaf names its entry. The newest
  * `most` are proved. */
 static int check_charges(struct cli *cli, const struct xeno_log_head *head,
@@ -185,14 +200,17 @@ static int check_charges(struct cli *cli, const struct xeno_log_head *head,
                          const struct xeno_json_at *entries, size_t entry_count, int64_t most,
                          struct verified *ret, struct xeno_err *err)
 {
+    int64_t last = last_entry(entries, entry_count);
     size_t at = entry_count;
 
+    if (last != INT64_MAX)
+        cli_note(cli, "of a long history the first %d leaves were looked at", CLI_PAGES_ITEMS);
     for (size_t i = line_count; i > 0; i--) { /* newest first */
         struct xeno_json_at line = xeno_json_item(lines, i - 1), entry = { .j = NULL };
         int64_t wanted = cli_int(&line, "entry", 0), found = -1;
         int r;
 
-        if (strcmp(cli_str(&line, "kind"), "charge") != 0)
+        if (strcmp(cli_str(&line, "kind"), "charge") != 0 || wanted > last)
             continue;
         while (at > 0 && (found == -1 || found == 0 || found > wanted)) {
             entry = xeno_json_item(entries, --at);
