@@ -430,6 +430,23 @@ char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, c
     return xeno_asprintf("%s/sessions/%s/%s", cg->base, session, task);
 }
 
+/* Version 2 in a unit: a group whose children have controllers may hold no process, so they are
+ * given back. The kernel refuses, rightly, while another instance in the unit uses them. */
+static void give_back(const struct xeno_cgroups *cg)
+{
+    static const char *const controllers[] = { "cpu", "memory", "pids", "io" };
+    xeno_autofree char *sessions = xeno_asprintf("%s/sessions", cg->base);
+    const char *const groups[] = { sessions, cg->base, cg->top };
+
+    for (size_t i = 0; cg->top[0] && i < XENO_LEN(groups); i++) {
+        xeno_autofree char *file =
+            xeno_asprintf("%s%s/cgroup.subtree_control", cg->trees[0].mount, groups[i]);
+
+        for (size_t k = 0; k < XENO_LEN(controllers); k++)
+            xeno_cgroup_write(file, "-%s", controllers[k]);
+    }
+}
+
 /* What the daemons' group of one tree holds goes to the group above the instance's. */
 static void empty_daemons(const char *mount, const struct xeno_cgroups *cg)
 {
@@ -448,6 +465,7 @@ int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err)
 {
     int first = 0;
 
+    give_back(cg);
     for (size_t i = 0; i < cg->ntrees + (cg->unified[0] != '\0'); i++) {
         const char *mount = i < cg->ntrees ? cg->trees[i].mount : cg->unified;
         xeno_autofree char *path = xeno_asprintf("%s%s", mount, cg->base);

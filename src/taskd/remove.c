@@ -232,6 +232,8 @@ static void remove_kernel(struct removal *rm)
     note(rm, end_supervisors(rm, &err), &err);
     for (size_t i = 0; i < rm->nids; i++)
         note(rm, remove_folder(rm, rm->ids[i], &err), &err);
+    for (size_t i = 0; d->host.cgroups && i < rm->nids; i++)
+        note(rm, xeno_cgroup_remove(d->host.cgroups, rm->ids[i], &err), &err);
     if (d->host.cgroups) {
         int r = xeno_cgroups_remove(d->host.cgroups, &err);
 
