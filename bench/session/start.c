@@ -4,9 +4,10 @@
  *
  * Makes COUNT orders first, then runs COUNT sessions, AT-ONCE of them at a time (COUNT = all at
  * once): create a session with the order, deploy the task, follow its log to the first byte, end
- * the session. The figure of each is from sending the order to that byte, over mutual TLS on kept
- * connections, metering on; with AT-ONCE above 1 a second line gives the time until all had it.
- * PROFILE is a folder with key.pem, credential.pem and ca.pem, as `xeno register` makes it.
+ * the session and wait until it is gone, as the peers are waited for. The figure of each is from
+ * sending the order to that byte, over mutual TLS on kept connections, metering on; with AT-ONCE
+ * above 1 a second line gives the time until all had it. PROFILE is a folder with key.pem,
+ * credential.pem and ca.pem, as `xeno register` makes it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@
 
 #define ORDER_AMOUNT (XENO_CREDIT / 2)
 #define WAIT         xeno_s(60)
+#define ASK_AGAIN_US (10 * 1000)
 
 struct bench {
     const struct xeno_env *env;
@@ -52,7 +54,7 @@ struct run {
     char *session;
     xeno_time start;
     double ms; /* -1 until the first byte */
-    struct xeno_http_call *log;
+    sd_event_source *timer;
 };
 
 static void next_key(struct bench *b, char out[33])
@@ -90,9 +92,44 @@ static void run_over(struct run *r, const char *what, const struct xeno_http_ans
         sd_event_exit(b->loop, 0);
 }
 
+static void on_state(const struct xeno_http_answer *a, void *arg);
+
+static int ask_state(sd_event_source *timer, uint64_t usec, void *arg)
+{
+    struct run *r = arg;
+    xeno_autofree char *url = xeno_asprintf("%s/v1/sessions/%s", r->b->server, r->session);
+
+    (void)usec;
+    sd_event_source_disable_unref(timer);
+    send_ask(r->b,
+             (struct xeno_http_ask){ .method = "GET", .url = url, .done = on_state, .arg = r });
+    return 0;
+}
+
+static void on_state(const struct xeno_http_answer *a, void *arg)
+{
+    struct run *r = arg;
+    xeno_auto(xeno_json) j = NULL;
+    struct xeno_json_at top;
+    const char *state = "";
+
+    if (!a->err && xeno_json_parse(a->body, a->len, 1 << 20, &j, NULL) == 0) {
+        top = xeno_json_top(j);
+        (void)xeno_json_str(&top, "state", 1, 64, &state, NULL);
+    }
+    if (a->err || strcmp(state, "ended") == 0)
+        run_over(r, a->err ? "state" : NULL, a);
+    else
+        sd_event_add_time_relative(r->b->loop, &r->timer, CLOCK_MONOTONIC, ASK_AGAIN_US, 1,
+                                   ask_state, r);
+}
+
 static void on_ended(const struct xeno_http_answer *a, void *arg)
 {
-    run_over(arg, a->err ? "end" : NULL, a);
+    if (a->err)
+        run_over(arg, "end", a);
+    else
+        ask_state(NULL, 0, arg);
 }
 
 static void end_session(struct run *r)
