@@ -32,8 +32,15 @@ struct xeno_task_host {
     const char *resolv_conf;      /* text for the sessions; "" when there is none */
     char *(*netns)(const struct xeno_task_host *h, const char *session); /* path; NULL: none */
     void *net;
-    struct xeno_oci *oci; /* the oci driver's findings */
+    struct xeno_oci *oci;                  /* the oci driver's findings */
+    const struct xeno_rootfs_spare *spare; /* in a create: a writable layer made ahead, or NULL */
+    int rouser;                            /* for xeno_task_rouse(); below 1: there is none */
 };
+
+/* The session's groups are made, and a process will be moved into one of them soon: the kernel's
+ * lock for that shall be awake by then (taskd/rouse.c). Not before: it is the same lock that groups
+ * are made under. Never blocks. */
+void xeno_task_rouse(const struct xeno_task_host *h);
 
 /* How a long call in a child says something before its end. */
 struct xeno_task_channel {

@@ -139,15 +139,19 @@ static int need_template(const char *pool, const char *path, int64_t bytes, stru
     return r;
 }
 
-static int make_image(const struct xeno_rootfs *s, const char *path, struct xeno_err *err)
+static int64_t whole_blocks(int64_t bytes)
 {
-    int64_t bytes = s->disk_bytes / BLOCK_BYTES * BLOCK_BYTES;
-    xeno_autofree char *template = xeno_asprintf("%s/%lld.img", s->pool, (long long)bytes);
+    return bytes / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+static int make_image(const char *pool, const char *path, int64_t bytes, struct xeno_err *err)
+{
+    xeno_autofree char *template = xeno_asprintf("%s/%lld.img", pool, (long long)bytes);
     xeno_autofree char *tmp = xeno_asprintf("%s.new", path);
     xeno_autoclose int from = -1, to = -1;
     int r;
 
-    r = need_template(s->pool, template, bytes, err);
+    r = need_template(pool, template, bytes, err);
     if (r < 0)
         return r;
     from = open(template, O_RDONLY | O_CLOEXEC);
@@ -241,6 +245,53 @@ static int mount_image(const char *image, const char *at, struct xeno_err *err)
     return 0;
 }
 
+/* --- made ahead --- */
+
+/* The same mount as mount_image() makes, without a place. */
+static int mount_nowhere(const char *image, struct xeno_err *err)
+{
+    xeno_autoclose int fs = fsopen("ext4", FSOPEN_CLOEXEC);
+    xeno_autoclose int loop = -1;
+    char device[32];
+    int n = 0, fd = -1;
+
+    loop = attach_loop(image, &n, err);
+    if (loop < 0)
+        return loop;
+    snprintf(device, sizeof device, "/dev/loop%d", n);
+    if (fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "source", device, 0) == 0 &&
+        fsconfig(fs, FSCONFIG_SET_FLAG, "noinit_itable", NULL, 0) == 0 &&
+        fsconfig(fs, FSCONFIG_SET_STRING, "errors", "remount-ro", 0) == 0 &&
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        fd =
+            fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+    return fd < 0 ? xeno_fail_errno(err, -errno, "rootfs.mount", "mount '%s'", image) : fd;
+}
+
+int xeno_rootfs_spare_make(const char *pool, const char *image, int64_t disk_bytes,
+                           struct xeno_err *err)
+{
+    int r = make_image(pool, image, whole_blocks(disk_bytes), err);
+
+    if (r == 0)
+        r = mount_nowhere(image, err);
+    if (r < 0)
+        unlink(image);
+    return r;
+}
+
+/* The name first: a mount whose file had no place in the session would be lost at its next stop.
+ * Killed in between, the mount is gone with us, and the file is checked before it is used. */
+static int take_spare(const struct xeno_rootfs_spare *spare, const char *image, const char *upper,
+                      struct xeno_err *err)
+{
+    if (rename(spare->image, image) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.image", "take '%s'", spare->image);
+    if (move_mount(spare->mount, "", AT_FDCWD, upper, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.mount", "put '%s' into its place", image);
+    return 0;
+}
+
 /* --- the overlay --- */
 
 /* Lowers are named relative to their folder, so that many fit into the one page of options. */
@@ -283,11 +334,6 @@ static int grow_image(const char *path, int64_t bytes, struct xeno_err *err)
     return r;
 }
 
-static int64_t whole_blocks(int64_t bytes)
-{
-    return bytes / BLOCK_BYTES * BLOCK_BYTES;
-}
-
 /* An image of an earlier stay: sound, and as big as is wanted now. */
 static int reuse_image(const char *path, int64_t bytes, struct xeno_err *err)
 {
@@ -312,8 +358,12 @@ static int need_upper(const struct xeno_rootfs *s, const char *image, const char
 
     if (r < 0 || xeno_rootfs_mounted(upper))
         return r;
-    r = access(image, F_OK) == 0 ? reuse_image(image, s->disk_bytes, err)
-                                 : make_image(s, image, err);
+    if (access(image, F_OK) == 0)
+        r = reuse_image(image, s->disk_bytes, err);
+    else if (s->spare)
+        return take_spare(s->spare, image, upper, err);
+    else
+        r = make_image(s->pool, image, whole_blocks(s->disk_bytes), err);
     return r < 0 ? r : mount_image(image, upper, err);
 }
 

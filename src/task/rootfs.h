@@ -4,6 +4,7 @@
  *   SESSION/upper       where it is mounted; data/ and work/ in it belong to the overlay
  *   SESSION/rootfs      overlayfs: the layers, below data/
  *   POOL/BYTES.img      a fresh file system of that size, to be copied: faster than mkfs
+ *   POOL/.spare-N       a writable layer made ahead, for a session that is still to come
  *
  * A session that fills its disk gets ENOSPC inside its own file system, and df(1) tells it the
  * truth. The file has no journal (its life is that of a lease); one that was not unmounted is
@@ -19,6 +20,14 @@
 
 #include "base/err.h"
 
+/* A writable layer that belongs to no session yet. It is mounted, but nowhere: with the last
+ * descriptor of the mount it and its loop device are gone, whoever was killed, and what remains is
+ * a file. */
+struct xeno_rootfs_spare {
+    int mount;   /* descriptor */
+    char *image; /* path of the file, absolute */
+};
+
 struct xeno_rootfs {
     const char *session;       /* folder, absolute */
     const char *pool;          /* folder for templates, absolute */
@@ -27,7 +36,17 @@ struct xeno_rootfs {
     size_t nlowers;
     int64_t disk_bytes; /* of the writable layer; an old one may grow to it */
     uint32_t owner;     /* uid and gid of the session's root on the host */
+    /* To be used for the writable layer if it is missing: of that size, and in no one else's hands;
+     * NULL: none. */
+    const struct xeno_rootfs_spare *spare;
 };
+
+/* Make a writable layer of `disk_bytes` ahead, its file at `image`: three quarters of what building
+ * a root takes, most of it waiting for the kernel.
+ * Returns: a descriptor of the mount. Errors: those of xeno_rootfs_build(); then nothing is left.
+ */
+int xeno_rootfs_spare_make(const char *pool, const char *image, int64_t disk_bytes,
+                           struct xeno_err *err);
 
 /* Make what is missing and mount what is not mounted.
  * Errors: -ENOSPC and others rootfs.image, rootfs.loop, rootfs.mount, rootfs.check. */

@@ -225,6 +225,7 @@ int adopt(struct taskd *d, struct xeno_err *err)
     xeno_run_list_free(ids);
     if (r < 0)
         return r;
+    spares_sweep(d);
     sweep_cgroups(d);
     network_sweep(d);
     if (d->host.oci) {

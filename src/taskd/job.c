@@ -1,5 +1,6 @@
 /* src/taskd/job.c - slow work in children of their own, a bounded number at a time. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -70,12 +71,32 @@ static void tell_running(struct xeno_task_channel *ch, int64_t pid, const int *f
         close(fds[i]);
 }
 
-/* Nothing of the daemon's goes along: a copy of a peer's connection would keep it open. */
+/* Close every descriptor from `first` on but those. */
+static void close_others(int first, const int *keep, size_t n)
+{
+    for (;;) {
+        int next = INT_MAX;
+
+        for (size_t i = 0; i < n; i++)
+            if (keep[i] >= first && keep[i] < next)
+                next = keep[i];
+        if (next == INT_MAX)
+            break;
+        if (next > first)
+            close_range((unsigned)first, (unsigned)next - 1, 0);
+        first = next + 1;
+    }
+    close_range((unsigned)first, ~0U, 0);
+}
+
+/* Of the daemon's nothing goes along that the work does not need: a copy of a peer's connection
+ * would keep it open. */
 static void run_child(struct job *j, int socket) __attribute__((noreturn));
 static void run_child(struct job *j, int socket)
 {
     struct child_channel ch = { .base.running = tell_running, .socket = 3 };
     struct note n = { .kind = NOTE_DONE };
+    int keep[] = { j->daemon->host.rouser, j->kind->lent ? j->kind->lent(j->arg) : -1 };
     sigset_t none;
 
     setpgid(0, 0);
@@ -83,7 +104,7 @@ static void run_child(struct job *j, int socket)
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (socket != 3)
         dup2(socket, 3);
-    close_range(4, ~0U, 0);
+    close_others(4, keep, XENO_LEN(keep));
     n.value = j->kind->fn(j->daemon, j->arg, &ch.base, &n.err);
     if (n.value < 0)
         n.kind = NOTE_FAILED;

@@ -227,6 +227,7 @@ static void release(struct taskd *d)
     }
     sd_event_source_disable_unref(d->exits_source);
     sd_event_source_disable_unref(d->tick);
+    spares_close(d);
     sd_event_unref(d->loop);
     network_close(d);
     rouse_close(d);
@@ -244,7 +245,6 @@ int main(int argc, char **argv)
         .netns_host = -1,
         .netns_own = -1,
         .exits = -1,
-        .rouser = -1,
     };
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_conf_ask ask = { .todo = XENO_CONF_RUN };

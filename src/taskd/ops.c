@@ -16,6 +16,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "image/unpack.h"
+#include "task/rootfs.h"
 #include "taskd/taskd.h"
 
 #define CREATE_WAIT_S 1800 /* a big template may have to be unpacked first */
@@ -208,6 +209,7 @@ static int create_job(struct taskd *d, void *arg, struct xeno_task_channel *ch,
     if (r < 0 || run->stage == XENO_RUN_READY)
         return r;
     r = xeno_run_reset_tasks(run, err); /* of a session that comes back */
+    d->host.spare = spare_layer(w->spare);
     if (r == 0)
         r = w->session->drv->create(&d->host, run, err);
     if (r < 0)
@@ -238,6 +240,7 @@ static void create_done(struct taskd *d, void *arg, int value, const struct xeno
     struct work *w = arg;
 
     (void)value;
+    spare_given(xeno_take(&w->spare));
     session_reload(d, w->session);
     if (why) {
         w->err = *why;
@@ -250,9 +253,16 @@ static void create_done(struct taskd *d, void *arg, int value, const struct xeno
     work_end(d, w, NULL, NULL);
 }
 
-static const struct job_kind create_kind = { .fn = create_job,
-                                             .done = create_done,
-                                             .timeout_s = CREATE_WAIT_S };
+static int lent_spare(const void *arg)
+{
+    const struct xeno_rootfs_spare *layer = spare_layer(((const struct work *)arg)->spare);
+
+    return layer ? layer->mount : -1;
+}
+
+static const struct job_kind create_kind = {
+    .fn = create_job, .done = create_done, .lent = lent_spare, .timeout_s = CREATE_WAIT_S
+};
 
 /* The session is there already. Returns: true when the work is over. */
 static bool create_again(struct taskd *d, struct work *w)
@@ -293,10 +303,15 @@ static void begin_create(struct taskd *d, struct work *w)
     s->drv = drv;
     if (r == 0 && drv->needs_root)
         r = network_add(d, s->id, &w->q->spec, &err);
-    if (r < 0)
+    if (r < 0) {
         create_done(d, w, 0, &err);
-    else
-        job_start(d, &create_kind, w);
+        return;
+    }
+    if (drv->needs_root) {
+        w->spare = spare_take(d, w->q->spec.disk_bytes);
+        spare_want(d, w->q->spec.disk_bytes);
+    }
+    job_start(d, &create_kind, w);
 }
 
 /* --- start --- */
@@ -756,7 +771,5 @@ void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q)
         xeno_task_request_free(q);
         return;
     }
-    if (q->op == XENO_TASK_CREATE || q->op == XENO_TASK_START || q->op == XENO_TASK_RESTORE)
-        rouse(d);
     work_add(d, session_get(d, q->session), p, q, ops[q->op].begin);
 }

@@ -3,9 +3,10 @@
  * Whoever moves a process between cgroups takes a lock that makes every fork on the machine wait.
  * For the forks' sake the kernel first waits for an RCU grace period, 5 to 13 ms here, unless
  * somebody has taken that lock within the last one. The runtime moves each container's first
- * process, and this waiting was a third of a start. So a small process of ours takes the lock as
- * soon as a request arrives that will lead to a container, and again until the container must be
- * there: it waits while the sandbox is being built, and the runtime finds the lock awake. (The
+ * process, and this waiting was a third of a start. So a small process of ours takes the lock when
+ * a session's groups have been made (not before: making them would wait behind it), and again until
+ * its container must be there: it waits while the sandbox is being built, and the runtime finds the
+ * lock awake. (The
  * mount option favordynmods does the same for good and for the whole machine; that is its owner's
  * to choose.)
  *
@@ -89,19 +90,12 @@ void rouse_open(struct taskd *d)
         close(pair[0]);
         return;
     }
-    d->rouser = pair[0];
-}
-
-void rouse(struct taskd *d)
-{
-    /* A full pipe holds wishes enough; one that nobody reads any more is as none. */
-    if (d->rouser >= 0)
-        (void)!send(d->rouser, "", 1, MSG_NOSIGNAL);
+    d->host.rouser = pair[0];
 }
 
 void rouse_close(struct taskd *d)
 {
-    if (d->rouser >= 0)
-        close(d->rouser);
-    d->rouser = -1;
+    if (d->host.rouser > 0)
+        close(d->host.rouser);
+    d->host.rouser = -1;
 }

@@ -54,9 +54,10 @@ typedef void job_running(struct taskd *d, void *arg, int64_t pid, int *fds, size
 struct job_kind {
     job_fn *fn;
     job_done *done;
-    job_running *running; /* may be NULL */
-    int timeout_s;        /* 0: none */
-    bool at_once;         /* does not wait for its turn among JOBS_MAX */
+    job_running *running;         /* may be NULL */
+    int (*lent)(const void *arg); /* a descriptor that goes along, or -1; may be NULL */
+    int timeout_s;                /* 0: none */
+    bool at_once;                 /* does not wait for its turn among JOBS_MAX */
 };
 
 /* Start a job or let it wait for its turn. Failures come through `done`, from the loop. */
@@ -85,6 +86,7 @@ struct work {
     struct xeno_task_request *q;
     void (*begin)(struct taskd *d, struct work *w);
     struct xeno_err err; /* of a failure whose undoing is at work */
+    struct spare *spare; /* of a create: lent to its job */
 };
 
 struct session {
@@ -153,8 +155,20 @@ void network_close(struct taskd *d);
 /* --- rouse.c: the kernel's lock on moving processes between cgroups, awake in time --- */
 
 void rouse_open(struct taskd *d); /* in one thread, before the loop */
-void rouse(struct taskd *d);      /* a container will be started soon; never blocks */
 void rouse_close(struct taskd *d);
+
+/* --- spare.c: writable layers made ahead --- */
+
+struct spare;
+/* A session with a disk of that size was built: have one ready for the next. */
+void spare_want(struct taskd *d, int64_t bytes);
+/* One of that size, the caller's until spare_given(); NULL: there is none. */
+struct spare *spare_take(struct taskd *d, int64_t bytes);
+const struct xeno_rootfs_spare *spare_layer(const struct spare *s); /* NULL for NULL */
+/* It is a session's now, or nobody's: forget it. NULL: no effect. */
+void spare_given(struct spare *s);
+void spares_sweep(struct taskd *d); /* files of an earlier life; at start */
+void spares_close(struct taskd *d);
 
 /* --- adopt.c --- */
 
@@ -191,11 +205,14 @@ struct taskd {
     char why_not[8][XENO_ERR_TEXT_MAX];
     struct xeno_net *net; /* NULL without root */
     int netns_host, netns_own;
-    int rouser; /* wishes go there; -1: there is none */
-    int exits;  /* inotify on the folder where conmon tells ends */
+    int exits; /* inotify on the folder where conmon tells ends */
     sd_event_source *exits_source, *tick;
     bool collect_due, collecting; /* collect.c */
     uint64_t collect_after_us;    /* not before */
+    struct spare *spares;
+    sd_event_source *spare_timer;
+    int64_t spare_bytes; /* wanted next */
+    bool spare_making;
 };
 
 bool driver_usable(const struct taskd *d, const struct xeno_task_driver *drv);

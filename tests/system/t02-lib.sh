@@ -62,7 +62,7 @@ cables_gone() { ! ip -o link | grep -q "xv$inst-"; }
 leftovers() {
     wait_for 5 cables_gone
     grep -E " $work/" /proc/self/mountinfo | cut -d' ' -f5
-    losetup -a 2>/dev/null | grep "$work"
+    losetup -a 2>/dev/null | grep "$work" | grep -v /pool/.spare- # a running daemon may have some
     find /sys/fs/cgroup -type d -path "*xeno-$inst/sessions/*" 2>/dev/null
     ip -o link 2>/dev/null | grep -oE "xv$inst-[^@: ]+"
     ls "$work/D/netns" "$work/D/runtime" "$work/D/exits" "$work/D/sessions" 2>/dev/null |

@@ -62,7 +62,7 @@ traces() {
     inst=$(conf "$1" instance)
     for cable in $(ip -o link | grep -oE "xv$inst-[^@: ]+"); do echo "cable $cable"; done
     grep -oE " $work/$1/[^ ]+" /proc/self/mountinfo | sed 's/^/mount/'
-    losetup -a | grep -oF "$work/$1/" | sed 's/^/loop /'
+    losetup -a | grep -v /pool/.spare- | grep -oF "$work/$1/" | sed 's/^/loop /'
     find /sys/fs/cgroup -type d -path "*xeno-$inst/sessions/*" -printf 'cgroup %p\n'
     find "$work/$1/taskd" -mindepth 2 -xdev \( -path '*/cache/*' -o -path '*/pool/*' \) -prune -o \
         -printf 'file %p\n'

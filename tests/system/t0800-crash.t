@@ -39,7 +39,7 @@ new_client ann 500000000
 
 leftovers() {
     grep -E " $work/x/" /proc/self/mountinfo | cut -d' ' -f5
-    losetup -a 2>/dev/null | grep "$work/x/"
+    losetup -a 2>/dev/null | grep "$work/x/" | grep -v /pool/.spare-
     find /sys/fs/cgroup -mindepth 1 -type d -path "*$inst*" 2>/dev/null | grep -E "/sessions/[a-z2-7]{16}"
     ip -o link 2>/dev/null | grep -oE "xv$inst-[^@: ]+"
     ls "$work/x/taskd/netns" "$work/x/taskd/sessions" 2>/dev/null | grep -vE '^$|:$'

@@ -107,7 +107,8 @@ static int build_rootfs(const struct xeno_task_host *h, const struct xeno_run *r
                                 .lowers = lowers,
                                 .nlowers = run->spec.nlayers,
                                 .disk_bytes = run->spec.disk_bytes,
-                                .owner = XENO_SUBID_BASE };
+                                .owner = XENO_SUBID_BASE,
+                                .spare = h->spare };
     int r;
 
     if (run->spec.nlayers == 0)
@@ -141,6 +142,7 @@ static int oci_create(const struct xeno_task_host *h, struct xeno_run *run, stru
     int r;
 
     r = xeno_cgroup_set(h->cgroups, run->id, &limits, err);
+    xeno_task_rouse(h);
     if (r == 0)
         r = build_rootfs(h, run, err);
     if (r == 0)

@@ -339,6 +339,7 @@ int xeno_oci_start(const struct xeno_task_host *h, struct xeno_run *run, struct 
     char text[16];
     int r;
 
+    xeno_task_rouse(h);
     if (access(made, F_OK) == 0 || access(state, F_OK) == 0)
         forget_container(h, run, t->name, name);
     r = write_config(h, run, t->name, p, err);
