@@ -66,7 +66,6 @@ ok "400 ms/s are delivered after it (got $best)" test $best -ge 380
 
 # Beside processes of the host that would take everything, four for each processor: with the weight that
 # every group has at first a fifth of a processor would be left for the session.
-# (Where everything is emulated, the machine itself is what everybody waits for.)
 hostile() {
     echo "$BASHPID" >"$root/cgroup.procs"
     exec timeout 300 busybox yes >/dev/null
@@ -81,17 +80,22 @@ beside_hostile() {
         background hostile hostile
         pids+=("$pid")
     done
-    echo $usual >"$weight"
-    sleep 1
-    best=$(delivered 360 2)
-    ok "400 ms/s are not delivered beside hostile processes with a usual weight (got $best)" \
-        test $best -lt 360
-    echo "$heavy" >"$weight"
+    if [ -z "${XENO_IN_VM:-}" ]; then # there, the unit around us is heavy as well (tests/vm/init)
+        # What it had in hand with its own weight is used up first.
+        echo $usual >"$weight"
+        for ((i = 0; i < 5; i++)); do
+            best=$(delivered 360 1)
+            [ $best -ge 360 ] || break
+        done
+        ok "400 ms/s are not delivered beside hostile processes with a usual weight (got $best)" \
+            test $best -lt 360
+        echo "$heavy" >"$weight"
+    fi
     best=$(delivered 380 5)
     ok "400 ms/s are delivered beside hostile processes of the host (got $best)" test $best -ge 360
     kill "${pids[@]}"
 }
-[ -n "${XENO_IN_VM:-}" ] || beside_hostile
+beside_hostile
 ask destroy $s >/dev/null
 
 # Burst: what was not used some moments ago.
