@@ -61,7 +61,7 @@ is "$(idem=o1 as ann POST /v1/orders '{"amount":4000000,"lifetime_s":3600}' | jq
 is "$(as ann GET /v1/account | jq -c '[.free,.held]')" "[6000000,4000000]" "its amount is set aside"
 a=$(as ann POST /v1/orders '{"amount":6000001,"lifetime_s":3600}')
 refused "one above free credit is refused" 402 ledger.funds "$a"
-like "$(field .detail "$a")" '6000001.*6000000' "with what was asked and what is left"
+like "$(field .detail "$a")" '6\.000001 credits, 6\.00 are free' "with what was asked and what is left"
 for bad in '{"amount":0,"lifetime_s":3600}' '{"amount":1}' '{"amount":1,"lifetime_s":1}' \
     '{"amount":1,"lifetime_s":3600,"limit":2}' '{"amount":9223372036854775808,"lifetime_s":60}' '['; do
     a=$(as ann POST /v1/orders "$bad")
