@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/loop.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@
 #define MKFS_WAIT_MS  60000
 #define CHECK_WAIT_MS 600000
 #define LOOP_TRIES    64
+#define IDLE_TRIES    2000 /* ten seconds: longer than a runtime runs */
+#define IDLE_NS       5000000
 
 /* EXT4_IOC_RESIZE_FS of the kernel's ext4.h, which is not installed for programs. */
 #define EXT4_RESIZE _IOW('f', 16, uint64_t)
@@ -200,6 +203,50 @@ static int open_loop(int n)
     return fd < 0 ? -errno : fd;
 }
 
+/* Is loop device `name` ("loop7") over the file? */
+static bool loop_is_over(const char *name, const char *image)
+{
+    xeno_autofree char *path = xeno_asprintf("/sys/block/%s/loop/backing_file", name);
+    xeno_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[PATH_MAX + 1];
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1); /* free ones have no such file */
+
+    if (n <= 0)
+        return false;
+    text[n - (text[n - 1] == '\n')] = '\0';
+    return strcmp(text, image) == 0;
+}
+
+static bool in_use(const char *image)
+{
+    DIR *dir = opendir("/sys/block");
+    struct dirent *e;
+    bool used = false;
+
+    while (dir && !used && (e = readdir(dir)))
+        used = strncmp(e->d_name, "loop", 4) == 0 && loop_is_over(e->d_name, image);
+    if (dir)
+        closedir(dir);
+    return used;
+}
+
+/* Unmounted here is not yet unmounted: a runtime that started meanwhile for another session has all
+ * mounts of that moment in a namespace of its own, and where the host's are not shared they stay
+ * there until it is through. Till then the file system is alive, and writes what it has at its very
+ * end: whoever checked, grew or mounted the image before would have it spoilt. */
+static int wait_idle(const char *image, struct xeno_err *err)
+{
+    for (int tries = 0; in_use(image); tries++) {
+        if (tries >= IDLE_TRIES)
+            return xeno_fail(err, -EBUSY, "rootfs.busy",
+                             "'%s' is still mounted somewhere, though not here: another program "
+                             "keeps a copy of this host's mounts",
+                             image);
+        nanosleep(&(struct timespec){ .tv_nsec = IDLE_NS }, NULL);
+    }
+    return 0;
+}
+
 /* Returns: an open loop device over the image; it goes away with its last user. */
 static int attach_loop(const char *image, int *ret_number, struct xeno_err *err)
 {
@@ -338,8 +385,10 @@ static int grow_image(const char *path, int64_t bytes, struct xeno_err *err)
 static int reuse_image(const char *path, int64_t bytes, struct xeno_err *err)
 {
     struct stat st;
-    int r = check_image(path, err);
+    int r = wait_idle(path, err);
 
+    if (r == 0)
+        r = check_image(path, err);
     if (r == 0 && stat(path, &st) < 0)
         r = xeno_fail_errno(err, -errno, "rootfs.image", "look at '%s'", path);
     if (r < 0 || st.st_size == whole_blocks(bytes))

@@ -49,7 +49,9 @@ int xeno_rootfs_spare_make(const char *pool, const char *image, int64_t disk_byt
                            struct xeno_err *err);
 
 /* Make what is missing and mount what is not mounted.
- * Errors: -ENOSPC and others rootfs.image, rootfs.loop, rootfs.mount, rootfs.check. */
+ * Errors: -ENOSPC and others rootfs.image, rootfs.loop, rootfs.mount, rootfs.check; -EBUSY
+ * rootfs.busy: the writable layer is still mounted in somebody's copy of the mounts. Waits for
+ * seconds then. */
 int xeno_rootfs_build(const struct xeno_rootfs *r, struct xeno_err *err);
 
 /* Let the writable layer grow to `disk_bytes` while it is in use.

@@ -65,6 +65,31 @@ ok "the task can be started again" ask start $s t1 -- sh -c "$count"
 is "$(ask exec $s e1 -- sh -c 'cat /root/file; ls -d /new; ls /bin/vi; grep -c '$net'.6 /etc/hosts' </dev/null 2>/dev/null | tr '\n' ' ')" \
     "kept /new 1 " "what was written is there, what was deleted is not, the address is the new one"
 ok "use went on from where it was" test "$(used $s cpu_us)" -ge "$before"
+
+# Somebody has a copy of this machine's mounts: the writable layer lives on there when it is unmounted
+# here, and must not be checked, grown or mounted a second time before that has ended.
+image=$work/D/sessions/$s/upper.img
+unshare -m --propagation private sh -c 'echo there; exec sleep 3' >"$work/copy" &
+copy=$!
+ok "a copy of the mounts" wait_for 10 grep -q there "$work/copy"
+ask snapshot $s >/dev/null
+is "$(losetup -j "$image" | wc -l)" 1 "the layer is still in use in it"
+grown=$((2 * disk))
+ask restore $s cpu=500 "disk=$grown" address=$net.6 "layer=sha256:$layer_hex" >"$work/restored" 2>&1 &
+restoring=$!
+twice=0
+while kill -0 $copy 2>/dev/null; do
+    [ "$(losetup -j "$image" | wc -l)" -le 1 ] || twice=1
+    sleep 0.1
+done
+is $twice 0 "it is never used twice"
+wait $restoring
+is $? 0 "the restore waits for it" || sed 's/^/# /' "$work/restored"
+ask start $s look -- cat /root/file >/dev/null
+ask wait $s look 5 >/dev/null
+is "$(logs $s look)" kept "and finds what was written"
+ask snapshot $s >/dev/null
+ok "in a sound file system" e2fsck -fn "$image"
 ask destroy $s >/dev/null
 
 # --- how it is asked to stop
