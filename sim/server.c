@@ -41,6 +41,25 @@ void sim_server_config(struct xeno_host_config *cfg)
     };
 }
 
+/* --- its clock --- */
+
+static xeno_time set_wall(const struct xeno_env *env)
+{
+    const struct sim_clock *c = (const struct sim_clock *)env;
+
+    return xeno_time_add(c->w->t.now, xeno_ms(c->set_ms));
+}
+
+static xeno_time world_mono(const struct xeno_env *env)
+{
+    return xeno_mono(world_env(((const struct sim_clock *)env)->w));
+}
+
+static void world_random(const struct xeno_env *env, void *out, size_t len)
+{
+    xeno_random(world_env(((const struct sim_clock *)env)->w), out, len);
+}
+
 /* --- the network to the XenoCorp --- */
 
 struct corp_message {
@@ -329,7 +348,7 @@ static void start(struct sim_server *s)
     };
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (xeno_host_open(&s->cfg, world_env(s->w), s->db, &ports, &s->host, &err) < 0) {
+    if (xeno_host_open(&s->cfg, &s->clock.env, s->db, &ports, &s->host, &err) < 0) {
         if (s->w->faults.journal == 0)
             sim_fail(s->w, "open a host: %s: %s", err.token, err.text);
         start_later(s, 5000);
@@ -363,7 +382,12 @@ void sim_server_open(struct sim_server *s, struct world *w, struct sim_corp *cor
 {
     struct xeno_err err = XENO_ERR_INIT;
 
-    *s = (struct sim_server){ .w = w, .corp = corp, .life = 1 };
+    *s = (struct sim_server){
+        .w = w,
+        .clock = { .env = { set_wall, world_mono, world_random }, .w = w },
+        .corp = corp,
+        .life = 1,
+    };
     sim_corp_join(corp, XENO_ROLE_SERVER, &s->self);
     if (cfg)
         s->cfg = *cfg;

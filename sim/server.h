@@ -13,8 +13,16 @@
 #include "sim/taskman.h"
 #include "sim/world.h"
 
+/* The world as this XenoServer sees it: its wall clock may be set, by so much. */
+struct sim_clock {
+    struct xeno_env env; /* first */
+    struct world *w;
+    int64_t set_ms;
+};
+
 struct sim_server {
     struct world *w;
+    struct sim_clock clock;
     struct sim_corp *corp;
     struct sim_party self;
     struct xeno_host_config cfg;

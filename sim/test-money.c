@@ -142,6 +142,40 @@ static void corp_away(void **state)
     stage_close(&st);
 }
 
+/* Somebody sets the XenoServer's clock, by hours, while a session runs, and puts it right a minute
+ * later: what it is charged is what it would have been, and none of it is refused. */
+static void clock_is_set(void **state)
+{
+    static const int64_t set_ms[] = { 0, -2 * HOUR_MS, 2 * HOUR_MS };
+    int64_t charged[XENO_LEN(set_ms)];
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(set_ms); i++) {
+        struct stage st;
+        char id[XENO_SESSION_CHARS + 1];
+        int64_t before;
+
+        stage_open(&st, NULL);
+        run_one(&st, 100000000, 12 * 3600, id);
+        world_run_ms(&st.w, 600000);
+        before = number_in(&st, id, "charges", true);
+        st.server.clock.set_ms = set_ms[i];
+        world_run_ms(&st.w, 60000);
+        assert_true(number_in(&st, id, "charges", true) > before); /* they go on */
+        st.server.clock.set_ms = 0;
+        world_run_ms(&st.w, 600000);
+        assert_state(&st, id, "running");
+        assert_int_equal(xeno_host_do(host_of(&st), NULL, id, XENO_HOST_END, NULL), 0);
+        world_run_ms(&st.w, 60000);
+        assert_int_equal(number_in(&st, id, "refused_amount", true), 0);
+        charged[i] = number_in(&st, id, "charged", true);
+        assert_books(&st, id);
+        stage_close(&st);
+    }
+    for (size_t i = 1; i < XENO_LEN(set_ms); i++) /* but for what messages take to arrive */
+        assert_in_range(charged[i], charged[0] - charged[0] / 200, charged[0] + charged[0] / 200);
+}
+
 /* The binding ends behind the host's back: the charge is refused, the session suspended, not lost;
  * another order brings it back. */
 static void charge_refused(void **state)
@@ -298,13 +332,10 @@ static void extend_while_creating(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(out_of_money),
-        cmocka_unit_test(suspended_pays_for_disk),
-        cmocka_unit_test(corp_away),
-        cmocka_unit_test(charge_refused),
-        cmocka_unit_test(fenced),
-        cmocka_unit_test(extend_by_order),
-        cmocka_unit_test(extend_while_creating),
+        cmocka_unit_test(out_of_money),    cmocka_unit_test(suspended_pays_for_disk),
+        cmocka_unit_test(corp_away),       cmocka_unit_test(clock_is_set),
+        cmocka_unit_test(charge_refused),  cmocka_unit_test(fenced),
+        cmocka_unit_test(extend_by_order), cmocka_unit_test(extend_while_creating),
     };
 
     return cmocka_run_group_tests_name("money", tests, NULL, NULL);

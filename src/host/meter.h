@@ -5,6 +5,9 @@
  * charge asks for is what is owed now less what was accounted for before. So nothing is lost or
  * doubled by rounding, by a restart, or by a sample that is late, repeated or missing.
  *
+ * What is billed is time that passed, not what the wall clock did: one that is set, forward or
+ * back, changes no amount.
+ *
  * Rules, each to the buyer's advantage where the truth is not known:
  *  - Used CPU and network never pass what the reservation allows for the time that is billed; what
  *    a sample has above it waits for room and is never owed without.
@@ -28,7 +31,7 @@
 #include "spec/grant.h"
 
 struct xeno_meter {
-    int64_t at_ms; /* wall clock up to which reserved quantities are counted */
+    int64_t at_ms; /* time up to which is counted, as it is told: never goes back */
     struct xeno_quantity total[XENO_RES_COUNT];
     int64_t accounted[XENO_RES_COUNT];         /* of what is owed: charged or forfeited already */
     struct xeno_quantity told[XENO_RES_COUNT]; /* quantities named in charges so far */
@@ -55,11 +58,17 @@ struct xeno_sample {
     int64_t net_bytes; /* both ways */
 };
 
-/* Count what is reserved up to wall-clock time `now_ms` by a session of `share` of `g`, for at most
- * `most_ms` of it (what a clock that cannot be set says has passed; INT64_MAX: not known). A time
- * that is not after the last one has no effect. */
+/* Count what is reserved by a session of `share` of `g` in the `passed_ms` since the last time, as
+ * a clock says that cannot be set. Where none does (an earlier life of the program called last),
+ * pass XENO_PASSED_UNKNOWN: then it is as much as the wall clock is ahead of at_ms, or nothing.
+ *
+ * Units: `wall_ms` is the wall clock now. at_ms moves on by what has passed; where the wall clock
+ *        was set meanwhile, a tenth faster or slower until they agree again. So intervals touch and
+ *        are about as long as what they bill, and a clock that was set by mistake and soon put
+ *        right leaves them within a XenoCorp's slack. */
+#define XENO_PASSED_UNKNOWN INT64_MAX
 void xeno_meter_advance(struct xeno_meter *m, const struct xeno_grant *g, enum xeno_share share,
-                        int64_t now_ms, int64_t most_ms);
+                        int64_t wall_ms, int64_t passed_ms);
 
 /* Take a sample, made after the last advance. Values below zero or beyond reason are passed over.
  */

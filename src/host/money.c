@@ -18,12 +18,12 @@
 void session_advance(struct xeno_host *h, struct session *s)
 {
     int64_t mono_ms = mono_ns(h) / XENO_NS_PER_MS;
-    int64_t most = s->mono_ms >= 0 ? mono_ms - s->mono_ms : INT64_MAX;
+    int64_t passed = s->mono_ms >= 0 ? mono_ms - s->mono_ms : XENO_PASSED_UNKNOWN;
 
     if (s->r.meter.at_ms == 0)
         return;
     xeno_meter_advance(&s->r.meter, &s->offer.grant,
-                       xeno_state_info((enum xeno_state)s->r.state)->share, wall_ms(h), most);
+                       xeno_state_info((enum xeno_state)s->r.state)->share, wall_ms(h), passed);
     s->mono_ms = mono_ms;
 }
 
@@ -175,10 +175,10 @@ struct saved {
     struct rec old;
 };
 
-static bool is_due(const struct xeno_host *h, const struct session *s, int64_t now)
+static bool is_due(const struct xeno_host *h, const struct session *s)
 {
     return xeno_state_info((enum xeno_state)s->r.state)->share != XENO_SHARE_NONE &&
-           s->r.meter.at_ms > 0 && now - s->r.charged_to_ms >= h->cfg.charge_interval_ms &&
+           s->r.meter.at_ms - s->r.charged_to_ms >= h->cfg.charge_interval_ms &&
            xeno_meter_open(&s->r.meter, &s->offer.tariff) > 0;
 }
 
@@ -212,14 +212,13 @@ static int charges_commit(struct xeno_host *h, struct saved *saved, size_t count
 int charges_due(struct xeno_host *h, struct xeno_err *err)
 {
     xeno_autofree struct saved *saved = NULL;
-    int64_t now = wall_ms(h);
     size_t count = 0, room = 0;
     struct session *s, *next;
     int r;
 
     HASH_ITER (hh, h->sessions, s, next) {
         session_advance(h, s);
-        if (!is_due(h, s, now))
+        if (!is_due(h, s))
             continue;
         if (count == room) {
             room = room > 0 ? 2 * room : 16;

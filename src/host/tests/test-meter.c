@@ -93,7 +93,7 @@ static void an_hour(void **state)
     struct xeno_meter m = { .at_ms = 1000 };
 
     (void)state;
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 1000 + HOUR_MS, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 1000 + HOUR_MS, XENO_PASSED_UNKNOWN);
     assert_int_equal(xeno_meter_owed(&m, &tariff, XENO_RES_CPU), 1800 * 10);
     assert_int_equal(xeno_meter_owed(&m, &tariff, XENO_RES_MEMORY), 3000);
     assert_int_equal(xeno_meter_owed(&m, &tariff, XENO_RES_DISK), 1000);
@@ -101,26 +101,42 @@ static void an_hour(void **state)
     assert_int_equal(xeno_meter_owed(&m, &tariff, XENO_RES_ADDRESS), 40000);
     assert_int_equal(xeno_meter_owed_all(&m, &tariff), 18000 + 3000 + 1000 + 7200 + 40000);
     /* Another one suspended: disk and address. */
-    xeno_meter_advance(&m, &grant, XENO_SHARE_KEPT, 1000 + 2 * HOUR_MS, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_KEPT, 1000 + 2 * HOUR_MS, XENO_PASSED_UNKNOWN);
     assert_int_equal(xeno_meter_owed_all(&m, &tariff), 69200 + 1000 + 40000);
     /* And one in which nothing is billed. */
-    xeno_meter_advance(&m, &grant, XENO_SHARE_NONE, 1000 + 3 * HOUR_MS, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_NONE, 1000 + 3 * HOUR_MS, XENO_PASSED_UNKNOWN);
     assert_int_equal(xeno_meter_owed_all(&m, &tariff), 110200);
 }
 
+/* A clock that is set does not change what is owed; the times told go on and come back to it. */
 static void clocks(void **state)
 {
-    struct xeno_meter m = { .at_ms = 10000 };
+    struct xeno_meter m = { .at_ms = 10 * HOUR_MS };
+    int64_t wall, at = 0;
 
     (void)state;
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 9000, INT64_MAX); /* set back */
-    assert_int_equal(m.at_ms, 10000);
-    assert_int_equal(m.total[XENO_RES_CPU].reserved, 0);
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 10000 + HOUR_MS, 1000); /* set forward */
-    assert_int_equal(m.at_ms, 10000 + HOUR_MS);
-    assert_int_equal(m.total[XENO_RES_CPU].reserved, 500 * 1000);
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 20000 + HOUR_MS, -5);
-    assert_int_equal(m.total[XENO_RES_CPU].reserved, 500 * 1000);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 10 * HOUR_MS + 1000, 1000);
+    assert_int_equal(m.at_ms, 10 * HOUR_MS + 1000);
+    wall = 8 * HOUR_MS; /* set back */
+    for (int i = 0; i < 3600; i++) {
+        at = m.at_ms;
+        xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, wall += 1000, 1000);
+        assert_int_equal(m.at_ms - at, 900);
+    }
+    assert_int_equal(m.total[XENO_RES_CPU].reserved, INT64_C(3601) * 500 * 1000);
+    wall = m.at_ms + 50000; /* nearly right again: it is reached, and not passed */
+    for (int i = 0; i < 1000; i++)
+        xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, wall += 1000, 1000);
+    assert_int_equal(m.at_ms, wall);
+    wall += 5 * HOUR_MS; /* set forward */
+    at = m.at_ms;
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, wall, 1000);
+    assert_int_equal(m.at_ms - at, 1100);
+    assert_int_equal(m.total[XENO_RES_CPU].reserved, INT64_C(4602) * 500 * 1000);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, wall + HOUR_MS, -5);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, at, XENO_PASSED_UNKNOWN); /* and set back */
+    assert_int_equal(m.at_ms - at, 1100);
+    assert_int_equal(m.total[XENO_RES_CPU].reserved, INT64_C(4602) * 500 * 1000);
 }
 
 static struct xeno_sample sample(int64_t cpu, int64_t memory, int64_t net)
@@ -134,7 +150,7 @@ static void used_within_reserved(void **state)
     struct xeno_sample s = sample(400000, 100 * MIB, 1000);
 
     (void)state;
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 2000, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 2000, XENO_PASSED_UNKNOWN);
     xeno_meter_sample(&m, &grant, &s);
     assert_int_equal(m.total[XENO_RES_CPU].used, 400000);
     assert_int_equal(m.total[XENO_RES_NET].used, 1000);
@@ -145,20 +161,20 @@ static void used_within_reserved(void **state)
     xeno_meter_sample(&m, &grant, &s);
     assert_int_equal(m.total[XENO_RES_CPU].used, 400000);
     /* More than the quota gives in that second waits for room. */
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 3000, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 3000, XENO_PASSED_UNKNOWN);
     s = sample(400000 + 700000, 80 * MIB, INT64_C(10) << 20);
     xeno_meter_sample(&m, &grant, &s);
     assert_int_equal(m.total[XENO_RES_CPU].used, 1000000); /* 500 ms/s * 2 s */
     assert_int_equal(m.total[XENO_RES_NET].used, 4000000); /* 8 Mbit/s, both ways, 2 s */
     assert_int_equal(m.total[XENO_RES_MEMORY].used, 80 * 1000);
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 4000, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 4000, XENO_PASSED_UNKNOWN);
     assert_int_equal(m.total[XENO_RES_CPU].used, 1100000);
     assert_int_equal(m.cpu_waits, 0);
     assert_int_equal(m.total[XENO_RES_NET].used, 6000000);
     /* Memory above the limit is the kernel's rounding, not the buyer's bill. */
     s = sample(0, INT64_MAX, 0);
     xeno_meter_sample(&m, &grant, &s);
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 5000, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 5000, XENO_PASSED_UNKNOWN);
     xeno_meter_sample(&m, &grant, &s);
     assert_int_equal(m.total[XENO_RES_MEMORY].used, 80 * 2000 + 1024 * 1000);
 }
@@ -188,7 +204,7 @@ static void shortfall(void **state)
 
     (void)state;
     /* An idle hour before is no reservation that could be missed later. */
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 1000 + HOUR_MS, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, 1000 + HOUR_MS, XENO_PASSED_UNKNOWN);
     xeno_meter_sample(&m, &grant, &s);
     for (size_t i = 0; i < XENO_LEN(shortfalls); i++) {
         int64_t reserved = m.total[XENO_RES_CPU].reserved;
@@ -197,7 +213,7 @@ static void shortfall(void **state)
         s.cpu_us += shortfalls[i].used * 1000;
         s.waited_us += shortfalls[i].waited * 1000;
         s.throttled_us += shortfalls[i].throttled * 1000;
-        xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, m.at_ms + 1000, INT64_MAX);
+        xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, m.at_ms + 1000, XENO_PASSED_UNKNOWN);
         xeno_meter_sample(&m, &grant, &s);
         sum += shortfalls[i].want * 1000;
         assert_int_equal(m.shortfall_us, sum);
@@ -208,12 +224,12 @@ static void shortfall(void **state)
     }
     /* Counters that went down, as after a restart that forgot: nothing until they are past. */
     s.waited_us = 1000;
-    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, m.at_ms + 1000, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, m.at_ms + 1000, XENO_PASSED_UNKNOWN);
     xeno_meter_sample(&m, &grant, &s);
     assert_int_equal(m.shortfall_us, sum);
     /* Paused: nothing is reserved, so nothing can be missing. */
     s.waited_us = INT64_C(100) * 1000 * 1000;
-    xeno_meter_advance(&m, &grant, XENO_SHARE_KEPT, m.at_ms + 1000, INT64_MAX);
+    xeno_meter_advance(&m, &grant, XENO_SHARE_KEPT, m.at_ms + 1000, XENO_PASSED_UNKNOWN);
     xeno_meter_sample(&m, &grant, &s);
     assert_int_equal(m.shortfall_us, sum);
 }
@@ -234,7 +250,7 @@ static void no_rounding_loss(void **state)
         now += ms;
         cpu += (int64_t)(xeno_env_test_next(&t) % 500) * ms;
         s = (struct xeno_sample){ .cpu_us = cpu };
-        xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, now, INT64_MAX);
+        xeno_meter_advance(&m, &grant, XENO_SHARE_ALL, now, XENO_PASSED_UNKNOWN);
         xeno_meter_sample(&m, &grant, &s);
         for (int res = 0; res < XENO_RES_COUNT; res++) { /* a charge after each step */
             int64_t open = xeno_meter_owed(&m, &tariff, res) - m.accounted[res];
@@ -245,7 +261,7 @@ static void no_rounding_loss(void **state)
         }
         assert_int_equal(xeno_meter_open(&m, &tariff), 0);
     }
-    xeno_meter_advance(&one, &grant, XENO_SHARE_ALL, now, INT64_MAX);
+    xeno_meter_advance(&one, &grant, XENO_SHARE_ALL, now, XENO_PASSED_UNKNOWN);
     one.total[XENO_RES_CPU].used = cpu;
     assert_int_equal(charged, xeno_meter_owed_all(&one, &tariff));
     assert_true(charged <= xeno_tariff_cost(&tariff, &grant, XENO_SHARE_ALL, true, now - 1));
@@ -266,7 +282,8 @@ static void hostile_samples(void **state)
                                  (int64_t)xeno_env_test_next(&t) };
 
         now += (int64_t)(xeno_env_test_next(&t) % 5000);
-        xeno_meter_advance(&m, &grant, i % 3 ? XENO_SHARE_ALL : XENO_SHARE_KEPT, now, INT64_MAX);
+        xeno_meter_advance(&m, &grant, i % 3 ? XENO_SHARE_ALL : XENO_SHARE_KEPT, now,
+                           XENO_PASSED_UNKNOWN);
         xeno_meter_sample(&m, &grant, &s);
         for (int res = 0; res < XENO_RES_COUNT; res++) {
             struct xeno_quantity most = xeno_tariff_ceiling(&grant, XENO_SHARE_ALL, res, now - 1);
