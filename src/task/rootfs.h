@@ -4,7 +4,7 @@
  *   SESSION/upper       where it is mounted; data/ and work/ in it belong to the overlay
  *   SESSION/rootfs      overlayfs: the layers, below data/
  *   POOL/BYTES.img      a fresh file system of that size, to be copied: faster than mkfs
- *   POOL/.spare-N       a writable layer made ahead, for a session that is still to come
+ *   POOL/.spare-PID-N   a writable layer made ahead, for a session that is still to come
  *
  * A session that fills its disk gets ENOSPC inside its own file system, and df(1) tells it the
  * truth. The file has no journal (its life is that of a lease); one that was not unmounted is

@@ -138,7 +138,8 @@ static int on_quiet(sd_event_source *source, uint64_t usec, void *data)
     s = xeno_new0(struct spare);
     s->bytes = d->spare_bytes;
     s->layer.mount = -1;
-    s->layer.image = xeno_asprintf("%s/pool/.spare-%u", d->conf.dir, ++number);
+    /* A name that no job of an earlier daemon, which may still be at work, can take from it. */
+    s->layer.image = xeno_asprintf("%s/pool/.spare-%d-%u", d->conf.dir, (int)getpid(), ++number);
     d->spare_making = true;
     job_start(d, &make_kind, s);
     return 0;
