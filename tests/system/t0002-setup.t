@@ -7,6 +7,7 @@ need_root
 mkdir "$work/tree" "$work/bin"
 git -C "$top" ls-files -z | tar -C "$top" --null -T - -cf - | tar -C "$work/tree" -xf - || bail "no copy of the tree"
 cd "$work/tree" || exit 1
+unset BUILD # of whoever tests us
 
 # The world as scripts/setup sees it: packages are lines in $work/there.
 cat >"$work/bin/dpkg-query" <<SH
