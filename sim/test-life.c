@@ -123,6 +123,56 @@ static void idle_holds(void **state)
     stage_close(&st);
 }
 
+/* A session over most of the host that is 30 s in the making, and ends after `run_ms`. Returns: 0,
+ * or why it was refused. */
+static int make_and_end(struct stage *st, int64_t run_ms, struct xeno_err *err)
+{
+    xeno_auto(xeno_requirement) all = sim_requirement(&st->w, true);
+    xeno_autofree char *chain = order_chain(st, 100000000);
+    char id[XENO_SESSION_CHARS + 1];
+    int r;
+
+    all->cpu_msps = st->server.cfg.capacity.cpu_msps * 8 / 10;
+    st->server.free_ms = world_ms(&st->w) + 30000; /* its task manager is busy */
+    r = create(st, all, chain, id, err);
+    world_run_ms(&st->w, 31000);
+    if (r < 0)
+        return r;
+    assert_state(st, id, "running");
+    world_run_ms(&st->w, run_ms);
+    assert_int_equal(xeno_host_do(host_of(st), NULL, id, XENO_HOST_END, NULL), 0);
+    world_run_ms(&st->w, 5000);
+    assert_state(st, id, "ended");
+    return 0;
+}
+
+/* What a session takes while it is made and ends is free, too: who only ever does that is refused,
+ * and who lets them run is not. */
+static void idle_sessions(void **state)
+{
+    struct stage st;
+    xeno_auto(xeno_requirement) one = NULL;
+    struct xeno_host_quote quote;
+    struct xeno_err err = XENO_ERR_INIT;
+    int made = 0;
+
+    (void)state;
+    stage_open(&st, NULL);
+    one = sim_requirement(&st.w, true);
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(make_and_end(&st, 30000, NULL), 0);
+    while (made < 60 && make_and_end(&st, 0, &err) == 0)
+        made++;
+    assert_in_range(made, 20, 30);
+    assert_string_equal(err.token, "session.idle");
+    assert_int_equal(xeno_host_hold(host_of(&st), &st.me.self.id, one, 0, &quote, &err), -EAGAIN);
+    assert_string_equal(err.token, "session.idle");
+    assert_int_equal(xeno_host_hold(host_of(&st), &st.other.self.id, one, 0, &quote, NULL), 0);
+    world_run_ms(&st.w, 2 * HOUR_MS); /* it is forgotten */
+    assert_int_equal(make_and_end(&st, 0, NULL), 0);
+    stage_close(&st);
+}
+
 /* 300 creates for a capacity of 100: exactly 100 are admitted, 200 are told why. */
 static void drill(void **state)
 {
@@ -478,6 +528,7 @@ int main(void)
         cmocka_unit_test(life_of_a_session),
         cmocka_unit_test(whose_it_is),
         cmocka_unit_test(idle_holds),
+        cmocka_unit_test(idle_sessions),
         cmocka_unit_test(drill),
         cmocka_unit_test(holds),
         cmocka_unit_test(refused_creates),

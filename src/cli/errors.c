@@ -82,6 +82,7 @@ static const struct {
     { "order.server", "see what it allows: xeno order show ORDER" },
     { "order.env_type", "see what it allows: xeno order show ORDER" },
     { "hold.idle", "give --server another one, or try later" },
+    { "session.idle", "give --server another one, or try later" },
     { "order.presented", "present it to that XenoServer: xeno order present ORDER SERVER" },
     { "order.holder", "it was handed to another key; ask its holder to use it" },
     { "order.unknown", "see yours: xeno order list" },

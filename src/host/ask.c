@@ -151,7 +151,7 @@ static int hold_new(struct xeno_host *h, const struct xeno_id *who,
     hold->taken_ns = mono_ns(h);
     r = check_owner(h, who, err);
     if (r == 0)
-        r = idle_check(h, who, err);
+        r = idle_check_hold(h, who, err);
     return r < 0 ? r : offer_make(h, req, &hold->offer, err);
 }
 
@@ -203,7 +203,7 @@ int xeno_host_hold_release(struct xeno_host *h, const struct xeno_id *who, const
     if (r < 0)
         return r;
     xeno_admission_drop(h->admission, hold->id);
-    idle_count(h, hold);
+    idle_hold_ended(h, hold);
     HASH_DEL(h->holds, hold);
     hold_free(hold);
     return 0;
@@ -326,6 +326,8 @@ static int create_check(struct xeno_host *h, const struct xeno_host_create *ask,
     } else if (r == 0) {
         r = check_owner(h, ask->who, err);
         if (r == 0)
+            r = idle_check_session(h, ask->who, err);
+        if (r == 0)
             r = offer_make(h, ask->req, o, err);
     }
     if (r == 0)
@@ -360,6 +362,7 @@ static int create(struct xeno_host *h, const struct xeno_host_create *ask, bool 
     }
     o->layers = NULL; /* the session's now */
     if (hold) {
+        s->free_ms = idle_held_ms(h, hold);
         hold->offer.layers = NULL;
         HASH_DEL(h->holds, hold);
         hold_free(hold);

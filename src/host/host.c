@@ -294,7 +294,7 @@ static int expire_holds(struct xeno_host *h, struct xeno_err *err)
         if (r < 0)
             return r;
         xeno_admission_drop(h->admission, hold->id);
-        idle_count(h, hold);
+        idle_hold_ended(h, hold);
         HASH_DEL(h->holds, hold);
         hold_free(hold);
     }

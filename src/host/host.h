@@ -158,6 +158,7 @@ struct xeno_host_quote {
  *         -EDQUOT admission.owner: too many sessions of this owner
  *         -EAGAIN hold.idle: this owner kept too much of the host in holds it made nothing of; it
  *                 may create a session directly
+ *         -EAGAIN session.idle: or in sessions that were made and ended and hardly ran
  *         -ENOTSUP host.env-type, host.kernel: not one this host runs
  *         -EDQUOT price.per-hour: costs more than the document's MaxPricePerHour
  *         and those of ports->layers.
@@ -186,9 +187,9 @@ struct xeno_host_create {
  * presented.
  *
  * Returns: 0 with the id in ret_id.
- * Errors:  those of xeno_host_hold(); -ENOENT hold.unknown; those of xeno_order_verify() and
- *          xeno_order_permits() (order.*); -EDQUOT order.too-small when the order cannot pay for
- * the grace time and at least one charge interval.
+ * Errors:  those of xeno_host_hold() but hold.idle; -ENOENT hold.unknown; those of
+ *          xeno_order_verify() and xeno_order_permits() (order.*); -EDQUOT order.too-small when the
+ *          order cannot pay for the grace time and at least one charge interval.
  */
 int xeno_host_create(struct xeno_host *h, const struct xeno_host_create *ask, bool dry_run,
                      char ret_id[XENO_SESSION_CHARS + 1], struct xeno_err *err);

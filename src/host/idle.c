@@ -1,10 +1,14 @@
-/* src/host/idle.c - holds that nobody makes a session of: free for who takes them, dear for the
- * rest.
+/* src/host/idle.c - what is taken and not paid for: free for who takes it, dear for the rest.
  *
  * A hold takes capacity away from everybody and costs nothing, so that somebody without a credit
- * could renew one over the whole host for ever. What an owner keeps unused is therefore counted in
- * the time for which it would have taken the whole host; above IDLE_MOST_MS there are no more holds
- * for it until enough of that is forgotten. A session can still be made directly, since it is paid.
+ * could renew one over the whole host for ever. So does a session while it is made and while it
+ * ends: somebody could make and end them all the time on an order that is never charged. What an
+ * owner takes so is therefore counted in the time for which it would have taken the whole host;
+ * above IDLE_MOST_MS there is no more for it until enough of that is forgotten.
+ *
+ * Of a session counts what was free less the time it was paid for in full, when it has ended; the
+ * hold it was made from is part of it. So who runs for as long as making and ending takes is never
+ * counted. Unused holds alone do not keep anybody from making a session, since that may be paid.
  * Soft state, in memory only, and bounded.
  */
 #include <errno.h>
@@ -18,7 +22,8 @@
 
 struct idler {
     struct xeno_id owner;
-    int64_t cost_ms, at_ns;
+    int64_t hold_ms, session_ms; /* of the whole host */
+    int64_t at_ns;
     UT_hash_handle hh;
 };
 
@@ -49,10 +54,23 @@ static int64_t share_of(const struct xeno_host *h, const struct xeno_grant *g)
     return most;
 }
 
+static void less(int64_t *cost_ms, int64_t ms)
+{
+    *cost_ms = *cost_ms > ms ? *cost_ms - ms : 0;
+}
+
 static void forget(const struct xeno_host *h, struct idler *i)
 {
-    i->cost_ms -= (mono_ns(h) - i->at_ns) / XENO_NS_PER_MS / IDLE_FORGET;
-    i->at_ns = mono_ns(h);
+    int64_t ms = (mono_ns(h) - i->at_ns) / XENO_NS_PER_MS / IDLE_FORGET;
+
+    less(&i->hold_ms, ms);
+    less(&i->session_ms, ms);
+    i->at_ns += ms * IDLE_FORGET * XENO_NS_PER_MS; /* the rest counts the next time */
+}
+
+static bool is_forgotten(const struct idler *i)
+{
+    return i->hold_ms == 0 && i->session_ms == 0;
 }
 
 static void drop(struct xeno_host *h, struct idler *i)
@@ -70,53 +88,129 @@ static void make_room(struct xeno_host *h)
         return;
     HASH_ITER (hh, h->idlers, i, next) {
         forget(h, i);
-        if (i->cost_ms <= 0)
+        if (is_forgotten(i))
             drop(h, i);
     }
     if (HASH_COUNT(h->idlers) >= IDLERS_MAX)
         drop(h, h->idlers);
 }
 
-int idle_check(struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err)
+/* What is known of somebody; NULL: nothing. */
+static struct idler *find(struct xeno_host *h, const struct xeno_id *who)
 {
     struct idler *i;
-    int64_t wait_ms;
 
     HASH_FIND_STR(h->idlers, who->s, i);
     if (!i)
-        return 0;
+        return NULL;
     forget(h, i);
-    if (i->cost_ms <= 0)
-        drop(h, i);
-    else if (i->cost_ms >= IDLE_MOST_MS) {
-        wait_ms = (i->cost_ms - IDLE_MOST_MS + 1) * IDLE_FORGET;
-        return xeno_fail(err, -EAGAIN, "hold.idle",
-                         "you held for nothing what is %lld s of this whole host, the limit is "
-                         "%lld: make the session without a hold, or wait %lld s",
-                         (long long)(i->cost_ms / 1000), (long long)(IDLE_MOST_MS / 1000),
-                         (long long)(wait_ms / 1000 + 1));
-    }
-    return 0;
+    if (!is_forgotten(i))
+        return i;
+    drop(h, i);
+    return NULL;
 }
 
-void idle_count(struct xeno_host *h, const struct hold *hold)
+static int64_t wait_s(int64_t cost_ms)
 {
-    int64_t ms = (mono_ns(h) - hold->taken_ns) / XENO_NS_PER_MS, cost_ms = 0;
-    struct idler *i;
+    return (cost_ms - IDLE_MOST_MS + 1) * IDLE_FORGET / 1000 + 1;
+}
 
-    (void)xeno_muldiv(ms, share_of(h, &hold->offer.grant), WHOLE, &cost_ms); /* fits: a part */
-    if (cost_ms <= 0)
-        return;
-    HASH_FIND_STR(h->idlers, hold->owner.s, i);
-    if (!i) {
-        make_room(h);
-        i = xeno_new0(struct idler);
-        i->owner = hold->owner;
-        i->at_ns = mono_ns(h);
-        HASH_ADD_STR(h->idlers, owner.s, i);
+static int check_sessions(const struct idler *i, struct xeno_err *err)
+{
+    if (!i || i->session_ms < IDLE_MOST_MS)
+        return 0;
+    return xeno_fail(
+        err, -EAGAIN, "session.idle",
+        "your sessions that ran for less time than making and ending them takes had "
+        "for nothing what is %lld s of this whole host, the limit is %lld: wait %lld s",
+        (long long)(i->session_ms / 1000), (long long)(IDLE_MOST_MS / 1000),
+        (long long)wait_s(i->session_ms));
+}
+
+int idle_check_session(struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err)
+{
+    return check_sessions(find(h, who), err);
+}
+
+int idle_check_hold(struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err)
+{
+    const struct idler *i = find(h, who);
+    int r;
+
+    r = check_sessions(i, err);
+    if (r < 0 || !i || i->hold_ms < IDLE_MOST_MS)
+        return r;
+    return xeno_fail(err, -EAGAIN, "hold.idle",
+                     "you held for nothing what is %lld s of this whole host, the limit is "
+                     "%lld: make the session without a hold, or wait %lld s",
+                     (long long)(i->hold_ms / 1000), (long long)(IDLE_MOST_MS / 1000),
+                     (long long)wait_s(i->hold_ms));
+}
+
+static struct idler *find_or_new(struct xeno_host *h, const struct xeno_id *who)
+{
+    struct idler *i = find(h, who);
+
+    if (i)
+        return i;
+    make_room(h);
+    i = xeno_new0(struct idler);
+    i->owner = *who;
+    i->at_ns = mono_ns(h);
+    HASH_ADD_STR(h->idlers, owner.s, i);
+    return i;
+}
+
+static int64_t cost(const struct xeno_host *h, const struct xeno_grant *g, int64_t ms)
+{
+    int64_t cost_ms = 0;
+
+    (void)xeno_muldiv(ms, share_of(h, g), WHOLE, &cost_ms); /* fits: a part */
+    return cost_ms;
+}
+
+int64_t idle_held_ms(const struct xeno_host *h, const struct hold *hold)
+{
+    return (mono_ns(h) - hold->taken_ns) / XENO_NS_PER_MS;
+}
+
+void idle_hold_ended(struct xeno_host *h, const struct hold *hold)
+{
+    int64_t cost_ms = cost(h, &hold->offer.grant, idle_held_ms(h, hold));
+
+    if (cost_ms > 0)
+        find_or_new(h, &hold->owner)->hold_ms += cost_ms;
+}
+
+/* How long it was there, as far as its owner is answerable for it: what takes longer than it may is
+ * the host's own trouble. */
+static int64_t stayed_ms(const struct xeno_host *h, const struct session *s)
+{
+    int64_t until = mono_ns(h) < s->deadline_ns ? mono_ns(h) : s->deadline_ns;
+
+    return (until - s->entered_ns) / XENO_NS_PER_MS;
+}
+
+void idle_left(struct xeno_host *h, struct session *s, enum xeno_state state)
+{
+    int64_t cost_ms;
+
+    switch (xeno_state_info(state)->share) {
+    case XENO_SHARE_ALL:
+        s->paid_ms += stayed_ms(h, s);
+        break;
+    case XENO_SHARE_NONE:
+        s->free_ms += stayed_ms(h, s);
+        break;
+    default: /* suspended, it has what it pays for; restoring, it is about to pay */
+        break;
     }
-    forget(h, i);
-    i->cost_ms = (i->cost_ms > 0 ? i->cost_ms : 0) + cost_ms;
+    s->entered_ns = mono_ns(h);
+    if (s->r.state != XENO_ENDED || s->free_ms <= s->paid_ms)
+        return;
+    cost_ms = cost(h, &s->offer.grant, s->free_ms - s->paid_ms);
+    if (cost_ms > 0)
+        find_or_new(h, &s->owner)->session_ms += cost_ms;
 }
 
 void idle_free(struct xeno_host *h)

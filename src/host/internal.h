@@ -117,6 +117,7 @@ struct session {
     bool listed;              /* seen in the list being reconciled */
     bool grumbled;            /* an ending that takes too long was told */
     bool end_told;            /* the end of its life time was */
+    int64_t entered_ns;       /* monotonic: the present state; by an earlier life: when read */
     int64_t deadline_ns;      /* monotonic: of the present state; NEVER: none */
     int64_t next_deadline_ns; /* of the validation of next_order */
     int64_t retry_ns;         /* not before: the next message to the task manager */
@@ -124,6 +125,7 @@ struct session {
     uint64_t sample_after;         /* wants a usage sample with a number of at least this */
     int64_t mono_ms;               /* when the meter was advanced; -1: by an earlier life */
     int64_t queued, queued_amount; /* charges in the outbox */
+    int64_t free_ms, paid_ms;      /* in states that cost nothing, or all: idle.c */
 
     struct event *events; /* ring */
     size_t event_first, event_count;
@@ -303,9 +305,13 @@ void session_try_move(struct xeno_host *h, struct session *s, enum xeno_trigger 
 void session_arm(struct xeno_host *h, struct session *s);
 
 /* --- idle.c --- */
-/* May `who` hold something? Errors: -EAGAIN hold.idle. */
-int idle_check(struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err);
-void idle_count(struct xeno_host *h, const struct hold *hold); /* it ended without a session */
+/* May `who` hold something, or make a session? Errors: -EAGAIN hold.idle, session.idle. */
+int idle_check_hold(struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err);
+int idle_check_session(struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err);
+int64_t idle_held_ms(const struct xeno_host *h, const struct hold *hold);
+void idle_hold_ended(struct xeno_host *h, const struct hold *hold); /* without a session */
+/* `s` has left `state`, and is armed for its next one after this. */
+void idle_left(struct xeno_host *h, struct session *s, enum xeno_state state);
 void idle_free(struct xeno_host *h);
 
 /* --- ask.c --- */

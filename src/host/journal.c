@@ -191,6 +191,7 @@ static int load_session(struct xeno_host *h, struct session *s, struct xeno_quer
     s->chain = xeno_strdup(xeno_query_col_text(q, 3));
     s->next_chain = xeno_strdup(xeno_query_col_text(q, 4));
     s->mono_ms = -1;
+    s->entered_ns = mono_ns(h);
     r = offer_read(xeno_query_col_text(q, 2), &s->offer, err);
     if (r == 0)
         r = rec_read(xeno_query_col_text(q, 5), &s->r, err);

@@ -13,6 +13,8 @@ void session_arm(struct xeno_host *h, struct session *s)
     s->tries = 0;
     s->retry_ns = 0;
     s->grumbled = false;
+    if (xeno_state_info((enum xeno_state)s->r.state)->share != XENO_SHARE_ALL)
+        s->entered_ns = mono_ns(h); /* time without a task manager is the host's own trouble */
     switch (s->r.state) {
     case XENO_HELD:
         ms = h->cfg.validate_timeout_ms;
@@ -137,6 +139,7 @@ static void moved(struct xeno_host *h, struct session *s, enum xeno_trigger trig
         h->count.suspended++;
     if (s->r.state == XENO_PAUSED)
         s->frozen = false;
+    idle_left(h, s, (enum xeno_state)old->state);
     session_arm(h, s);
     tell_move(h, s, old);
     drive_session(h, s);
