@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/enc.h"
+#include "cli/agreed.h"
 #include "cli/api.h"
 #include "cli/bill.h"
 #include "cli/guard.h"
@@ -242,7 +243,7 @@ int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err
     int r;
 
     /* At the price of the quote: the XenoCorp lets nobody charge more. */
-    r = cli_order_present(cli, m->chain, m->server->id, xeno_micro(m->per_hour_max), &shown, err);
+    r = cli_order_present_at(cli, m->chain, m->server->id, m->per_hour_max, &shown, err);
     if (r == 0)
         r = cli_server_post(cli, m->server, session_body(m, shown), &answer, err, "/v1/sessions");
     if (r < 0)
@@ -255,6 +256,7 @@ int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err
                       m->server->name);
     if (r < 0)
         return r;
+    cli_agreed_put(cli, m->server, id, m->per_hour_max);
     m->session = xeno_new0(struct cli_found);
     m->session->server =
         (struct cli_server){ xeno_strdup(m->server->name), xeno_strdup(m->server->id),
@@ -350,8 +352,10 @@ int cli_end_session(struct cli *cli, struct cli_found *f, struct xeno_err *err)
         r = cli_found_refresh(cli, f, err);
     if (r == 0)
         r = cli_wait_state(cli, f, going, xeno_s(END_WAIT_S), err);
-    if (r == 0)
+    if (r == 0) {
         settle(cli, f);
+        cli_agreed_drop(cli, &f->server, f->session);
+    }
     cli_progress_free(xeno_take(&p));
     if (r == 0)
         print_bill(cli, f);

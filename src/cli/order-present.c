@@ -24,6 +24,12 @@ int cli_order_present(struct cli *cli, const char *chain, const char *server, xe
                               max_rate, xeno_wall(cli->env), ret, err);
 }
 
+int cli_order_present_at(struct cli *cli, const char *chain, const char *server, int64_t per_hour,
+                         char **ret, struct xeno_err *err)
+{
+    return cli_order_present(cli, chain, server, xeno_micro(per_hour > 0 ? per_hour : 1), ret, err);
+}
+
 /* The id of the server named; any full id will do, known or not. */
 static int server_id(struct cli *cli, const char *name, char **ret, struct xeno_err *err)
 {

@@ -18,6 +18,10 @@ int cli_order_close(struct cli *cli, const char *order, struct xeno_json **ret,
 int cli_order_present(struct cli *cli, const char *chain, const char *server, xeno_credit max_rate,
                       char **ret, struct xeno_err *err);
 
+/* The same at a price that was agreed, in micro-credits an hour; nothing is a price, too. */
+int cli_order_present_at(struct cli *cli, const char *chain, const char *server, int64_t per_hour,
+                         char **ret, struct xeno_err *err);
+
 /* --- between the files of the family --- */
 void cli_order_print(struct cli *cli, const char *chain, const struct xeno_order_terms *t);
 int cli_order_write(const char *path, const char *chain, struct xeno_err *err);

@@ -7,6 +7,7 @@
  *     ca.pem           the XenoCorp's certificate, which signs orders and names who is trusted
  *     profile.json     {"corp_url","corp_id","name","images"}
  *     wallet/ID.chain  orders; wallet/ID.once: made for one session
+ *     agreed/SERVER-SESSION  what an hour of that session may cost (cli/agreed.h)
  *     log-head         newest signed head of the XenoCorp's log that was seen (cli/log.h)
  *     servers.json     {"servers":[{"name","id","url"}]}, the first is the default
  */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/agreed.h"
 #include "cli/api.h"
 #include "cli/bill.h"
 #include "cli/guard.h"
@@ -303,6 +304,8 @@ const struct cli_option cli_session_restore_options[] = {
     { "server", 's', "SERVER", "where it is (default: all you know are searched)", false,
       CLI_OFFER_SERVER },
     { "order", 'o', "ORDER", "pay from this order from now on", false, CLI_OFFER_ORDER },
+    { "max-price", 0, "CREDITS", "with it: refuse if an hour can cost more (default: as agreed)",
+      false, 0 },
     { "no-wait", 0, NULL, "do not wait until it is done", false, 0 },
     { NULL },
 };
@@ -311,6 +314,8 @@ const struct cli_option cli_session_extend_options[] = {
     { "server", 's', "SERVER", "where it is (default: all you know are searched)", false,
       CLI_OFFER_SERVER },
     { "order", 'o', "ORDER", "pay from this order from now on", false, CLI_OFFER_ORDER },
+    { "max-price", 0, "CREDITS", "with it: refuse if an hour can cost more (default: as agreed)",
+      false, 0 },
     { "lifetime", 'l', "TIME", "add that to its life", false, 0 },
     { NULL },
 };
@@ -393,23 +398,36 @@ int cli_session_suspend(struct cli *cli, const struct cli_args *args, struct xen
     return move(cli, args, "suspend", way, "suspended", err);
 }
 
-/* The body with the chain of --order, if given, as it is shown to that server. */
-static int chain_body(struct cli *cli, const struct cli_args *args, const struct cli_server *server,
+/* The body with the chain of --order, if given, as it is shown to that server at that price. */
+static int chain_body(struct cli *cli, const struct cli_args *args, const struct cli_found *f,
                       struct xeno_json **ret, struct xeno_err *err)
 {
     xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
     xeno_autofree char *chain = NULL;
     xeno_autofree char *shown = NULL;
     const char *ref = cli_value(args, "order");
-    int r = ref ? cli_wallet_find(cli, ref, &chain, t, err) : 0;
+    int64_t per_hour = 0;
+    int r = 0;
 
+    if (ref)
+        r = cli_agreed_price(cli, args, f, &per_hour, err);
     if (r == 0 && ref)
-        r = cli_order_present(cli, chain, server->id, xeno_micro(0), &shown, err);
-
+        r = cli_wallet_find(cli, ref, &chain, t, err);
+    if (r == 0 && ref)
+        r = cli_order_present_at(cli, chain, f->server.id, per_hour, &shown, err);
     if (r < 0)
         return r;
+    if (ref)
+        cli_agreed_put(cli, &f->server, f->session, per_hour);
     *ret = xeno_json_object();
     xeno_json_set_str(*ret, "chain", shown);
+    return 0;
+}
+
+static int check_price_option(const struct cli_args *args, struct xeno_err *err)
+{
+    if (cli_value(args, "max-price") && !cli_value(args, "order"))
+        return cli_usage(err, "--max-price goes with --order");
     return 0;
 }
 
@@ -418,10 +436,12 @@ int cli_session_restore(struct cli *cli, const struct cli_args *args, struct xen
     static const char *const way[] = { "suspended", "restoring", NULL };
     xeno_auto(cli_found) f = NULL;
     struct xeno_json *body = NULL;
-    int r = find(cli, args, &f, err);
+    int r = check_price_option(args, err);
 
     if (r == 0)
-        r = chain_body(cli, args, &f->server, &body, err);
+        r = find(cli, args, &f, err);
+    if (r == 0)
+        r = chain_body(cli, args, f, &body, err);
     return r < 0 ? r : move_found(cli, args, f, "restore", body, way, "running", err);
 }
 
@@ -435,9 +455,11 @@ int cli_session_extend(struct cli *cli, const struct cli_args *args, struct xeno
     if (r == 0 && more.ns == 0 && !cli_value(args, "order"))
         return cli_usage(err, "give --lifetime, --order or both");
     if (r == 0)
+        r = check_price_option(args, err);
+    if (r == 0)
         r = find(cli, args, &f, err);
     if (r == 0)
-        r = chain_body(cli, args, &f->server, &body, err);
+        r = chain_body(cli, args, f, &body, err);
     if (r < 0)
         return r;
     if (more.ns > 0)

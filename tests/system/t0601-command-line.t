@@ -123,6 +123,38 @@ ends=$(xeno session show web --json | jq .ends_ms)
 ok "extend" xeno session extend web --lifetime 10m
 is "$(($(xeno session show web --json | jq .ends_ms) - ends))" 600000 "by ten minutes"
 like "$(xeno session events web)" 'session.state +state=suspended' "events"
+
+# An order given later is presented at the price of the quote, too.
+ok "another session" xeno run -d --name dear -- sleep 100
+dear=$(xeno session show dear --json | jq -r '.session, .rate_per_hour' | xargs)
+agreed=$(echo "$XENO_HOME"/agreed/*-"${dear% *}")
+is "$(cat "$agreed")" "${dear#* }" "what it may cost is remembered"
+paid_at() { # ORDER: what the XenoCorp lets be charged an hour, once it pays for dear
+    wait_for 10 sh -c "[ \$(xeno session show dear --json | jq -r .order) = $1 ]"
+    sqlite3 "$(find "$plat" -name ledger.db)" 'SELECT max_rate FROM binding ORDER BY from_ms DESC LIMIT 1'
+}
+new_order() { xeno order create 2.5 --lifetime 2h --json | jq -r .order; }
+first=$(xeno session show dear --json | jq -r .order)
+second=$(new_order)
+ok "extend --order" xeno session extend dear --order "$second"
+is "$(paid_at "$second")" "${dear#* }" "at that price"
+third=$(new_order)
+echo $((${dear#* } - 1)) >"$agreed"
+is "$(status xeno session extend dear --order "$third")" 3 "a XenoServer that says more is refused"
+like "$(cat "$work/e")" 'you agreed to' "by what was agreed"
+is "$(status xeno session extend dear --order "$third" --max-price 0.000001)" 3 "or by --max-price"
+is "$(status xeno session extend dear --lifetime 1m --max-price 1)" 2 "which goes with an order"
+ok "which can accept more" xeno session extend dear --order "$third" --max-price 2000
+is "$(paid_at "$third")" "${dear#* }" "and pays what it is, no more"
+ok "suspend it" xeno session suspend dear
+rm "$agreed"
+fourth=$(new_order)
+is "$(status xeno session restore dear --order "$fourth")" 0 "restore --order, when it is not known"
+like "$(cat "$work/e")" 'says that .* costs at most' "says what the XenoServer says"
+is "$(paid_at "$fourth")" "${dear#* }" "and holds it to that"
+ok "end it" xeno session end dear
+not_ok "and forget it" [ -e "$agreed" ]
+for o in "$first" "$second" "$third" "$fourth"; do xeno order close "$o" >/dev/null; done
 is "$(status xeno session exec nosuch -- true)" 125 "exec in no session is not started"
 wait_for 10 sh -c '[ "$(xeno session usage web --json | jq .posted)" -gt 0 ]'
 ok "charges are posted" [ "$(xeno session usage web --json | jq .posted)" -gt 0 ]
