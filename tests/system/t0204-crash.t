@@ -33,20 +33,23 @@ seed=${XENO_SEED:-$RANDOM}
 RANDOM=$seed
 rounds=${XENO_ROUNDS:-25} kills=0 bad=
 echo "# seed $seed, $rounds rounds"
-# again COMMAND...: until it succeeds, with the daemon killed under it now and then.
+# again COMMAND...: until it succeeds, with the daemon killed under it now and then, five times at most.
 again() {
-    local tries=0 p
+    local tries=0 killed=0 p
     while [ $tries -lt 8 ]; do
         tries=$((tries + 1))
         "$@" >"$work/out" 2>&1 &
         p=$!
-        if [ $((RANDOM % 3)) = 0 ]; then
+        if [ $killed -lt 5 ] && [ $((RANDOM % 3)) = 0 ]; then
             sleep 0.0$((RANDOM % 40 + 10))
             kill_taskd
-            kills=$((kills + 1))
+            kills=$((kills + 1)) killed=$((killed + 1))
             kill $p 2>/dev/null
             wait $p 2>/dev/null
-            start_taskd || return 1
+            if ! start_taskd; then
+                bad="$bad no daemon after a kill;"
+                return 1
+            fi
             continue
         fi
         wait $p && return 0
@@ -69,7 +72,7 @@ for ((i = 0; i < rounds && ${#bad} == 0; i++)); do
     fi
     again ask destroy $s || bad="$bad destroy in round $i"
 done
-is "$bad" "" "$rounds lives with $kills kills (seed $seed)"
+is "$bad" "" "$rounds lives with $kills kills (seed $seed)" || tail -n 20 "$work/taskd.log" | sed 's/^/# /'
 kill_taskd
 start_taskd
 ok "nothing is left after them" wait_for 5 eval '[ -z "$(leftovers)" ]'
