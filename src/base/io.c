@@ -7,10 +7,14 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+
+#define LOCK_STEP_MS 20
 
 int xeno_read_all(int fd, size_t max, char **ret, size_t *ret_len)
 {
@@ -177,5 +181,15 @@ int xeno_remove_tree(int dirfd, const char *path, struct xeno_err *err)
 
     if (r < 0)
         return xeno_fail_errno(err, r, "io.remove", "remove '%s'", path);
+    return 0;
+}
+
+int xeno_lock(int fd, int wait_ms)
+{
+    for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_STEP_MS) {
+        if (errno != EINTR && (errno != EWOULDBLOCK || waited_ms >= wait_ms))
+            return -errno;
+        nanosleep(&(struct timespec){ .tv_nsec = LOCK_STEP_MS * 1000000 }, NULL);
+    }
     return 0;
 }

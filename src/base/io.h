@@ -32,6 +32,12 @@ int xeno_file_write(int dirfd, const char *path, mode_t mode, const void *data, 
 /* mkdir -p below `dirfd`; folders that exist are left as they are. Errors: token io.mkdir. */
 int xeno_mkdirs(int dirfd, const char *path, mode_t mode, struct xeno_err *err);
 
+/* flock(2) for one alone, waiting at most `wait_ms`. A daemon that was killed a moment ago may not
+ * have let go yet: the kernel closes what is open last, and a child it had just forked has the lock
+ * as well. Returns: 0. Errors: -EWOULDBLOCK when somebody else has it; others of flock(2). */
+int xeno_lock(int fd, int wait_ms);
+#define XENO_LOCK_RESTART_MS 3000 /* what a daemon waits for the one before it */
+
 /* Remove `path` below `dirfd` and all below it, crossing no mount and following no link.
  * A missing path is success. Errors: token io.remove. */
 int xeno_remove_tree(int dirfd, const char *path, struct xeno_err *err);

@@ -1,4 +1,5 @@
-/* src/cli/corp.c - watching a XenoCorp, and its operators: token, fund, list, disable, ledger, charges. */
+/* src/cli/corp.c - watching a XenoCorp, and its operators: token, fund, list, disable, ledger,
+ * charges. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

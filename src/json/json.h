@@ -39,7 +39,7 @@ char *xeno_json_format(const struct xeno_json *j, bool pretty, size_t *ret_len);
 struct xeno_json *xeno_json_object(void);
 struct xeno_json *xeno_json_array(void);
 struct xeno_json *xeno_json_string(const char *text); /* invalid UTF-8 is replaced by '?' */
-bool xeno_json_utf8_ok(const char *text); /* can it be said as it is? NULL can */
+bool xeno_json_utf8_ok(const char *text);             /* can it be said as it is? NULL can */
 void xeno_json_set(struct xeno_json *obj, const char *key, struct xeno_json *value);
 void xeno_json_set_str(struct xeno_json *obj, const char *key,
                        const char *text); /* NULL: skipped */

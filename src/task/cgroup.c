@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -174,7 +173,7 @@ static int lock_instance(struct xeno_cgroups *cg, struct xeno_err *err)
     cg->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cg->lock < 0)
         return xeno_fail_errno(err, -errno, "cgroup.write", "open '%s'", path);
-    if (flock(cg->lock, LOCK_EX | LOCK_NB) < 0)
+    if (xeno_lock(cg->lock, XENO_LOCK_RESTART_MS) < 0)
         return xeno_fail(err, -EBUSY, "cgroup.instance",
                          "another xeno-taskd of instance '%s' runs on this machine", cg->instance);
     return 0;

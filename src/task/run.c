@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -433,13 +432,10 @@ int xeno_run_lock(const struct xeno_run *run, struct xeno_err *err)
     fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return xeno_fail_errno(err, -errno, "run.lock", "open '%s'", path);
-    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += 5) {
-        if (waited >= LOCK_WAIT_MS)
-            return xeno_fail(err, -ETIMEDOUT, "run.locked",
-                             "another process has been changing session %s for %d s", run->id,
-                             LOCK_WAIT_MS / 1000);
-        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
-    }
+    if (xeno_lock(fd, LOCK_WAIT_MS) < 0)
+        return xeno_fail(err, -ETIMEDOUT, "run.locked",
+                         "another process has been changing session %s for %d s", run->id,
+                         LOCK_WAIT_MS / 1000);
     return xeno_take_fd(&fd);
 }
 

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -58,7 +57,7 @@ int lock_folder(struct taskd *d, struct xeno_err *err)
     d->lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (d->lock < 0)
         return xeno_fail_errno(err, -errno, "taskd.dir", "open '%s'", path);
-    if (flock(d->lock, LOCK_EX | LOCK_NB) < 0)
+    if (xeno_lock(d->lock, XENO_LOCK_RESTART_MS) < 0)
         return xeno_fail(err, -EBUSY, "taskd.dir", "another xeno-taskd works in '%s'", d->conf.dir);
     return 0;
 }

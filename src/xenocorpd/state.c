@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,7 +38,7 @@ static int open_dir(struct corpd *d, struct xeno_err *err)
     d->lock = openat(d->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock < 0)
         return xeno_fail_errno(err, -errno, "corpd.lock", "open '%s/lock'", d->options.dir);
-    if (flock(d->lock, LOCK_EX | LOCK_NB) < 0)
+    if (xeno_lock(d->lock, XENO_LOCK_RESTART_MS) < 0)
         return xeno_fail(err, -EBUSY, "corpd.lock",
                          "another xenocorpd has the books in '%s' open: end it first",
                          d->options.dir);

@@ -2,18 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "image/store.h"
 #include "spec/requirement.h"
 #include "xenod/xenod.h"
-
-#define LOCK_STEP_MS 20
-#define LOCK_WAIT_MS 5000
 
 static const char *const types_of_containers[] = { "Linux", NULL };
 static const char *const types_of_null[] = { "Linux", "Null", NULL };
@@ -98,17 +94,12 @@ static int number_tariff(struct xenod *d, struct xeno_err *err)
 
 /* --- open --- */
 
-/* Two daemons on one journal would sell everything twice. One that was killed a moment ago may not
- * have let go yet. */
+/* Two daemons on one journal would sell everything twice. */
 static int lock_journal(struct xenod *d, struct xeno_err *err)
 {
-    for (int waited_ms = 0; flock(d->dirfd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_STEP_MS) {
-        if (errno != EWOULDBLOCK || waited_ms >= LOCK_WAIT_MS)
-            return xeno_fail(err, -EBUSY, "journal.lock",
-                             "another xenod has the journal in '%s' open: end it first",
-                             d->opt.dir);
-        usleep(LOCK_STEP_MS * 1000);
-    }
+    if (xeno_lock(d->dirfd, XENO_LOCK_RESTART_MS) < 0)
+        return xeno_fail(err, -EBUSY, "journal.lock",
+                         "another xenod has the journal in '%s' open: end it first", d->opt.dir);
     return 0;
 }
 
