@@ -14,6 +14,7 @@
 
 #define NAME_MAX_CHARS 40
 #define POOL_MAX       65536
+#define SEARCH_MAX     64 /* ports in use by others that are passed over for one */
 
 enum { Q_CPU, Q_MEMORY, Q_DISK, Q_NET, Q_COUNT };
 
@@ -41,6 +42,8 @@ struct xeno_admission {
     struct pool nat, own, tcp, udp;
     size_t kept_ports; /* of tcp, the daemon's */
     struct claim *claims;
+    xeno_port_in_use *in_use;
+    void *in_use_ctx;
 };
 
 int xeno_capacity_check(const struct xeno_capacity *c, struct xeno_err *err)
@@ -231,6 +234,17 @@ void xeno_admission_keep_daemon_port(struct xeno_admission *a)
     a->kept_ports++;
 }
 
+void xeno_admission_ask_ports(struct xeno_admission *a, xeno_port_in_use *in_use, void *ctx)
+{
+    a->in_use = in_use;
+    a->in_use_ctx = ctx;
+}
+
+static bool in_use(const struct xeno_admission *a, enum xeno_proto proto, uint16_t port)
+{
+    return a->in_use && a->in_use(a->in_use_ctx, proto, port);
+}
+
 static size_t count_ports(const struct xeno_grant *g, enum xeno_proto proto)
 {
     size_t n = 0;
@@ -252,6 +266,11 @@ static int check_port(struct xeno_admission *a, const struct xeno_grant *g, size
     if (ports_of(a, p->proto)->taken[p->host_port - a->cap.port_first])
         return xeno_fail(err, -EAGAIN, "admission.ports",
                          "host port %u/%s is taken; leave hostPort out to be given a free one",
+                         p->host_port, xeno_proto_name(p->proto));
+    if (in_use(a, p->proto, p->host_port))
+        return xeno_fail(err, -EAGAIN, "admission.ports",
+                         "host port %u/%s is in use by another program there; leave hostPort out "
+                         "to be given a free one",
                          p->host_port, xeno_proto_name(p->proto));
     for (size_t j = 0; j < i; j++)
         if (g->ports[j].proto == p->proto && g->ports[j].host_port == p->host_port)
@@ -282,22 +301,70 @@ static int check_ports(struct xeno_admission *a, const struct xeno_grant *g, str
     return 0;
 }
 
-/* The asked-for ports first, so that a chosen one does not get in their way. */
-static void take_ports(struct xeno_admission *a, struct xeno_grant *g)
+static void give_ports(struct xeno_admission *a, const struct xeno_grant *g)
 {
+    for (size_t i = 0; g->addresses == 0 && i < g->port_count; i++)
+        if (g->ports[i].host_port != 0)
+            pool_give(ports_of(a, g->ports[i].proto), g->ports[i].host_port - a->cap.port_first);
+}
+
+/* A port that is free, and that nobody else uses; 0: none was found soon. */
+static uint16_t find_port(struct xeno_admission *a, enum xeno_proto proto)
+{
+    struct pool *p = ports_of(a, proto);
+
+    for (int i = 0; i < SEARCH_MAX; i++) {
+        size_t at = pool_find(p);
+        uint16_t port = (uint16_t)(a->cap.port_first + at);
+
+        if (at == SIZE_MAX)
+            return 0;
+        if (!in_use(a, proto, port))
+            return port;
+        p->next = (at + 1) % p->count;
+    }
+    return 0;
+}
+
+/* The asked-for ports first, so that a chosen one does not get in their way. On failure nothing is
+ * taken and g is untouched. */
+static int take_ports(struct xeno_admission *a, struct xeno_grant *g, struct xeno_err *err)
+{
+    struct xeno_grant old = *g;
+
     if (g->addresses > 0)
-        return;
+        return 0;
     for (size_t i = 0; i < g->port_count; i++)
         if (g->ports[i].host_port != 0)
             pool_take(ports_of(a, g->ports[i].proto), g->ports[i].host_port - a->cap.port_first);
-    for (size_t i = 0; i < g->port_count; i++)
-        if (g->ports[i].host_port == 0) {
-            struct pool *p = ports_of(a, g->ports[i].proto);
-            size_t at = pool_find(p);
+    for (size_t i = 0; i < g->port_count; i++) {
+        struct xeno_port *p = &g->ports[i];
 
-            pool_take(p, at);
-            g->ports[i].host_port = (uint16_t)(a->cap.port_first + at);
+        if (p->host_port != 0)
+            continue;
+        p->host_port = find_port(a, p->proto);
+        if (p->host_port == 0) {
+            give_ports(a, g);
+            *g = old;
+            return xeno_fail(err, -EAGAIN, "admission.ports",
+                             "ports: the %d that were tried for %s are in use by other programs "
+                             "there; try again later",
+                             SEARCH_MAX, xeno_proto_name(old.ports[i].proto));
         }
+        pool_take(ports_of(a, p->proto), p->host_port - a->cap.port_first);
+    }
+    return 0;
+}
+
+/* Could they be chosen? Only others that use some can be in the way. */
+static int try_ports(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err)
+{
+    struct xeno_grant copy = *g;
+    int r = a->in_use ? take_ports(a, &copy, err) : 0;
+
+    if (r == 0 && a->in_use)
+        give_ports(a, &copy);
+    return r;
 }
 
 /* --- addresses --- */
@@ -330,8 +397,7 @@ static void give_whole_things(struct xeno_admission *a, const struct xeno_grant 
         pool_give(&a->own, address_index(g->address, a->cap.own_first, a->own.count));
     else
         pool_give(&a->nat, address_index(g->address, a->cap.nat_first, a->nat.count));
-    for (size_t i = 0; g->addresses == 0 && i < g->port_count; i++)
-        pool_give(ports_of(a, g->ports[i].proto), g->ports[i].host_port - a->cap.port_first);
+    give_ports(a, g);
 }
 
 /* --- claims --- */
@@ -362,7 +428,8 @@ static int check_name(const struct xeno_admission *a, const char *name, struct x
     return 0;
 }
 
-int xeno_admission_try(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err)
+/* All but which ports are chosen. */
+static int check(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err)
 {
     int r;
 
@@ -375,20 +442,27 @@ int xeno_admission_try(struct xeno_admission *a, const struct xeno_grant *g, str
     return check_ports(a, g, err);
 }
 
+int xeno_admission_try(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err)
+{
+    int r = check(a, g, err);
+
+    return r < 0 ? r : try_ports(a, g, err);
+}
+
 int xeno_admission_take(struct xeno_admission *a, const char *name, struct xeno_grant *g,
                         struct xeno_err *err)
 {
     int r;
 
     r = check_name(a, name, err);
-    if (r < 0)
-        return r;
-    r = xeno_admission_try(a, g, err);
+    if (r == 0)
+        r = check(a, g, err);
+    if (r == 0)
+        r = take_ports(a, g, err);
     if (r < 0)
         return r;
     add_quantities(a, g, false, 1);
     take_address(a, g);
-    take_ports(a, g);
     enter(a, name, g, false);
     return 0;
 }

@@ -62,6 +62,12 @@ int xeno_admission_take(struct xeno_admission *a, const char *name, struct xeno_
  * because the daemon moved, keeps it. */
 void xeno_admission_keep_daemon_port(struct xeno_admission *a);
 
+/* Ports that programs of the machine listen on are not for sale: a published one would take from
+ * them what comes there. `in_use` is asked at once about each port before it is taken, not when a
+ * claim is adopted. What begins to listen later is not seen. */
+typedef bool xeno_port_in_use(void *ctx, enum xeno_proto proto, uint16_t port);
+void xeno_admission_ask_ports(struct xeno_admission *a, xeno_port_in_use *in_use, void *ctx);
+
 /* Would it succeed? Changes nothing. */
 int xeno_admission_try(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err);
 

@@ -270,6 +270,7 @@ int xeno_host_open(const struct xeno_host_config *cfg, const struct xeno_env *en
     if (r < 0)
         return r;
     xeno_admission_keep_daemon_port(h->admission);
+    xeno_admission_ask_ports(h->admission, ports->port_in_use, ports->ctx);
     tell_adopted(h);
     corp_kick(h);
     *ret = xeno_take(&h);

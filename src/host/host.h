@@ -121,6 +121,8 @@ struct xeno_host_ports {
      * the host's). At once: a look-up in the local store. Optional: no layers. */
     int (*layers)(void *ctx, const struct xeno_requirement *req, char (**ret)[XENO_LAYER_TEXT],
                   size_t *ret_count, struct xeno_err *err);
+    /* Does a program of the machine listen there? At once; a look at the kernel. Optional: no. */
+    xeno_port_in_use *port_in_use;
     void *ctx;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "json/json.h"
+#include "xenod/inuse.h"
 #include "xenod/xenod.h"
 
 #define ANSWER_MAX_BYTES (4 << 20)
@@ -262,6 +263,7 @@ const struct xeno_host_ports xenod_ports = {
     .corp = port_corp,
     .event = port_event,
     .layers = xenod_image_layers,
+    .port_in_use = xenod_port_in_use,
 };
 
 static void send_all(struct xenod *d)

@@ -82,6 +82,52 @@ static void quantity_rows(void **state)
     }
 }
 
+/* As a machine on which other programs have every port but one in three. */
+static bool others_have(void *ctx, enum xeno_proto proto, uint16_t port)
+{
+    const int *all = ctx;
+
+    return *all || (proto == XENO_PROTO_TCP && port % 3 != 0);
+}
+
+static void ports_of_others(void **state)
+{
+    xeno_auto(xeno_admission) a = xeno_admission_new(&cap);
+    struct xeno_grant g = ask(1, 1, 1, 1), chosen, old;
+    struct xeno_err err = XENO_ERR_INIT;
+    int all = 0;
+
+    (void)state;
+    g.port_count = 1;
+    g.ports[0] = (struct xeno_port){ .port = 80, .host_port = 30004, .proto = XENO_PROTO_TCP };
+    chosen = g; /* what is sold is sold */
+    snprintf(chosen.address, sizeof(chosen.address), "10.77.0.3");
+    assert_int_equal(xeno_admission_adopt(a, "before", &chosen, false, NULL), 0);
+    xeno_admission_ask_ports(a, others_have, &all);
+    g.ports[0].host_port = 30001;
+    assert_int_equal(xeno_admission_try(a, &g, &err), -EAGAIN);
+    assert_int_equal(xeno_admission_take(a, "x", &g, &err), -EAGAIN);
+    assert_string_equal(err.token, "admission.ports");
+    assert_non_null(strstr(err.text, "30001/tcp is in use"));
+    g.ports[0].host_port = 0;
+    chosen = g;
+    assert_int_equal(xeno_admission_take(a, "y", &chosen, NULL), 0);
+    assert_int_equal(chosen.ports[0].host_port % 3, 0);
+    g.ports[0].proto = XENO_PROTO_UDP;
+    g.ports[0].host_port = 30001;
+    assert_int_equal(xeno_admission_take(a, "z", &g, NULL), 0);
+    /* And where they have all: said, and nothing is taken. */
+    all = 1;
+    g.port_count = 2;
+    g.ports[0].host_port = g.ports[1].host_port = 0;
+    old = g;
+    assert_int_equal(xeno_admission_try(a, &g, NULL), -EAGAIN);
+    assert_int_equal(xeno_admission_take(a, "all", &g, &err), -EAGAIN);
+    assert_non_null(strstr(err.text, "other programs"));
+    assert_memory_equal(&g, &old, sizeof(g));
+    assert_true(xeno_admission_sound(a));
+}
+
 /* Every refusal says what was asked, what is left and what the limit is. */
 static void refusal_text(void **state)
 {
@@ -384,11 +430,17 @@ static void against_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantity_rows),    cmocka_unit_test(refusal_text),
-        cmocka_unit_test(the_daemons_port), cmocka_unit_test(addresses_and_ports),
-        cmocka_unit_test(next_fit),         cmocka_unit_test(parking),
-        cmocka_unit_test(adopting),         cmocka_unit_test(resizing),
-        cmocka_unit_test(capacity_rows),    cmocka_unit_test(against_model),
+        cmocka_unit_test(quantity_rows),
+        cmocka_unit_test(refusal_text),
+        cmocka_unit_test(the_daemons_port),
+        cmocka_unit_test(ports_of_others),
+        cmocka_unit_test(addresses_and_ports),
+        cmocka_unit_test(next_fit),
+        cmocka_unit_test(parking),
+        cmocka_unit_test(adopting),
+        cmocka_unit_test(resizing),
+        cmocka_unit_test(capacity_rows),
+        cmocka_unit_test(against_model),
     };
 
     return cmocka_run_group_tests_name("admission", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* src/xenod/tests/test-parts.c - log lines, signal names, options. */
+/* src/xenod/tests/test-parts.c - log lines, signal names, ports in use, options. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "xenod/inuse.h"
 #include "xenod/logs.h"
 #include "xenod/options.h"
 #include "xenod/signals.h"
@@ -166,12 +167,54 @@ static void options_together(void **state)
     }
 }
 
+/* --- ports in use --- */
+
+#define HEAD "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
+#define REST " 00000000:00000000 00:00000000 00000000     0        0 57361 1 0 100 0 0 10 0\n"
+#define ZERO "00000000000000000000000000000000"
+#define LO6  "00000000000000000000000001000000"
+#define MAP4 "0000000000000000FFFF00000100007F"
+
+static void ports_in_use(void **state)
+{
+    static char tcp[] =
+        HEAD "   0: 0100007F:4E27 00000000:0000 0A" REST "  10: 00000000:4E28 00000000:0000 0A" REST
+             "  11: 0100007F:4E29 0100007F:D431 01" REST;
+    static char tcp6[] = HEAD "   0: " LO6 ":4E27 " ZERO ":0000 0A" REST "   1: " ZERO ":4E28 " ZERO
+                              ":0000 0A" REST "   2: " MAP4 ":4E29 " ZERO ":0000 0A" REST;
+    static char udp[] =
+        HEAD "  10: 0100007F:4E27 00000000:0000 07" REST "  11: 0100007F:4E28 0100007F:0035 01" REST
+             "  12: 00000000:4E29 00000000:0000 07" REST "nonsense\n";
+    static const struct {
+        char *table;
+        enum xeno_proto proto;
+        bool has[4]; /* 20007 and on */
+    } rows[] = {
+        { tcp, XENO_PROTO_TCP, { true, true, false, false } },
+        { tcp6, XENO_PROTO_TCP, { false, true, true, false } },
+        { udp, XENO_PROTO_UDP, { true, false, true, false } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++)
+        for (uint16_t k = 0; k < 4; k++) {
+            FILE *f = fmemopen(rows[i].table, strlen(rows[i].table), "r");
+
+            assert_non_null(f);
+            print_message("table %zu, port %d\n", i, 20007 + k);
+            assert_int_equal(xenod_table_has(f, rows[i].proto, (uint16_t)(20007 + k)),
+                             rows[i].has[k]);
+            fclose(f);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(log_lines), cmocka_unit_test(a_line_without_end_is_bounded),
-        cmocka_unit_test(log_tail),  cmocka_unit_test(signal_names),
-        cmocka_unit_test(pools),     cmocka_unit_test(options_together),
+        cmocka_unit_test(log_lines),        cmocka_unit_test(a_line_without_end_is_bounded),
+        cmocka_unit_test(log_tail),         cmocka_unit_test(signal_names),
+        cmocka_unit_test(ports_in_use),     cmocka_unit_test(pools),
+        cmocka_unit_test(options_together),
     };
     return cmocka_run_group_tests_name("xenod-parts", tests, NULL, NULL);
 }
