@@ -35,6 +35,7 @@ static const struct {
     { 413, E2BIG, "Too large" },
     { 413, EMSGSIZE, "Too large" },
     { 415, EMEDIUMTYPE, "The body is of another type" },
+    { 416, ENXIO, "The range is not there" },
     { 422, ENOTUNIQ, "The repeat differs from the first" },
     { 426, EPROTONOSUPPORT, "Another protocol is needed" },
     { 429, EUSERS, "Too many at once" },

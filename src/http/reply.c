@@ -22,6 +22,31 @@ struct MHD_Response *http_answer_text(const char *type, const void *data, size_t
     return r;
 }
 
+void xeno_http_set_header(struct xeno_http_req *q, const char *name, const char *value)
+{
+    struct http_header *h = xeno_new0(struct http_header);
+
+    h->name = xeno_strdup(name);
+    h->value = xeno_strdup(value);
+    for (char *p = h->value; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = ' ';
+    h->next = q->headers;
+    q->headers = h;
+}
+
+void http_headers_release(struct xeno_http_req *q)
+{
+    while (q->headers) {
+        struct http_header *h = q->headers;
+
+        q->headers = h->next;
+        free(h->name);
+        free(h->value);
+        free(h);
+    }
+}
+
 void http_give(struct xeno_http_req *q, int status, struct MHD_Response *r)
 {
     assert(!q->answer);
@@ -31,6 +56,8 @@ void http_give(struct xeno_http_req *q, int status, struct MHD_Response *r)
     q->status = status;
     if (status == 429 || status == 503)
         MHD_add_response_header(r, "Retry-After", "1");
+    for (const struct http_header *h = q->headers; h; h = h->next)
+        MHD_add_response_header(r, h->name, h->value);
     if (!q->handling)
         http_wake(q->conn);
 }

@@ -67,6 +67,9 @@ static void req_free(struct xeno_http_req *q)
     http_running_end(q);
     http_params_release(q);
     xeno_buf_release(&q->body);
+    if (q->sunk)
+        q->route->sink->drop(q->sunk);
+    http_headers_release(q);
     if (q->answer)
         MHD_destroy_response(q->answer);
     free(q->idem_key);
@@ -239,6 +242,10 @@ static void begin(struct xeno_http_req *q, const char *method)
         http_refuse(q, &err);
     } else if (announced(q) != UINT64_MAX && announced(q) > q->route->max_body) {
         refuse_body(q);
+    } else if (q->route->sink &&
+               q->route->sink->open(q, q->server->opts.user, &q->sunk, &err) < 0) {
+        q->sunk = NULL;
+        http_refuse(q, &err);
     }
 }
 
@@ -265,8 +272,29 @@ static bool refuse_now(struct xeno_http_req *q)
            (len != UINT64_MAX && len > HTTP_SWALLOW_BYTES);
 }
 
+/* A piece for the sink; what it refuses is refused, and the rest swallowed. */
+static void sink_piece(struct xeno_http_req *q, const char *data, size_t len)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+
+    http_went_on(q->conn, len);
+    if (len > q->route->max_body - q->taken) {
+        refuse_body(q);
+    } else if (q->route->sink->add(q->sunk, data, len, &err) < 0) {
+        http_refuse(q, &err);
+    } else {
+        q->taken += len;
+        return;
+    }
+    q->route->sink->drop(xeno_take(&q->sunk));
+}
+
 static bool take_body(struct xeno_http_req *q, const char *data, size_t len)
 {
+    if (!q->answer && q->sunk) {
+        sink_piece(q, data, len);
+        return true;
+    }
     if (!q->answer && len <= q->route->max_body - q->body.len)
         return xeno_buf_add(&q->body, data, len);
     if (!q->answer) {
@@ -375,6 +403,11 @@ const char *xeno_http_query(const struct xeno_http_req *q, const char *name)
 const char *xeno_http_header(const struct xeno_http_req *q, const char *name)
 {
     return header(q, name);
+}
+
+void *xeno_http_sunk(struct xeno_http_req *q)
+{
+    return xeno_take(&q->sunk);
 }
 
 const char *xeno_http_body(const struct xeno_http_req *q, size_t *ret_len)

@@ -62,9 +62,30 @@ static bool match_segment(struct xeno_http_req *q, const char *pat, size_t pat_l
     if (!p->value)
         return false;
     p->name = pat + 1;
-    p->name_len = pat_len - 2;
+    p->name_len = strcspn(p->name, "*}");
     q->param_count++;
     return true;
+}
+
+static size_t segments(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += *text == '/';
+    return n;
+}
+
+/* Length of the first `count` segments of text, which begins behind a slash. */
+static size_t span(const char *text, size_t count)
+{
+    const char *p = text;
+
+    for (; count > 0 && *p; count--) {
+        p += *p == '/';
+        p += strcspn(p, "/");
+    }
+    return (size_t)(p - text);
 }
 
 static bool match(struct xeno_http_req *q, const char *pattern)
@@ -75,6 +96,14 @@ static bool match(struct xeno_http_req *q, const char *pattern)
     while (*pat == '/' && *text == '/') {
         size_t pat_len = strcspn(++pat, "/"), len = strcspn(++text, "/");
 
+        /* {x*} leaves as many segments as the pattern still wants. */
+        if (pat_len > 3 && pat[0] == '{' && pat[pat_len - 2] == '*') {
+            size_t left = segments(text), want = segments(pat);
+
+            if (left < want)
+                return false;
+            len = span(text, left - want + 1);
+        }
         if (!match_segment(q, pat, pat_len, text, len))
             return false;
         pat += pat_len;

@@ -68,6 +68,11 @@ struct param {
     char *value;
 };
 
+struct http_header {
+    struct http_header *next;
+    char *name, *value;
+};
+
 struct xeno_http_req {
     struct xeno_http_server *server;
     struct conn *conn;
@@ -77,6 +82,8 @@ struct xeno_http_req {
     struct param params[HTTP_PARAMS];
     size_t param_count;
     struct xeno_buf body;
+    void *sunk;   /* of route->sink; NULL: none, or the handler has it */
+    size_t taken; /* bytes the sink got */
     size_t swallowed;
     bool begun;                         /* the first call, with the header, was made */
     bool refused;                       /* answer is ready; the body is thrown away */
@@ -88,6 +95,7 @@ struct xeno_http_req {
     void (*gone)(void *arg);
     void *gone_arg;
 
+    struct http_header *headers; /* of the answer to come */
     struct MHD_Response *answer; /* given, not yet queued */
     int status;
 
@@ -166,7 +174,8 @@ void http_sleep(struct conn *c);
 void http_wake(struct conn *c);
 void http_close_socket(struct conn *c); /* the peer finds it closed, MHD cleans up */
 void http_phase(struct conn *c, enum phase phase);
-void http_later(struct xeno_http_server *s); /* do what must not be done inside a callback */
+void http_went_on(struct conn *c, size_t bytes); /* in its phase, by so much of a large transfer */
+void http_later(struct xeno_http_server *s);     /* do what must not be done inside a callback */
 
 /* tls.c */
 void http_tls_attach(struct conn *c);
@@ -195,6 +204,7 @@ struct MHD_Response *http_answer_text(const char *type, const void *data, size_t
 void http_give(struct xeno_http_req *q, int status, struct MHD_Response *r);
 /* A problem made here, before or instead of a handler. */
 void http_refuse(struct xeno_http_req *q, const struct xeno_err *err);
+void http_headers_release(struct xeno_http_req *q);
 void http_give_kept(struct xeno_http_req *q, int status, const char *body);
 
 /* idem.c: the request's place among those with its key. Returns true when it is answered or waits

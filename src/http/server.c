@@ -89,7 +89,7 @@ static unsigned phase_limit_s(const struct conn *c)
         return l->idle_s + l->request_s;
     case PHASE_ARRIVING:
         return l->request_s;
-    case PHASE_ANSWERING:
+    case PHASE_ANSWERING: /* all of a small answer, or the rest a large one may take */
         return 4 * l->request_s;
     default:
         return 0;
@@ -146,6 +146,18 @@ void http_phase(struct conn *c, enum phase phase)
 {
     c->phase = phase;
     c->since = xeno_mono(c->server->opts.env);
+}
+
+/* The clock of the phase goes on only as far as the pace would have it, so that whoever was quick
+ * may rest, and a trickle is ended. */
+void http_went_on(struct conn *c, size_t bytes)
+{
+    int64_t now = xeno_mono(c->server->opts.env).ns, paid;
+
+    if (!xeno_muldiv((int64_t)bytes, XENO_NS_PER_S, XENO_HTTP_PACE, &paid) ||
+        paid > now - c->since.ns)
+        paid = now - c->since.ns;
+    c->since.ns += paid;
 }
 
 void http_close_socket(struct conn *c)

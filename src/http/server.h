@@ -5,6 +5,9 @@
  * `struct xeno_err`. Client certificates are checked here against the CA and the revocation list
  * before a handler sees anything; libmicrohttpd does not do it (recipes, libraries.md 1).
  *
+ * A body that may be large goes to a sink piece by piece as it arrives, and a file is an answer of
+ * any size; such a transfer may take as long as it needs while it goes on at XENO_HTTP_PACE.
+ *
  * Bounds: connections in all and per peer address, header bytes, body bytes by route, requests a
  * peer has running, seconds for a request to arrive. All from struct xeno_http_limits.
  * Context: the thread of the loop. SIGPIPE is ignored from the first server or client on.
@@ -32,13 +35,28 @@ enum {
     XENO_ROUTE_IDEMPOTENT = 1 << 1, /* POST that spends or creates: Idempotency-Key is required */
 };
 
+/* Where the bytes of a body go while it arrives. */
+struct xeno_http_sink {
+    /* The header is there and right: make what takes the body, or refuse it. */
+    int (*open)(struct xeno_http_req *q, void *user, void **ret, struct xeno_err *err);
+    int (*add)(void *arg, const void *data, size_t len, struct xeno_err *err);
+    void (*drop)(void *arg); /* the body did not come to its end, or the handler left it */
+};
+
 struct xeno_http_route {
     const char *method;
-    const char *path; /* "/v1/orders/{order}": {x} is one segment, read by xeno_http_param() */
+    /* "/v1/orders/{order}": {x} is one segment, read by xeno_http_param(); {x*}, once in a path, is
+     * one or more with the slashes between them. */
+    const char *path;
     unsigned flags;
     size_t max_body; /* bytes; 0: no body allowed */
     void (*handle)(struct xeno_http_req *q, void *user);
+    const struct xeno_http_sink *sink; /* NULL: the body is held in memory, xeno_http_body() */
 };
+
+/* Bytes a second that a body for a sink, or a file, must go on with on the average; it may stand
+ * still for request_s. */
+#define XENO_HTTP_PACE (8 * 1024)
 
 struct xeno_http_limits {
     unsigned connections, connections_per_address, running_per_peer;
@@ -98,7 +116,22 @@ bool xeno_http_is_type(const struct xeno_http_req *q, const char *type);
 /* Parse the body as JSON; when it is not, the request is answered with the problem: return. */
 int xeno_http_body_json(struct xeno_http_req *q, struct xeno_json **ret);
 
+/* What the sink's open() made, with the whole body in it; the caller's from now on. */
+void *xeno_http_sunk(struct xeno_http_req *q);
+/* The one range of bytes that is asked for, of content of `size` bytes (RFC 9110 14.2).
+ * Returns: 0, and all of it, when there is none, several, or another unit; 1 and the range;
+ * -ENXIO http.range when it begins behind the end. */
+int xeno_http_range(const struct xeno_http_req *q, int64_t size, int64_t *ret_offset,
+                    int64_t *ret_len, struct xeno_err *err);
+
 /* --- answering: exactly one of these, once; q is gone after --- */
+/* A header of the answer to come, also of a problem document. Copied; control characters become a
+ * space. */
+void xeno_http_set_header(struct xeno_http_req *q, const char *name, const char *value);
+/* `len` bytes of a file from `offset` on; fd is taken. They are read while the answer leaves: bytes
+ * of the file that are gone by then end the connection. */
+void xeno_http_reply_file(struct xeno_http_req *q, int status, const char *type, int fd,
+                          int64_t offset, int64_t len);
 void xeno_http_reply_json(struct xeno_http_req *q, int status, struct xeno_json *body); /* taken */
 void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type, const void *data,
                           size_t len);

@@ -1,7 +1,6 @@
 /* src/http/tests/test-server.c - routes, bounds, slow peers, repeats, late answers. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <gnutls/gnutls.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "raw.h"
 #include "world.h"
 
 static struct world w;
@@ -76,65 +76,9 @@ static void parameters_are_decoded(void **state)
     assert_non_null(strstr(body, "\"name\":\"a/b\""));
 }
 
-/* --- a peer that speaks TLS and then what the test says --- */
+/* --- peers that speak TLS and then what the test says --- */
 
 static unsigned raw_port;
-
-struct raw {
-    gnutls_certificate_credentials_t cred;
-    gnutls_session_t session;
-    int fd;
-};
-
-static void raw_open(struct raw *r)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)raw_port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    gnutls_datum_t cert = { (unsigned char *)w.client_pem, (unsigned)strlen(w.client_pem) };
-    gnutls_datum_t key = { NULL, 0 };
-    char *pem = NULL;
-
-    xeno_key_pem(w.client_key, &pem, NULL);
-    key.data = (unsigned char *)pem;
-    key.size = (unsigned)strlen(pem);
-    r->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(r->fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-        _exit(100);
-    gnutls_certificate_allocate_credentials(&r->cred);
-    gnutls_certificate_set_x509_key_mem(r->cred, &cert, &key, GNUTLS_X509_FMT_PEM);
-    gnutls_init(&r->session, GNUTLS_CLIENT);
-    gnutls_set_default_priority(r->session);
-    gnutls_credentials_set(r->session, GNUTLS_CRD_CERTIFICATE, r->cred);
-    gnutls_transport_set_int(r->session, r->fd);
-    if (gnutls_handshake(r->session) < 0)
-        _exit(101);
-}
-
-static void raw_send(struct raw *r, const char *text)
-{
-    if (gnutls_record_send(r->session, text, strlen(text)) < 0)
-        _exit(102);
-}
-
-/* The status of the answer, 0 when the connection ended without one. */
-static int raw_status(struct raw *r, char *buf, size_t room)
-{
-    size_t len = 0;
-    int status = 0;
-
-    while (len + 1 < room) {
-        ssize_t n = gnutls_record_recv(r->session, buf + len, room - len - 1);
-
-        if (n <= 0)
-            break;
-        len += (size_t)n;
-        buf[len] = '\0';
-    }
-    buf[len] = '\0';
-    sscanf(buf, "HTTP/1.1 %d", &status);
-    return status;
-}
 
 /* Each of these runs in a child; its exit code is 0 when all was as it should be. */
 
@@ -143,7 +87,7 @@ static int long_header(void)
     struct raw r;
     char line[5000], buf[8192];
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     memset(line, 'a', sizeof(line));
     memcpy(line, "X: ", 3);
     line[4200] = '\0';
@@ -158,7 +102,7 @@ static int huge_header(void)
     struct raw r;
     char line[4001], buf[8192];
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     memset(line, 'a', 4000);
     line[4000] = '\0';
     raw_send(&r, "GET /ping HTTP/1.1\r\nHost: x\r\nX: ");
@@ -173,7 +117,7 @@ static int slow_header(void)
     struct raw r;
     char buf[512];
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     raw_send(&r, "GET /ping HTTP/1.1\r\n");
     for (int i = 0; i < 40; i++) {
         usleep(100000);
@@ -187,7 +131,7 @@ static int slow_body(void)
 {
     struct raw r;
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n");
     for (int i = 0; i < 40; i++) {
         usleep(100000);
@@ -217,7 +161,7 @@ static int chunked_too_big(void)
     struct raw r;
     char chunk[1001], buf[4096];
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     memset(chunk, 'x', 1000);
     chunk[1000] = '\0';
     raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
@@ -236,7 +180,7 @@ static int expect_continue(void)
     struct raw r;
     char buf[4096];
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000000\r\n"
                  "Expect: 100-continue\r\n\r\n");
     return raw_status(&r, buf, sizeof(buf)) == 413 ? 0 : 1;
@@ -248,7 +192,7 @@ static int two_lengths(void)
     char buf[4096];
     int status;
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     raw_send(&r,
              "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: x2\r\nConnection: close\r\n\r\n{}");
     status = raw_status(&r, buf, sizeof(buf));
@@ -261,7 +205,7 @@ static int no_http(void)
     char buf[4096];
     int status;
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     raw_send(&r, "\x16\x03\x01 hello\r\n\r\n\r\n");
     status = raw_status(&r, buf, sizeof(buf));
     return status == 400 || status == 0 ? 0 : 1;
@@ -271,7 +215,7 @@ static int half_a_request(void)
 {
     struct raw r;
 
-    raw_open(&r);
+    raw_open(&r, &w, raw_port);
     raw_send(&r, "POST /json HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{");
     return 0;
 }

@@ -2,12 +2,14 @@
 #include "world.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
 
@@ -196,6 +198,83 @@ static void h_upgrade(struct xeno_http_req *q, void *user)
     xeno_http_upgrade(q, XENO_STREAM_PROTOCOL, on_switched, user);
 }
 
+/* --- what is large --- */
+
+struct sunk {
+    struct world *w;
+    size_t bytes;
+};
+
+/* "refuse" is refused by its header, "stop" at its first byte. */
+static int sink_open(struct xeno_http_req *q, void *user, void **ret, struct xeno_err *err)
+{
+    struct sunk *s;
+
+    if (strcmp(xeno_http_param(q, "name"), "refuse") == 0)
+        return xeno_fail(err, -EPERM, "test.refused", "not this one");
+    s = xeno_new0(struct sunk);
+    s->w = strcmp(xeno_http_param(q, "name"), "stop") == 0 ? NULL : user;
+    *ret = s;
+    return 0;
+}
+
+static int sink_add(void *arg, const void *data, size_t len, struct xeno_err *err)
+{
+    struct sunk *s = arg;
+
+    (void)data;
+    if (!s->w)
+        return xeno_fail(err, -ENOSPC, "test.full", "no room");
+    s->bytes += len;
+    return 0;
+}
+
+static void sink_drop(void *arg)
+{
+    struct sunk *s = arg;
+
+    if (s->w)
+        s->w->dropped++;
+    free(s);
+}
+
+static const struct xeno_http_sink sink = { sink_open, sink_add, sink_drop };
+
+static void h_sink(struct xeno_http_req *q, void *user)
+{
+    xeno_autofree struct sunk *s = xeno_http_sunk(q);
+    struct world *w = user;
+
+    w->sunk++;
+    w->sunk_bytes = s->bytes;
+    xeno_http_set_header(q, "Location", "/files/a\r\nb");
+    xeno_http_reply_data(q, 201, "text/plain", "", 0);
+}
+
+static void h_file(struct xeno_http_req *q, void *user)
+{
+    struct world *w = user;
+    int fd = w->file ? open(w->file, O_RDONLY | O_CLOEXEC) : -1;
+    struct xeno_err err = XENO_ERR_INIT;
+    int64_t offset, len;
+    struct stat sb;
+    int r;
+
+    if (fd < 0 || fstat(fd, &sb) < 0) {
+        xeno_fail(&err, -ENOENT, "test.none", "there is none");
+        xeno_http_reply_err(q, &err);
+        return;
+    }
+    xeno_http_set_header(q, "X-Name", xeno_http_param(q, "name"));
+    r = xeno_http_range(q, sb.st_size, &offset, &len, &err);
+    if (r < 0) {
+        close(fd);
+        xeno_http_reply_err(q, &err);
+    } else {
+        xeno_http_reply_file(q, r > 0 ? 206 : 200, "application/octet-stream", fd, offset, len);
+    }
+}
+
 static const struct xeno_http_route routes[] = {
     { "GET", "/ping", XENO_ROUTE_ANON, 0, h_ping },
     { "GET", "/names/{name}/x", XENO_ROUTE_ANON, 0, h_ping },
@@ -210,6 +289,9 @@ static const struct xeno_http_route routes[] = {
     { "GET", "/events", 0, 0, h_events },
     { "GET", "/text", 0, 0, h_text },
     { "GET", "/upgrade", 0, 0, h_upgrade },
+    { "PUT", "/sink/{name}", 0, 8 << 20, h_sink, &sink },
+    { "GET", "/files/{name*}/x", 0, 0, h_file },
+    { "HEAD", "/files/{name*}/x", 0, 0, h_file },
     { NULL },
 };
 

@@ -25,7 +25,10 @@ struct world {
     unsigned gone;                /* calls of its `gone` */
     struct xeno_http_stream *stream;
     unsigned stream_gone;
-    const char *revoked; /* serial */
+    const char *revoked;    /* serial */
+    char *file;             /* that GET /files/... answers with; NULL: it says 404 */
+    unsigned sunk, dropped; /* bodies of PUT /sink/... that came whole, and that did not */
+    size_t sunk_bytes;
 };
 
 /* Few requests at once, small headers, and time enough for a slow machine. */
