@@ -272,8 +272,8 @@ static const struct xeno_http_limits short_limits = {
     .connections_per_address = 32,
     .running_per_peer = 3,
     .header_bytes = 4096,
-    .idle_s = 8,
-    .request_s = 4,
+    .idle_s = 5,
+    .request_s = 2,
 };
 
 /* A byte each tenth of a second is a trickle, whatever the body is for. */
@@ -300,8 +300,8 @@ static int slow_but_steady(void)
     raw_open(&r, &w, port);
     memset(piece, 'x', 4096);
     raw_send(&r, "PUT /sink/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                 "Content-Length: 122880\r\n\r\n");
-    for (int i = 0; i < 30; i++) {
+                 "Content-Length: 65536\r\n\r\n");
+    for (int i = 0; i < 16; i++) {
         usleep(200000);
         raw_send(&r, piece);
     }
