@@ -11,10 +11,10 @@
 
 #include "base/units.h"
 #include "host/pool.h"
+#include "host/publish.h"
 
 #define NAME_MAX_CHARS 40
 #define POOL_MAX       65536
-#define SEARCH_MAX     64 /* ports in use by others that are passed over for one */
 
 enum { Q_CPU, Q_MEMORY, Q_DISK, Q_NET, Q_COUNT };
 
@@ -39,11 +39,9 @@ struct claim {
 struct xeno_admission {
     struct xeno_capacity cap;
     int64_t sold[Q_COUNT];
-    struct pool nat, own, tcp, udp;
-    size_t kept_ports; /* of tcp, the daemon's */
+    struct pool nat, own;
+    struct ports ports;
     struct claim *claims;
-    xeno_port_in_use *in_use;
-    void *in_use_ctx;
 };
 
 int xeno_capacity_check(const struct xeno_capacity *c, struct xeno_err *err)
@@ -100,15 +98,11 @@ static size_t address_index(const char *text, uint32_t first, size_t count)
 struct xeno_admission *xeno_admission_new(const struct xeno_capacity *cap)
 {
     struct xeno_admission *a = xeno_new0(struct xeno_admission);
-    size_t ports = cap->port_last >= cap->port_first && cap->port_last > 0
-                       ? (size_t)cap->port_last - cap->port_first + 1
-                       : 0;
 
     a->cap = *cap;
     pool_init(&a->nat, cap->nat_count);
     pool_init(&a->own, cap->own_count);
-    pool_init(&a->tcp, ports);
-    pool_init(&a->udp, ports);
+    ports_init(&a->ports, cap->port_first, cap->port_last);
     return a;
 }
 
@@ -124,8 +118,7 @@ void xeno_admission_free(struct xeno_admission *a)
     }
     pool_release(&a->nat);
     pool_release(&a->own);
-    pool_release(&a->tcp);
-    pool_release(&a->udp);
+    ports_release(&a->ports);
     free(a);
 }
 
@@ -179,15 +172,6 @@ static int64_t left_of(const struct xeno_admission *a, int q)
     return left > 0 ? left : 0;
 }
 
-static int refuse(struct xeno_err *err, const char *token, const char *name, const char *unit,
-                  int64_t asked, int64_t left, int64_t limit)
-{
-    return xeno_fail(err, asked > limit ? -ERANGE : -EAGAIN, token,
-                     "%s: asked %lld %s, %lld left of the %lld this host sells%s", name,
-                     (long long)asked, unit, (long long)left, (long long)limit,
-                     asked > limit ? "; ask another host" : "; ask for less or try again later");
-}
-
 /* `parked_only`: only what a parked session would have to take again. */
 static int check_quantities(const struct xeno_admission *a, const struct xeno_grant *g,
                             bool parked_only, struct xeno_err *err)
@@ -198,8 +182,8 @@ static int check_quantities(const struct xeno_admission *a, const struct xeno_gr
         if (parked_only && !quantities[q].parkable)
             continue;
         if (asked < 0 || asked > left_of(a, q))
-            return refuse(err, quantities[q].token, quantities[q].name, quantities[q].unit, asked,
-                          left_of(a, q), limit_of(a, q));
+            return claim_refuse(err, quantities[q].token, quantities[q].name, quantities[q].unit,
+                                asked, left_of(a, q), limit_of(a, q));
     }
     return 0;
 }
@@ -212,159 +196,15 @@ static void add_quantities(struct xeno_admission *a, const struct xeno_grant *g,
             a->sold[q] += sign * quantity_of(g, q);
 }
 
-/* --- ports --- */
-
-static struct pool *ports_of(struct xeno_admission *a, enum xeno_proto proto)
-{
-    return proto == XENO_PROTO_TCP ? &a->tcp : &a->udp;
-}
-
-static bool port_in_range(const struct xeno_admission *a, uint16_t port)
-{
-    return a->tcp.count > 0 && port >= a->cap.port_first && port <= a->cap.port_last;
-}
-
 void xeno_admission_keep_daemon_port(struct xeno_admission *a)
 {
-    uint16_t port = a->cap.port_daemon;
-
-    if (port == 0 || !port_in_range(a, port) || a->tcp.taken[port - a->cap.port_first])
-        return;
-    pool_take(&a->tcp, port - a->cap.port_first);
-    a->kept_ports++;
+    ports_keep(&a->ports, a->cap.port_daemon);
 }
 
 void xeno_admission_ask_ports(struct xeno_admission *a, xeno_port_in_use *in_use, void *ctx)
 {
-    a->in_use = in_use;
-    a->in_use_ctx = ctx;
-}
-
-static bool in_use(const struct xeno_admission *a, enum xeno_proto proto, uint16_t port)
-{
-    return a->in_use && a->in_use(a->in_use_ctx, proto, port);
-}
-
-static size_t count_ports(const struct xeno_grant *g, enum xeno_proto proto)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < g->port_count; i++)
-        n += g->ports[i].proto == proto;
-    return n;
-}
-
-static int check_port(struct xeno_admission *a, const struct xeno_grant *g, size_t i,
-                      struct xeno_err *err)
-{
-    const struct xeno_port *p = &g->ports[i];
-
-    if (!port_in_range(a, p->host_port))
-        return xeno_fail(err, -ERANGE, "admission.ports",
-                         "host port %u: this host publishes %u to %u only", p->host_port,
-                         a->cap.port_first, a->cap.port_last);
-    if (ports_of(a, p->proto)->taken[p->host_port - a->cap.port_first])
-        return xeno_fail(err, -EAGAIN, "admission.ports",
-                         "host port %u/%s is taken; leave hostPort out to be given a free one",
-                         p->host_port, xeno_proto_name(p->proto));
-    if (in_use(a, p->proto, p->host_port))
-        return xeno_fail(err, -EAGAIN, "admission.ports",
-                         "host port %u/%s is in use by another program there; leave hostPort out "
-                         "to be given a free one",
-                         p->host_port, xeno_proto_name(p->proto));
-    for (size_t j = 0; j < i; j++)
-        if (g->ports[j].proto == p->proto && g->ports[j].host_port == p->host_port)
-            return xeno_fail(err, -ERANGE, "admission.ports", "host port %u/%s is asked for twice",
-                             p->host_port, xeno_proto_name(p->proto));
-    return 0;
-}
-
-static int check_ports(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err)
-{
-    if (g->addresses > 0)
-        return 0; /* all ports of its own address are its own */
-    for (int proto = XENO_PROTO_TCP; proto <= XENO_PROTO_UDP; proto++) {
-        const struct pool *p = ports_of(a, proto);
-        size_t asked = count_ports(g, proto);
-
-        if (asked > p->count - p->used)
-            return refuse(err, "admission.ports", "ports", xeno_proto_name(proto), (int64_t)asked,
-                          (int64_t)(p->count - p->used), (int64_t)p->count);
-    }
-    for (size_t i = 0; i < g->port_count; i++)
-        if (g->ports[i].host_port != 0) {
-            int r = check_port(a, g, i, err);
-
-            if (r < 0)
-                return r;
-        }
-    return 0;
-}
-
-static void give_ports(struct xeno_admission *a, const struct xeno_grant *g)
-{
-    for (size_t i = 0; g->addresses == 0 && i < g->port_count; i++)
-        if (g->ports[i].host_port != 0)
-            pool_give(ports_of(a, g->ports[i].proto), g->ports[i].host_port - a->cap.port_first);
-}
-
-/* A port that is free, and that nobody else uses; 0: none was found soon. */
-static uint16_t find_port(struct xeno_admission *a, enum xeno_proto proto)
-{
-    struct pool *p = ports_of(a, proto);
-
-    for (int i = 0; i < SEARCH_MAX; i++) {
-        size_t at = pool_find(p);
-        uint16_t port = (uint16_t)(a->cap.port_first + at);
-
-        if (at == SIZE_MAX)
-            return 0;
-        if (!in_use(a, proto, port))
-            return port;
-        p->next = (at + 1) % p->count;
-    }
-    return 0;
-}
-
-/* The asked-for ports first, so that a chosen one does not get in their way. On failure nothing is
- * taken and g is untouched. */
-static int take_ports(struct xeno_admission *a, struct xeno_grant *g, struct xeno_err *err)
-{
-    struct xeno_grant old = *g;
-
-    if (g->addresses > 0)
-        return 0;
-    for (size_t i = 0; i < g->port_count; i++)
-        if (g->ports[i].host_port != 0)
-            pool_take(ports_of(a, g->ports[i].proto), g->ports[i].host_port - a->cap.port_first);
-    for (size_t i = 0; i < g->port_count; i++) {
-        struct xeno_port *p = &g->ports[i];
-
-        if (p->host_port != 0)
-            continue;
-        p->host_port = find_port(a, p->proto);
-        if (p->host_port == 0) {
-            give_ports(a, g);
-            *g = old;
-            return xeno_fail(err, -EAGAIN, "admission.ports",
-                             "ports: the %d that were tried for %s are in use by other programs "
-                             "there; try again later",
-                             SEARCH_MAX, xeno_proto_name(old.ports[i].proto));
-        }
-        pool_take(ports_of(a, p->proto), p->host_port - a->cap.port_first);
-    }
-    return 0;
-}
-
-/* Could they be chosen? Only others that use some can be in the way. */
-static int try_ports(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err)
-{
-    struct xeno_grant copy = *g;
-    int r = a->in_use ? take_ports(a, &copy, err) : 0;
-
-    if (r == 0 && a->in_use)
-        give_ports(a, &copy);
-    return r;
+    a->ports.in_use = in_use;
+    a->ports.in_use_ctx = ctx;
 }
 
 /* --- addresses --- */
@@ -374,10 +214,11 @@ static int check_address(struct xeno_admission *a, const struct xeno_grant *g, s
     const struct pool *p = g->addresses > 0 ? &a->own : &a->nat;
 
     if (g->addresses > 1)
-        return refuse(err, "admission.addresses", "addresses", "", g->addresses, 1, 1);
+        return claim_refuse(err, "admission.addresses", "addresses", "", g->addresses, 1, 1);
     if (p->used == p->count)
-        return refuse(err, "admission.addresses", g->addresses > 0 ? "own addresses" : "addresses",
-                      "", 1, 0, (int64_t)p->count);
+        return claim_refuse(err, "admission.addresses",
+                            g->addresses > 0 ? "own addresses" : "addresses", "", 1, 0,
+                            (int64_t)p->count);
     return 0;
 }
 
@@ -397,7 +238,7 @@ static void give_whole_things(struct xeno_admission *a, const struct xeno_grant 
         pool_give(&a->own, address_index(g->address, a->cap.own_first, a->own.count));
     else
         pool_give(&a->nat, address_index(g->address, a->cap.nat_first, a->nat.count));
-    give_ports(a, g);
+    ports_give(&a->ports, g);
 }
 
 /* --- claims --- */
@@ -439,14 +280,14 @@ static int check(struct xeno_admission *a, const struct xeno_grant *g, struct xe
     r = check_address(a, g, err);
     if (r < 0)
         return r;
-    return check_ports(a, g, err);
+    return ports_check(&a->ports, g, err);
 }
 
 int xeno_admission_try(struct xeno_admission *a, const struct xeno_grant *g, struct xeno_err *err)
 {
     int r = check(a, g, err);
 
-    return r < 0 ? r : try_ports(a, g, err);
+    return r < 0 ? r : ports_try(&a->ports, g, err);
 }
 
 int xeno_admission_take(struct xeno_admission *a, const char *name, struct xeno_grant *g,
@@ -458,7 +299,7 @@ int xeno_admission_take(struct xeno_admission *a, const char *name, struct xeno_
     if (r == 0)
         r = check(a, g, err);
     if (r == 0)
-        r = take_ports(a, g, err);
+        r = ports_take(&a->ports, g, err);
     if (r < 0)
         return r;
     add_quantities(a, g, false, 1);
@@ -481,14 +322,10 @@ int xeno_admission_adopt(struct xeno_admission *a, const char *name, const struc
     if (at == SIZE_MAX || p->taken[at])
         return xeno_fail(err, -EEXIST, "admission.address",
                          "'%s': address %s is taken or not of the pool", name, g->address);
-    for (size_t i = 0; g->addresses == 0 && i < g->port_count; i++)
-        if (check_port(a, g, i, NULL) < 0)
-            return xeno_fail(err, -EEXIST, "admission.port",
-                             "'%s': host port %u is taken or not in the range", name,
-                             g->ports[i].host_port);
+    r = ports_adopt(&a->ports, g, err);
+    if (r < 0)
+        return xeno_context(err, r, "'%s'", name);
     pool_take(p, at);
-    for (size_t i = 0; g->addresses == 0 && i < g->port_count; i++)
-        pool_take(ports_of(a, g->ports[i].proto), g->ports[i].host_port - a->cap.port_first);
     add_quantities(a, g, false, 1);
     if (parked)
         add_quantities(a, g, true, -1);
@@ -558,7 +395,7 @@ struct xeno_free xeno_admission_left(const struct xeno_admission *a)
         .net_kbps = left_of(a, Q_NET),
         .nat_addresses = (int64_t)(a->nat.count - a->nat.used),
         .own_addresses = (int64_t)(a->own.count - a->own.used),
-        .ports = (int64_t)(a->tcp.count - a->tcp.used),
+        .ports = (int64_t)(a->ports.tcp.count - a->ports.tcp.used),
     };
 }
 
@@ -571,7 +408,7 @@ struct xeno_free xeno_admission_limit(const struct xeno_admission *a)
         .net_kbps = limit_of(a, Q_NET),
         .nat_addresses = (int64_t)a->nat.count,
         .own_addresses = (int64_t)a->own.count,
-        .ports = (int64_t)a->tcp.count,
+        .ports = (int64_t)a->ports.tcp.count,
     };
 }
 
@@ -626,12 +463,12 @@ bool xeno_admission_sound(const struct xeno_admission *a)
             continue;
         }
         nat++;
-        tcp += count_ports(&c->grant, XENO_PROTO_TCP);
-        udp += count_ports(&c->grant, XENO_PROTO_UDP);
+        tcp += ports_count(&c->grant, XENO_PROTO_TCP);
+        udp += ports_count(&c->grant, XENO_PROTO_UDP);
     }
     for (int q = 0; q < Q_COUNT; q++)
         if (sold[q] != a->sold[q] || sold[q] > limit_of(a, q))
             return false;
-    return nat == a->nat.used && own == a->own.used && tcp + a->kept_ports == a->tcp.used &&
-           udp == a->udp.used;
+    return nat == a->nat.used && own == a->own.used && tcp + a->ports.kept == a->ports.tcp.used &&
+           udp == a->ports.udp.used;
 }

@@ -2,6 +2,7 @@
 #include "host/pool.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "base/mem.h"
 
@@ -41,4 +42,13 @@ void pool_give(struct pool *p, size_t at)
     assert(at < p->count && p->taken[at]);
     p->taken[at] = 0;
     p->used--;
+}
+
+int claim_refuse(struct xeno_err *err, const char *token, const char *name, const char *unit,
+                 int64_t asked, int64_t left, int64_t limit)
+{
+    return xeno_fail(err, asked > limit ? -ERANGE : -EAGAIN, token,
+                     "%s: asked %lld %s, %lld left of the %lld this host sells%s", name,
+                     (long long)asked, unit, (long long)left, (long long)limit,
+                     asked > limit ? "; ask another host" : "; ask for less or try again later");
 }
