@@ -1,9 +1,13 @@
 #!/bin/bash
 # Can curl, with keys and requests made by openssl, do everything that the command line does? A whole
-# life: join, get an order, hold, session, tasks, logs, exec, usage, bill. No root: null driver.
+# life: join, get an order, hold, session, tasks, logs, exec, usage, bill, audit. No root: null driver. At the
+# end, the verbs that were done are held against those of `xeno help`.
 . "$(dirname "$0")/lib.sh"
+. "$here/merkle.sh"
 need curl openssl jq xxd
+verbs() { printf '%s\n' "$@" >>"$work/verbs"; } # done here
 corp_start
+verbs register whoami "corp token" "corp fund"
 client alice 20000000
 xenod_start x1
 
@@ -26,8 +30,18 @@ not_ok "TLS 1.2 is refused" curl -sS --tls-max 1.2 --cacert "$work/ca.pem" "$cor
 not_ok "so is plain HTTP" curl -sS --max-time 5 "${server_url/https/http}/healthz"
 call - GET "$corp_url/v1/account"
 is "$status $(jq -r .type <<<"$body")" "401 http.credential" "nothing without a certificate"
+call alice GET "$corp_url/v1/account"
+is "$(jq -r .id <<<"$body")" "$(id_of alice)" "with one, we are who joined"
+call alice POST "$corp_url/v1/credentials/renew"
+jq -r .certificate <<<"$body" >"$work/renewed.pem"
+ok "the credential is renewed by its holder" openssl verify -CAfile "$work/ca.pem" "$work/renewed.pem"
+cp "$work/renewed.pem" "$work/alice/credential.pem"
+call - GET "$corp_url/v1/log/head"
+head_read "$(jq -r .head <<<"$body")" "$work/ca.pem" || bail "the log's head" "$body"
+seen=$size seen_root=$root
 
-# --- order: order create, list, show, account ---
+# --- order: create, list, account ---
+verbs "order create" "order list" account
 json alice POST "$corp_url/v1/orders" '{"amount":4000000,"lifetime_s":3600}' -H "$(once order-1)"
 is "$status" 201 "an order is made"
 order=$(jq -r .order <<<"$body") chain=$(jq -r .chain <<<"$body")
@@ -39,7 +53,20 @@ is "$(jq -r '.orders | length' <<<"$body")" 1 "it is listed"
 call alice GET "$corp_url/v1/account"
 is "$(jq -r '"\(.free) \(.held)"' <<<"$body")" "16000000 4000000" "the amount is set aside"
 
+# --- restrict, offline ---
+verbs "order restrict" "order present"
+me=("$work/alice/key.pem" "$(id_of alice)")
+narrowed() { # RESTRICT-JSON
+    local to
+    to=$(id_of x1)
+    present "${me[@]}" "$(restrict "${me[@]}" "$chain" "$1")" "$to"
+}
+elsewhere=$(narrowed "{\"servers\":[\"$(id_of alice)\"]}")
+windows=$(narrowed '{"env_types":["Windows"]}')
+here_only=$(narrowed "{\"servers\":[\"$(id_of x1)\"],\"env_types\":[\"Linux\"],\"max_total\":3900000}")
+
 # --- server status, hold, run --dry-run ---
+verbs "server status" "server check" run
 call - GET "$server_url/v1/status"
 is "$(jq -r .status.server <<<"$body")" "$(id_of x1)" "the XenoServer says who it is"
 cat >"$work/requirement.xml" <<'XML'
@@ -60,7 +87,11 @@ json alice POST "$server_url/v1/sessions?dry_run=1" "$ask" -H "$(once dry)"
 is "$status $(jq -r .possible <<<"$body")" "200 true" "dry run: it could be made"
 json alice POST "$server_url/v1/sessions" "$ask" -H "$(once bare)"
 is "$status $(jq -r .type <<<"$body")" "403 order.presented" "but not from an order that is not presented"
-ask=$(jq --arg chain "$(present "$work/alice/key.pem" "$(id_of alice)" "$chain" "$(id_of x1)")" '.chain = $chain' <<<"$ask")
+for bad in "$elsewhere order.server" "$windows order.env_type"; do
+    json alice POST "$server_url/v1/sessions" "$(jq --arg c "${bad% *}" '.chain = $c' <<<"$ask")" -H "$(once "${bad#* }")"
+    is "$status $(jq -r .type <<<"$body")" "403 ${bad#* }" "nor from one that openssl narrowed to what this is not"
+done
+ask=$(jq --arg chain "$here_only" '.chain = $chain' <<<"$ask")
 json alice POST "$server_url/v1/sessions?dry_run=1" \
     "$(jq -n --arg chain "$chain" --rawfile requirements "$work/requirement.xml" \
         '{$chain, requirements: ($requirements | sub("Linux"; "Plan9"))}')" -H "$(once dry2)"
@@ -68,8 +99,9 @@ is "$(jq -r .type <<<"$body")" host.env-type "dry run: and why it could not"
 like "$(jq -r .detail <<<"$body")" Plan9 "in words, too"
 
 # --- session ---
+verbs "session create" "session show" "session ls"
 json alice POST "$server_url/v1/sessions" "$ask" -H "$(once session-1)"
-is "$status" 201 "a session"
+is "$status" 201 "a session, on an order narrowed to it"
 session=$(jq -r .session <<<"$body")
 ok "it runs" wait_for 15 state "$session" running
 at=$server_url/v1/sessions/$session
@@ -79,6 +111,7 @@ call alice GET "$server_url/v1/sessions?limit=10"
 is "$(jq -r '.sessions[].session' <<<"$body")" "$session" "it is listed"
 
 # --- tasks, logs, signals ---
+verbs deploy "session logs"
 task_doc() {
     local name=$1 argv=
     shift
@@ -100,6 +133,7 @@ call alice GET "$at/tasks/short/logs?follow=1"
 is "$status" 200 "and followed to the end"
 
 # --- exec and attach: the upgrade, by curl and by openssl s_client ---
+verbs "session exec" "session attach"
 argv=$(jq -nr '["exit","5"] | tojson | @uri')
 curl -sS --http1.1 --max-time 10 -N --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
     --key "$work/alice/key.pem" -H 'Connection: Upgrade' -H 'Upgrade: xeno-stream/1' \
@@ -133,6 +167,7 @@ call alice GET "$at/tasks/door/attach"
 is "$status" 426 "attach is not there without the upgrade"
 
 # --- what happens, as server-sent events ---
+verbs "session events"
 curl -sS -N --max-time 2 --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
     --key "$work/alice/key.pem" "$at/events" >"$work/events" 2>/dev/null
 like "$(cat "$work/events")" '^event: task.exit' "events are told"
@@ -145,6 +180,7 @@ curl -sS -N --max-time 2 --cacert "$work/ca.pem" --cert "$work/alice/credential.
 is "$(grep -c '^event: task.exit' "$work/events")" 1 "those after an id, only"
 
 # --- pause, resume, suspend, restore, extend ---
+verbs "session "{pause,resume,suspend,restore,extend}
 call alice POST "$at/pause" -H "$(once v1)"
 is "$status" 202 pause
 ok paused wait_for 10 state "$session" paused
@@ -164,6 +200,7 @@ json alice POST "$at/extend" '{"lifetime_s":100}' -H "$(once v5)"
 is "$(jq -r .ends_ms <<<"$body")" $((ends + 100000)) "extend"
 
 # --- usage, end, bill ---
+verbs "session usage" "session end" bill "order close" "corp ledger"
 sleep 2
 call alice GET "$at/usage"
 is "$status" 200 usage
@@ -191,4 +228,45 @@ earned=$(jq -r .earned <<<"$body")
 call operator GET "$corp_url/v1/admin/ledger?check=1"
 is "$(jq -r .balanced <<<"$body")" true "the books balance"
 is "$(jq -r .fees <<<"$body")" $((used - earned)) "fee and earnings make up the bill"
+
+# --- the audit log: its head is signed, continues what was seen, and has the last charge in it ---
+verbs "corp log" "corp verify"
+call alice GET "$corp_url/v1/log/entries?limit=1000"
+read -r n last < <(jq -r '[.entries[] | select(.leaf) | select(.leaf | fromjson | .act == "charge")] | last |
+    "\(.n) \(.leaf)"' <<<"$body")
+is "$(jq -r .session <<<"$last")" "$session" "the log tells its client what was charged"
+covered() {
+    call - GET "$corp_url/v1/log/head"
+    head_read "$(jq -r .head <<<"$body")" "$work/ca.pem" && [ "$size" -gt "$n" ]
+}
+ok "a head that covers it is signed by the XenoCorp" wait_for 10 covered
+covered
+hashes() { local h && for h in $(jq -r '.proof[]' <<<"$body"); do hex_of "$h"; done; }
+call alice GET "$corp_url/v1/log/inclusion?leaf=$n&size=$size"
+# shellcheck disable=SC2046
+is "$(included "$n" "$size" "$(leaf "$last")" $(hashes))" "$root" "the charge is in the tree of that root"
+# shellcheck disable=SC2046
+isnt=$(included "$n" "$size" "$(leaf "$last ")" $(hashes))
+not_ok "another would not be" [ "$isnt" = "$root" ]
+call alice GET "$corp_url/v1/log/consistency?first=$seen&second=$size"
+# shellcheck disable=SC2046
+is "$(consistent "$seen" "$seen_root" "$size" $(hashes))" "$seen_root $root" "which continues the one seen first"
+
+# --- operators of the XenoCorp ---
+verbs "corp charges" "corp list" "corp disable"
+call operator GET "$corp_url/v1/admin/charges?session=$session"
+is "$(jq '[.charges[].amount] | add' <<<"$body")" "$used" "the audit trail adds up to the bill"
+call operator POST "$corp_url/v1/admin/parties/$(id_of alice)/disable" -H "$(once disable)"
+call operator GET "$corp_url/v1/admin/parties"
+is "$(jq -r '.parties[] | select(.disabled) | "\(.name) \(.contact)"' <<<"$body")" "alice alice@example.net" \
+    "a party is disabled, and listed"
+call alice GET "$corp_url/v1/account"
+is "$status" 401 "and out"
+
+# --- was that everything? What is left asks nobody: it reads and writes files of this machine, or starts daemons ---
+verbs "order show" "server "{add,remove,list} "template "{build,import,export,ls,show,diff,rm} \
+    "overlay "{create,ls} "platform "{up,down,status} help completion
+need xeno
+is "$(xeno help | sed -n 's/^  \([a-z]* \{0,1\}[a-z]*\)  .*/\1/p' | sed 's/ *$//' | sort)" "$(sort "$work/verbs")" \
+    "these are the verbs of the command line, no more and no less"
 done_testing

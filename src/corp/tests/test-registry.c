@@ -22,7 +22,9 @@ static void a_client_joins_once(void **state)
     xeno_auto(xeno_cert) cert = NULL;
     xeno_autofree char *pem = NULL, *again = NULL, *none = NULL;
     char token[XENO_TOKEN_TEXT], second[XENO_TOKEN_TEXT];
+    struct xeno_party_view v;
     struct xeno_id id, same;
+    int64_t n = -1;
 
     (void)state;
     fixture_open(&f, 1);
@@ -49,6 +51,14 @@ static void a_client_joins_once(void **state)
     assert_true(cert->pseudonym);
     assert_int_equal(cert->kind, XENO_PARTY_CLIENT);
     assert_int_equal(cert->not_after.ns, xeno_time_add(f.env.now, xeno_s(24 * 3600)).ns);
+    assert_int_equal(IN_GROUP(&f, xeno_party_get(f.corp, id.s, &v, NULL)), 0);
+    assert_string_equal(v.name, join.name);
+    assert_string_equal(v.contact, join.contact);
+    assert_int_equal(xeno_db_one_int(f.db, -1, &n, NULL,
+                                     "SELECT count(*) FROM party WHERE id = $1 AND details = $2",
+                                     "tt", id.s, join.details),
+                     0);
+    assert_int_equal(n, 1);
 
     /* the answer was lost: the same again, even after the token's time */
     fixture_wait(&f, 3600 * 1000);
