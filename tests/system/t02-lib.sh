@@ -51,6 +51,18 @@ create() {
     shift
     ask create "$id" oci "disk=$disk" "layer=sha256:$layer_hex" "$@"
 }
+# listen: from here on events are written to $work/events. heard REGEX: until such a one is there or
+# the patience is over, then no more are; prints all of them.
+listen() {
+    task-ask "$socket" events "$(patience 120)" >"$work/events" 2>"$work/listening" &
+    listener=$!
+    wait_for 20 test -s "$work/listening"
+}
+heard() {
+    wait_for 20 grep -qE "$1" "$work/events"
+    kill "$listener"
+    cat "$work/events"
+}
 # What the log of a task says, without the times.
 logs() { ask logs "$1" "$2" | sed -E 's/^[^ ]+ (stdout|stderr) [FP] //'; }
 # One number of the usage report: used ID KEY

@@ -14,7 +14,7 @@ not_ok "create with another specification is refused" create $s cpu=999 address=
 is "$(state $s)" created "no task has run yet"
 
 ok "start" ask start $s t1 -- sh -c 'echo hello; echo bad >&2; hostname; pwd; id -u; exec sleep 1000'
-ok "its output is in the log" wait_for 5 eval 'logs '$s' t1 | grep -qx 0'
+ok "its output is in the log" wait_for 20 eval 'logs '$s' t1 | grep -qx 0'
 is "$(logs $s t1 | grep -v bad | tr '\n' ' ')" "hello web / 0 " "the log has what it wrote, in order"
 like "$(ask logs $s t1)" ' stderr F bad' "its errors are marked"
 is "$(state $s)" running "the session runs"
@@ -26,7 +26,7 @@ like "$(ask start $s t0 -- /no/such 2>&1)" "cannot be started.*no/such" "and the
 like "$(ask list)" '"tasks":\[\{"task":"t1"' "and leaves no task"
 
 ask start $s t2 --user=www --cwd=/var/www --env=A=b -- sh -c 'id -u; id -G; pwd; echo $A; exit 7' >/dev/null
-is "$(ask wait $s t2 5)" 7 "the exit code is told"
+is "$(ask wait $s t2 $(patience 20))" 7 "the exit code is told"
 is "$(logs $s t2 | tr '\n' ' ')" "33 33 50 /var/www b " "user, groups, folder and environment"
 not_ok "a user the image does not have is refused" ask start $s t3 --user=nobody2 -- true
 
@@ -59,16 +59,16 @@ is $? 6 "exec: a signal reaches it"
 not_ok "exec in a session that does not exist" ask exec zzzzzzzzzzzzzzzz e1 -- true
 ask exec $s long -- sleep 60 </dev/null &
 long=$!
-wait_for 5 ask signal $s exec long 28 # SIGWINCH: it runs
+wait_for 20 ask signal $s exec long 28 # SIGWINCH: it runs
 create bbbbbbbbbbbbbbbb cpu=1000 >/dev/null
 ask start bbbbbbbbbbbbbbbb t1 -- sleep 1000 >/dev/null
 ask exec bbbbbbbbbbbbbbbb e1 -- true </dev/null
 ask exec bbbbbbbbbbbbbbbb stay -- sleep 60 </dev/null &
 stay=$!
-wait_for 5 ask signal bbbbbbbbbbbbbbbb exec stay 28
+wait_for 20 ask signal bbbbbbbbbbbbbbbb exec stay 28
 ask destroy bbbbbbbbbbbbbbbb >/dev/null
 ok "exec: one that runs holds no other session's disk" \
-    wait_for 5 eval '! losetup -a | grep -q bbbbbbbbbbbbbbbb'
+    wait_for 20 eval '! losetup -a | grep -q bbbbbbbbbbbbbbbb'
 wait $stay
 is $? 137 "exec: and ends with its session"
 ask signal $s exec long 15 >/dev/null
@@ -76,22 +76,20 @@ wait $long
 is $? 143 "exec: ended by a signal"
 
 # attach
-ask start $s tty --terminal -- sh -c 'stty -echo; read x; echo got $x; exit 9' >/dev/null
+ask start $s tty --terminal -- sh -c 'stty -echo; echo ready; read x; echo got $x; exit 9' >/dev/null
 ok "winch of a task's terminal" ask winch $s task tty 100 40
-is "$( (sleep 0.3; echo word; sleep 1) | ask attach $s tty | tr -d '\r')" "got word" "attach: input and output"
-is "$(ask wait $s tty 5)" 9 "and its end"
+wait_for 20 eval 'logs '$s' tty | grep -q ready' # what is typed before is echoed
+is "$(ask attach $s tty <<<word | tr -d '\r')" "got word" "attach: input and output"
+is "$(ask wait $s tty $(patience 20))" 9 "and its end"
 ask start $s open --stdin -- sh -c 'read x; echo got $x' >/dev/null
-is "$( (sleep 0.3; echo pipe; sleep 1) | ask attach $s open)" "got pipe" "attach without a terminal"
+is "$(ask attach $s open <<<pipe)" "got pipe" "attach without a terminal"
 
 # signals and events
-ask events 3 >"$work/events" &
-events=$!
-sleep 0.3
+listen
 ok "signal" ask signal $s task t1 9
-is "$(ask wait $s t1 5)" 137 "the code says which"
+is "$(ask wait $s t1 $(patience 20))" 137 "the code says which"
 not_ok "a signal to what has ended is refused" ask signal $s task t1 9
-wait $events
-like "$(cat "$work/events")" '"event":"exit".*"task":"t1","code":137,"signal":9,"oom":false' "the event, too"
+like "$(heard '"task":"t1"')" '"event":"exit".*"task":"t1","code":137,"signal":9,"oom":false' "the event, too"
 is "$(state $s)" created "nothing runs any more"
 
 like "$(ask destroy $s)" '"cpu_us":[1-9]' "destroy says what was used"

@@ -11,7 +11,7 @@ count='i=0; while :; do i=$((i+1)); echo $i >/count; sleep 0.05; done'
 create $s cpu=500 address=$net.5 >/dev/null
 ask start $s t1 -- sh -c "$count" >/dev/null
 value() { cat "$work/D/sessions/$s/rootfs/count" 2>/dev/null; }
-ok "it counts" wait_for 5 eval '[ -n "$(value)" ]'
+ok "it counts" wait_for 20 eval '[ -n "$(value)" ]'
 ok "pause" ask pause $s
 is "$(state $s)" paused "it is paused"
 sleep 0.2
@@ -26,21 +26,18 @@ kill_taskd
 start_taskd
 is "$(state $s)" paused "still paused after a restart of the daemon"
 ok "resume" ask resume $s
-ok "it goes on from there" wait_for 5 eval '[ "$(value)" -gt "$a" ]'
+ok "it goes on from there" wait_for 20 eval '[ "$(value)" -gt "$a" ]'
 ok "use never goes down" test "$(used $s cpu_us)" -ge "$c"
 
 # --- snapshot
 ask exec $s e1 -- sh -c 'echo kept >/root/file; rm /bin/vi; mkdir /new' </dev/null
 ask start $s quick -- sh -c 'exit 3' >/dev/null
-ask wait $s quick 5 >/dev/null
-ask events 5 >"$work/events" &
-events=$!
-sleep 0.2
+ask wait $s quick $(patience 20) >/dev/null
+listen
 before=$(used $s cpu_us) disk_before=$(used $s disk_bytes)
 like "$(ask snapshot $s)" '"cpu_us":[0-9]+' "snapshot says what was used"
 is "$(state $s)" stopped "the session is stopped"
-wait $events
-like "$(cat "$work/events")" '"event":"exit".*"task":"t1"' "the end of its task is told"
+like "$(heard '"task":"t1"')" '"event":"exit".*"task":"t1"' "the end of its task is told"
 is "$(grep -c " $work/" /proc/self/mountinfo)" 0 "nothing is mounted"
 is "$(find /sys/fs/cgroup -type d -path "*xeno-$inst/*$s")" "" "there is no cgroup"
 is "$(ls "$work/D/netns")" "" "there is no network"
@@ -86,7 +83,7 @@ is $twice 0 "it is never used twice"
 wait $restoring
 is $? 0 "the restore waits for it" || sed 's/^/# /' "$work/restored"
 ask start $s look -- cat /root/file >/dev/null
-ask wait $s look 5 >/dev/null
+ask wait $s look $(patience 20) >/dev/null
 is "$(logs $s look)" kept "and finds what was written"
 ask snapshot $s >/dev/null
 ok "in a sound file system" e2fsck -fn "$image"
@@ -97,7 +94,7 @@ s=cccccccccccccccc
 create $s cpu=500 >/dev/null
 ask start $s nice -- sh -c 'trap "echo said goodbye; exit 0" TERM; echo ready; while :; do sleep 0.1; done' >/dev/null
 ask start $s deaf -- sleep 1000 >/dev/null
-wait_for 5 eval 'logs '$s' nice | grep -q ready'
+wait_for 20 eval 'logs '$s' nice | grep -q ready'
 ask snapshot $s >/dev/null
 like "$(logs $s nice)" "said goodbye" "who listens to SIGTERM is given the time"
 like "$(ask list)" '"task":"nice","state":"stopped","pid":0,"code":0' "and ends by itself"
@@ -119,12 +116,12 @@ kill -9 "$(cat "$work/D/sessions/$s/tasks/t1/pid")"
 sleep 0.3
 sed -i -E 's/"boot":"[^"]*"/"boot":"another"/' "$work/D/sessions/$s/session.json"
 start_taskd
-ok "its sessions are stopped" wait_for 5 eval '[ "$(state '$s')" = stopped ]'
+ok "its sessions are stopped" wait_for 20 eval '[ "$(state '$s')" = stopped ]'
 like "$(ask list)" '"task":"t1","state":"stopped","pid":0,"code":255' "their tasks ended"
 is "$(grep -c " $work/" /proc/self/mountinfo)" 0 "nothing is mounted"
 ok "they can be restored" ask restore $s cpu=500 "disk=$disk" address=$net.7 "layer=sha256:$layer_hex"
 ask start $s t1 -- cat /root/file >/dev/null
-ask wait $s t1 5 >/dev/null
+ask wait $s t1 $(patience 20) >/dev/null
 like "$(logs $s t1)" kept "with what was written"
 ask destroy $s >/dev/null
 

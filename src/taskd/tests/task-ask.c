@@ -11,7 +11,8 @@
  *
  * Keys: cpu burst memory pids disk net address hostname, port=IN:HOST:tcp, layer=sha256:...
  * Options: --terminal --stdin --size=COLSxROWS --user=U --cwd=D --env=N=V --task=T.
- * Prints the reply's object. A failure prints "TOKEN: TEXT" to standard error and exits with 125.
+ * Prints the reply's object; `events` prints "listening" to standard error when it will miss none.
+ * A failure prints "TOKEN: TEXT" to standard error and exits with 125.
  */
 #include <errno.h>
 #include <poll.h>
@@ -269,6 +270,10 @@ static void on_list(void *data, const struct xeno_task_session_info *items, size
         fail(err);
         return;
     }
+    if (ask.print_events) { /* who is answered is told every event from then on */
+        fprintf(stderr, "listening\n");
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         size_t len;
 
@@ -355,7 +360,7 @@ static void on_state(void *data, bool up)
     (void)data;
     if (!up)
         return;
-    if (strcmp(verb, "list") == 0 || ask.until_task)
+    if (strcmp(verb, "list") == 0 || ask.until_task || ask.print_events)
         r = xeno_task_client_list(ask.client, xeno_s(60), on_list, NULL, &err);
     else if (strcmp(verb, "usage") == 0)
         r = xeno_task_client_usage(ask.client, xeno_s(60), on_usage, NULL, &err);
