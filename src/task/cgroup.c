@@ -446,7 +446,29 @@ static void give_back(const struct xeno_cgroups *cg)
     }
 }
 
-/* What the daemons' group of one tree holds goes to the group above the instance's. */
+/* To the daemons of another instance of the unit. */
+static void move_beside(const char *mount, const struct xeno_cgroups *cg, int pid)
+{
+    xeno_autofree char *top = xeno_asprintf("%s%s", mount, cg->top);
+    const char *own = strrchr(cg->base, '/') + 1;
+    DIR *dir = opendir(top);
+    bool moved = false;
+    struct dirent *e;
+
+    while (!moved && dir && (e = readdir(dir))) {
+        xeno_autofree char *procs = NULL;
+
+        if (strncmp(e->d_name, "xeno-", 5) != 0 || strcmp(e->d_name, own) == 0)
+            continue;
+        procs = xeno_asprintf("%s/%s/daemons/cgroup.procs", top, e->d_name);
+        moved = xeno_cgroup_write(procs, "%d", pid) == 0;
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* What the daemons' group of one tree holds goes to the group above the instance's; that one is
+ * busy while another instance of the unit has controllers from it, then there. */
 static void empty_daemons(const char *mount, const struct xeno_cgroups *cg)
 {
     xeno_autofree char *from = xeno_asprintf("%s%s/daemons/cgroup.procs", mount, cg->base);
@@ -455,7 +477,8 @@ static void empty_daemons(const char *mount, const struct xeno_cgroups *cg)
     int pid;
 
     while (f && fscanf(f, "%d", &pid) == 1)
-        xeno_cgroup_write(to, "%d", pid);
+        if (xeno_cgroup_write(to, "%d", pid) == -EBUSY)
+            move_beside(mount, cg, pid);
     if (f)
         fclose(f);
 }

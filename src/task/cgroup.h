@@ -124,7 +124,8 @@ int xeno_cgroup_remove_task(struct xeno_cgroups *cg, const char *session, const 
 char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, const char *task);
 
 /* Remove the instance's own groups and what is left below them; processes that the daemons' group
- * holds (an environment manager that still runs) go to the group above.
+ * holds (an environment manager that still runs) go to the group above, or to another instance's
+ * daemons in the same unit.
  * Errors: -EBUSY cgroup.remove when a session has a process. */
 int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err);
 

@@ -56,8 +56,12 @@ not_ok "no process either" pgrep -f 'trap "" TERM'
 ok "layers stay: others may share them" [ -d "$work/cache/layers/$layer_hex" ]
 is "$(remove)" "instance $inst: nothing is left" "again: nothing to do"
 
-# --- with supervisors that still live, and a folder that is lost
+# --- with supervisors that still live, and a folder that is lost, beside another instance
 start_taskd
+xeno-taskd --dir="$work/N" --instance="n$inst" --pool=198.18.$((RANDOM % 250)).0/24 >"$work/N.log" 2>&1 &
+beside=$!
+at_end 'kill $beside; wait $beside; xeno-taskd --dir="$work/N" --instance="n$inst" --remove'
+wait_for 20 task-ask "$work/N/socket" describe || bail "no second instance" "$(cat "$work/N.log")"
 create $a cpu=300 address=$net.5 >/dev/null
 ask start $a t1 -- sleep 1000 >/dev/null
 kill_taskd
@@ -66,6 +70,7 @@ like "$(remove)" "removed 1 session, 1 supervisor, .*bridge, rules, control grou
     "without the folder, what the kernel has goes all the same"
 grep -oE " $work/lost/[^ ]+" /proc/self/mountinfo | sort -r | xargs -r umount -l
 is "$(standing)" "" "nothing is left"
+ok "the other instance is as it was" task-ask "$work/N/socket" describe
 rm -rf "$work/lost"
 
 # --- a pin whose session somebody has taken away
