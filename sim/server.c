@@ -226,6 +226,10 @@ static void perform(void *arg)
         task_message_free(m);
         return;
     }
+    if (s->deaf & 1u << q->op) {
+        task_message_free(m);
+        return;
+    }
     if (q->op != XENO_TASK_LIST && world_chance(s->w, s->w->faults.task_failure))
         xeno_fail(&m->err, -EIO, "task.io", "it failed, for the test");
     else

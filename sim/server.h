@@ -34,6 +34,7 @@ struct sim_server {
     bool linked;
     bool mute;       /* what it sends now is lost: it is about to die */
     bool outer;      /* ... and what it writes, too */
+    unsigned deaf;   /* for tests: 1 << enum xeno_task_op of requests that are never answered */
     int64_t free_ms; /* the task manager answers in order */
     int64_t tick_at; /* when the next tick is due, or it is down */
     int64_t crashes, links_lost, calls;

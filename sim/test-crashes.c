@@ -1,4 +1,4 @@
-/* sim/test-crashes.c - daemons and machines that die. */
+/* sim/test-crashes.c - daemons and machines that die, or never answer. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,6 +81,63 @@ static void ends_from_suspended(void **state)
     world_run_ms(&st.w, 30000);
     assert_state(&st, id, "ended");
     assert_state(&st, next, "running");
+    stage_close(&st);
+}
+
+/* A task manager that is there and does not answer: every state gives up in its time and says why;
+ * only an end never does, but it is told. */
+static void never_answers(void **state)
+{
+    struct stage st;
+    xeno_auto(xeno_requirement) req = NULL;
+    xeno_autofree char *chain = NULL;
+    char id[XENO_SESSION_CHARS + 1];
+
+    (void)state;
+    stage_open(&st, NULL);
+    req = sim_requirement(&st.w, true);
+    chain = order_chain(&st, 100000000);
+    st.server.deaf = 1u << XENO_TASK_CREATE;
+    assert_int_equal(create(&st, req, chain, id, NULL), 0);
+    world_run_ms(&st.w, 590000);
+    assert_state(&st, id, "creating");
+    world_run_ms(&st.w, 20000);
+    assert_state(&st, id, "ended");
+    assert_reason(&st, id, "task.timeout");
+
+    st.server.deaf = 0;
+    run_one(&st, 100000000, 7200, id);
+    st.server.deaf = 1u << XENO_TASK_SNAPSHOT;
+    assert_int_equal(xeno_host_do(host_of(&st), NULL, id, XENO_HOST_SUSPEND, NULL), 0);
+    world_run_ms(&st.w, 50000);
+    assert_state(&st, id, "suspending");
+    world_run_ms(&st.w, 20000);
+    assert_state(&st, id, "ending");
+    assert_reason(&st, id, "task.timeout");
+    st.server.deaf = 0;
+    world_run_ms(&st.w, 120000);
+    assert_state(&st, id, "ended");
+
+    run_one(&st, 100000000, 7200, id);
+    assert_int_equal(xeno_host_do(host_of(&st), NULL, id, XENO_HOST_SUSPEND, NULL), 0);
+    world_run_ms(&st.w, 20000);
+    assert_state(&st, id, "suspended");
+    st.server.deaf = 1u << XENO_TASK_RESTORE;
+    assert_int_equal(
+        xeno_host_restore(host_of(&st), NULL, xeno_key_pub(st.me.self.key), id, NULL, NULL), 0);
+    world_run_ms(&st.w, 590000);
+    assert_state(&st, id, "restoring");
+    world_run_ms(&st.w, 20000);
+    assert_state(&st, id, "suspended");
+
+    st.server.deaf = 1u << XENO_TASK_DESTROY;
+    assert_int_equal(xeno_host_do(host_of(&st), NULL, id, XENO_HOST_END, NULL), 0);
+    world_run_ms(&st.w, 600000);
+    assert_state(&st, id, "ending");
+    assert_true(told(&st, "host.stuck"));
+    st.server.deaf = 0;
+    world_run_ms(&st.w, 120000);
+    assert_state(&st, id, "ended");
     stage_close(&st);
 }
 
@@ -187,6 +244,7 @@ int main(void)
         cmocka_unit_test(boot),
         cmocka_unit_test(lost_and_found),
         cmocka_unit_test(ends_from_suspended),
+        cmocka_unit_test(never_answers),
         cmocka_unit_test(die_everywhere),
     };
 

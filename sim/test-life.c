@@ -464,6 +464,36 @@ static void tasks(void **state)
     stage_close(&st);
 }
 
+/* A kill for want of memory is told of the session, and is in the end of the task that died of it.
+ */
+static void out_of_memory(void **state)
+{
+    struct stage st;
+    char id[XENO_SESSION_CHARS + 1], task[XENO_TASK_NAME_MAX + 1], session[sizeof(id)];
+    struct xeno_task_event event = { .kind = XENO_TASK_EVENT_OOM };
+
+    (void)state;
+    stage_open(&st, NULL);
+    run_one(&st, 100000000, 3600, id);
+    assert_true(taskman_pick(st.server.tm, session, task));
+    snprintf(event.session, sizeof(event.session), "%s", id);
+    xeno_host_task_event(host_of(&st), &event);
+    world_run_ms(&st.w, 1000);
+    assert_true(told(&st, "task.oom {"));
+    assert_true(task_is(&st, id, "running"));
+    event.kind = XENO_TASK_EVENT_EXIT;
+    event.code = 137;
+    event.signal = 9;
+    event.oom = true;
+    snprintf(event.task, sizeof(event.task), "%s", task);
+    assert_true(taskman_exit(st.server.tm, id, task));
+    xeno_host_task_event(host_of(&st), &event);
+    world_run_ms(&st.w, 1000);
+    assert_true(told(&st, "\"oom\":true"));
+    assert_true(task_is(&st, id, "exited"));
+    stage_close(&st);
+}
+
 /* What was told is told again to who comes back, and ids grow over restarts. */
 struct seen {
     uint64_t last;
@@ -536,6 +566,7 @@ int main(void)
         cmocka_unit_test(life_times),
         cmocka_unit_test(tasks),
         cmocka_unit_test(early_task),
+        cmocka_unit_test(out_of_memory),
         cmocka_unit_test(events),
     };
 
