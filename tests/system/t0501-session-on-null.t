@@ -36,6 +36,8 @@ not_ok "--check fails when something is missing" \
 at x1 nobody GET /v1/status >"$work/st"
 is "$(jq -r .status.server "$work/st") $(jq -r .status.free.cpu_msps "$work/st")" "$server 1000" \
     "anybody may ask what it is and what is free"
+is "$(jq -c '.status | [.driver, .isolation, .accepting, .price.cpu.reserved > 0]' "$work/st")" '["null",["null"],true,true]' \
+    "how it keeps sessions apart, that it takes some, and what they cost"
 signed=$(jq -r .signed "$work/st" | cut -d. -f2 | tr '_-' '/+' | base64 -d 2>/dev/null | jq -c .)
 is "$signed" "$(jq -c .status "$work/st")" "and the signed text is the same"
 st=/proc/$(cat "$work/x1/xenod.pid")/status
