@@ -1,0 +1,54 @@
+/* src/cowfs/layer.h - what a read-only layer is to the stack: a const table of functions.
+ *
+ * A layer is asked about one name below one of its directories, which it knows by a handle, a
+ * number that it gave out. The upper is read through the same table. Backed by a directory today
+ * (xeno_cowfs_layer_dir); a layer of chunks comes as a second table.
+ *
+ * A layer does not change while it is open. Names are single ones: never empty, ".", ".." nor with
+ * a slash, but for "" where it says so. What it says is checked by nobody above it: it refuses what
+ * it would not have made itself.
+ *
+ * Context: any number of threads. Errors: a negative errno; -ENOENT for a name that is not there.
+ */
+#ifndef XENO_COWFS_LAYER_H
+#define XENO_COWFS_LAYER_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct xeno_cowfs_layer;
+
+/* Called for each name but "." and ".."; a negative result ends the listing and is its result. */
+typedef int (*xeno_cowfs_each)(void *arg, const char *name, uint8_t type, uint64_t ino);
+
+struct xeno_cowfs_layer_ops {
+    const char *name; /* in messages */
+    /* A handle of the directory `name` below `parent`; parent -1: of the layer's root. */
+    int (*dir_open)(struct xeno_cowfs_layer *l, int parent, const char *name);
+    void (*dir_close)(struct xeno_cowfs_layer *l, int dir);
+    /* name "": the directory itself, here and below. Whiteouts are shown as what they are. */
+    int (*stat)(struct xeno_cowfs_layer *l, int dir, const char *name, struct stat *ret);
+    int (*list)(struct xeno_cowfs_layer *l, int dir, xeno_cowfs_each fn, void *arg);
+    ssize_t (*readlink)(struct xeno_cowfs_layer *l, int dir, const char *name, char *buf,
+                        size_t size);
+    /* A descriptor of the regular file `name`, for pread(2); of a layer O_RDONLY | O_NOATIME. */
+    int (*open)(struct xeno_cowfs_layer *l, int dir, const char *name, int flags);
+    /* As lgetxattr(2) and llistxattr(2). */
+    ssize_t (*getxattr)(struct xeno_cowfs_layer *l, int dir, const char *name, const char *attr,
+                        void *buf, size_t size);
+    ssize_t (*listxattr)(struct xeno_cowfs_layer *l, int dir, const char *name, char *buf,
+                         size_t size);
+    void (*free)(struct xeno_cowfs_layer *l);
+};
+struct xeno_cowfs_layer {
+    const struct xeno_cowfs_layer_ops *ops;
+};
+
+/* A directory, by path, as the layer cache unpacks it (image/cache.h). Handles are descriptors of
+ * O_PATH. Errors: those of open(2) with cowfs.layer. */
+int xeno_cowfs_layer_dir(const char *path, struct xeno_cowfs_layer **ret, struct xeno_err *err);
+
+#endif

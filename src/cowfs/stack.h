@@ -1,0 +1,162 @@
+/* src/cowfs/stack.h - one writable directory over any number of read-only layers.
+ *
+ * The core of xeno-cowfs: what a front end (FUSE today) asks for, in nodes and names. A stack is an
+ * upper directory, a work directory on the same file system, and layers (cowfs/layer.h), topmost
+ * first. What is looked up is the topmost object of that name; directories of one name are merged.
+ * A file is copied to the upper, whole and once, when it is first written or its owner, mode, times
+ * or attributes are changed ("taken over" below); holes stay holes.
+ *
+ * On disk there is nothing of ours but one attribute: upper, work and layers are those of the
+ * kernel's overlayfs mounted with "userxattr", and either can serve what the other left.
+ *   - Removed names are character devices 0:0 (whiteouts); user.overlay.opaque=y on a directory
+ *     hides all below it. No redirects: renaming a directory that has parts in a layer gives
+ *     -EXDEV, as overlayfs does, and mv(1) copies it then.
+ *   - user.overlay.xenoino on an object of the upper is the inode number it had in its layer (16
+ *     hex digits); user.overlay.impure=y on a directory says that some are in it (docs/decisions).
+ *     Attributes that begin with user.overlay. are neither shown nor can they be set.
+ *
+ * Promises:
+ *   - An inode number is one of its object for as long as the stack is made of the same parts, over
+ *     restarts and when the object is taken over. Two exceptions: a file with several hard links in
+ *     a layer has a new number when it is taken over, since from then on it is a file of its own
+ *     (as in overlayfs without "index"); a symbolic link, fifo, socket or device that was taken
+ *     over keeps its number until the server ends and has another from then on.
+ *   - A change of the name space is one rename or link in the upper: kill -9 at any moment leaves
+ *     the old state or the new one, and litter in the work directory, removed at the next start.
+ *   - Names never lead out of a layer: each step is one name below an open directory, and neither
+ *     symbolic links nor mounts are passed (openat2). A link is given to the asker as text.
+ *   - A listing is what was there when it was begun: no name twice, none lost that stayed.
+ *
+ * Rights are the front end's business: nothing is checked here. New objects belong to `who`, and
+ * take the parent's group (set-group-id) and default ACL as in any file system.
+ *
+ * Not there: hard links kept over taking over, layers read piece by piece, O_TMPFILE. A directory
+ * of more than XENO_COWFS_LIST_MAX_BYTES of names cannot be listed.
+ *
+ * Units:   sizes in bytes. Errors: a negative errno, as the system call of that name has it.
+ * Context: any number of threads, but for open and free. Every node that a call returns carries one
+ *          reference, to be given back with xeno_cowfs_forget().
+ */
+#ifndef XENO_COWFS_STACK_H
+#define XENO_COWFS_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#define XENO_COWFS_LAYERS_MAX     500
+#define XENO_COWFS_LIST_MAX_BYTES (256 << 20)
+#define XENO_COWFS_OWN_PREFIX     "user.overlay."
+
+struct xeno_cowfs;
+struct xeno_cowfs_node;
+struct xeno_cowfs_layer;
+
+/* Open a stack. Takes: the layers, also on failure (cowfs/layer.h); the array stays the caller's.
+ *
+ * upper, work: directories on one mount, neither within the other; work is for this stack alone.
+ * Errors: -EBUSY cowfs.busy  another server works in `work`
+ *         -EINVAL cowfs.work  upper and work are not on one file system, or not two directories
+ *         -E2BIG cowfs.layers; and those of open(2) with cowfs.upper, cowfs.work
+ */
+int xeno_cowfs_open(const char *upper, const char *work, struct xeno_cowfs_layer **layers,
+                    size_t count, struct xeno_cowfs **ret, struct xeno_err *err);
+void xeno_cowfs_free(struct xeno_cowfs *c); /* with all nodes; no file may be open */
+XENO_DEFINE_AUTO(xeno_cowfs, xeno_cowfs_free);
+
+/* --- nodes --- */
+
+/* The root, without a reference of its own: it is there until the stack is freed. */
+struct xeno_cowfs_node *xeno_cowfs_root(struct xeno_cowfs *c);
+
+/* Two names of one file (hard links in the upper) give one node. */
+int xeno_cowfs_lookup(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
+                      struct xeno_cowfs_node **ret, struct stat *ret_st);
+void xeno_cowfs_forget(struct xeno_cowfs *c, struct xeno_cowfs_node *n, uint64_t references);
+int xeno_cowfs_stat(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct stat *ret);
+/* Text of a link, with a zero byte. Returns: its length. */
+ssize_t xeno_cowfs_readlink(struct xeno_cowfs *c, struct xeno_cowfs_node *n, char *buf,
+                            size_t size);
+int xeno_cowfs_statvfs(struct xeno_cowfs *c, struct statvfs *ret);
+
+/* --- attributes --- */
+
+struct xeno_cowfs_set {
+    bool mode, uid, gid, size, times; /* which of those below */
+    mode_t st_mode;
+    uid_t st_uid;
+    gid_t st_gid;
+    off_t st_size;
+    struct timespec ts[2]; /* as in utimensat(2): UTIME_NOW, UTIME_OMIT */
+};
+struct xeno_cowfs_file;
+/* file: open for writing, when the size is set by ftruncate(2); else NULL. */
+int xeno_cowfs_set(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_file *file,
+                   const struct xeno_cowfs_set *set, struct stat *ret);
+/* As getxattr(2) and its kin: size 0 asks for the size. */
+ssize_t xeno_cowfs_getxattr(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *name,
+                            void *buf, size_t size);
+ssize_t xeno_cowfs_listxattr(struct xeno_cowfs *c, struct xeno_cowfs_node *n, char *buf,
+                             size_t size);
+int xeno_cowfs_setxattr(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *name,
+                        const void *value, size_t size, int flags);
+int xeno_cowfs_removexattr(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *name);
+
+/* --- names --- */
+
+struct xeno_cowfs_who {
+    uid_t uid;
+    gid_t gid;
+    mode_t umask; /* of no effect where the parent has a default ACL */
+};
+struct xeno_cowfs_new {
+    mode_t mode;        /* with its type */
+    dev_t rdev;         /* of devices */
+    const char *target; /* of symbolic links */
+    struct xeno_cowfs_who who;
+};
+/* ret_file: of a regular file, NULL or where it is to be opened for reading and writing. */
+int xeno_cowfs_make(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
+                    const struct xeno_cowfs_new *what, struct xeno_cowfs_node **ret,
+                    struct stat *ret_st, struct xeno_cowfs_file **ret_file);
+int xeno_cowfs_unlink(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name);
+int xeno_cowfs_rmdir(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name);
+int xeno_cowfs_link(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_node *parent,
+                    const char *name, struct stat *ret_st); /* adds a reference to n */
+/* flags: RENAME_NOREPLACE or RENAME_EXCHANGE of renameat2(2), or 0. */
+int xeno_cowfs_rename(struct xeno_cowfs *c, struct xeno_cowfs_node *from, const char *name,
+                      struct xeno_cowfs_node *to, const char *to_name, unsigned flags);
+
+/* --- contents --- */
+
+/* flags: as of open(2); the access mode and O_TRUNC count. A file open for writing can also be
+ * read, where the server may. The node stays while the file is open. */
+int xeno_cowfs_file_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int flags,
+                         struct xeno_cowfs_file **ret);
+void xeno_cowfs_file_close(struct xeno_cowfs *c, struct xeno_cowfs_file *f);
+/* For pread(2), splice(2) and so on at any time while it is open: when the file is taken over, the
+ * same number leads to the copy. Borrowed. */
+int xeno_cowfs_file_fd(const struct xeno_cowfs_file *f);
+int xeno_cowfs_sync_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n);
+
+struct xeno_cowfs_entry {
+    const char *name;
+    uint64_t ino;
+    uint8_t type; /* DT_REG, ... */
+};
+struct xeno_cowfs_list;
+/* "." and ".." come first. Owns nothing of the stack: free it whenever. */
+int xeno_cowfs_list_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
+                         struct xeno_cowfs_list **ret);
+void xeno_cowfs_list_free(struct xeno_cowfs_list *l);
+XENO_DEFINE_AUTO(xeno_cowfs_list, xeno_cowfs_list_free);
+/* The entry at place `at`; false at the end. Borrowed from l. */
+bool xeno_cowfs_list_at(const struct xeno_cowfs_list *l, size_t at, struct xeno_cowfs_entry *ret);
+
+#endif

@@ -1,0 +1,70 @@
+#!/bin/bash
+# The table of POSIX cases on the kernel's overlayfs and on xeno-cowfs over one pair of layers; where
+# one fails is what posix.differences says, and nothing else. Then each serves what the other wrote.
+. "$(dirname "$0")/../lib/tap.sh"
+need_root
+cases=$top/tests/cowfs/posix.cases differences=$top/tests/cowfs/posix.differences
+suite=$build/src/cowfs/tests/cowfs-suite cowfs=$build/src/cowfs/xeno-cowfs
+[ -c /dev/fuse ] || bail "there is no /dev/fuse"
+cd "$work" || exit 1
+mkdir bottom middle
+
+overlay_mount() { # UPPER WORK WHERE
+    mount -t overlay overlay -o "userxattr,lowerdir=$work/middle:$work/bottom,upperdir=$work/$1,workdir=$work/$2" \
+        "$work/$3"
+}
+cowfs_mount() { # UPPER WORK WHERE
+    "$cowfs" --lower="$work/middle:$work/bottom" --upper="$1" --work="$2" --mount="$3" --options=suid,dev
+}
+at_end 'for m in "$work"/on-*; do umount -l "$m"; done'
+
+ok "the layers are made" "$suite" "$cases" prepare "$work/bottom" "$work/middle"
+before=$(find bottom middle -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)
+for fs in overlayfs xeno-cowfs; do
+    mkdir "up-$fs" "wk-$fs" "on-$fs"
+    case $fs in overlayfs) mounter=overlay_mount ;; *) mounter=cowfs_mount ;; esac
+    ok "$fs is mounted" $mounter "up-$fs" "wk-$fs" "on-$fs" || done_testing
+    timeout 300 "$suite" "$cases" run "$work/on-$fs" >"$fs.out"
+    is "$(wc -l <"$fs.out")" "$(grep -c '^=' "$cases")" "$fs: every case was run"
+    awk -F'|' -v fs="$fs" '/^#/ {next} $1 == fs || $1 == "both" {print $2}' "$differences" | sort >"$fs.want"
+    sed -n 's/^not \(.*\): [a-z]* [^:]*: got .*/\1/p' "$fs.out" | sort >"$fs.got"
+    ok "$fs: it differs where it is known to, of $(wc -l <"$fs.out") cases" diff "$fs.want" "$fs.got" ||
+        grep ^not "$fs.out" | sed 's/^/# /'
+done
+is "$(find bottom middle -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)" "$before" \
+    "nothing changed in the layers"
+
+# What one wrote the other serves: names, kinds, owners, sizes, contents. (What only one of them did,
+# because the other differs, is the same within one upper.)
+tree() { (cd "$1" && find . -printf '%p %y %m %U:%G %l\n' | sort && find . -type f ! -name sparse -print0 | sort -z | xargs -0 sha256sum); }
+tree on-overlayfs >o.tree
+tree on-xeno-cowfs >c.tree
+ino() { (cd "$1" && find . -type f -printf '%i %p\n' | sort); }
+ino on-xeno-cowfs >c.ino
+umount on-overlayfs on-xeno-cowfs
+ok "the server has ended with its mount" wait_for 10 flock -n "wk-xeno-cowfs" true
+is "$(find wk-xeno-cowfs -mindepth 2 | wc -l)" 0 "it leaves nothing in its work directory"
+ok "xeno-cowfs over what overlayfs wrote" cowfs_mount up-overlayfs wk-overlayfs on-overlayfs
+ok "overlayfs over what xeno-cowfs wrote" overlay_mount up-xeno-cowfs wk-xeno-cowfs on-xeno-cowfs
+ok "the same is seen of the one" diff <(tree on-overlayfs) o.tree
+ok "the same is seen of the other" diff <(tree on-xeno-cowfs) c.tree
+umount on-overlayfs on-xeno-cowfs
+ok "xeno-cowfs over its own again" cowfs_mount up-xeno-cowfs wk-xeno-cowfs on-xeno-cowfs
+ok "with the numbers that its files had" diff <(ino on-xeno-cowfs) c.ino
+not_ok "a second server for it is refused" cowfs_mount up-xeno-cowfs wk-xeno-cowfs on-overlayfs
+
+# As an ordinary user in a user namespace of one's own, with a /dev/fuse that all may open, as udev
+# makes it.
+mkdir -p home/l home/u home/w home/m && echo text >home/l/file && chown -R 1000:1000 home
+cat >as-user <<'SH'
+cd home && "$1" --lower=l --upper=u --work=w --mount=m && echo more >>m/file && mv m/file m/renamed &&
+    printf 'text\nmore\n' | cmp - m/renamed && umount m
+SH
+cat >with-fuse <<'SH'
+mknod fuse c 10 229 && chmod 666 fuse && mount --bind fuse /dev/fuse &&
+    setpriv --reuid 1000 --regid 1000 --clear-groups unshare -Urm sh as-user "$1"
+SH
+ok "a user serves a directory of his own" unshare -m sh with-fuse "$cowfs"
+is "$(cat home/l/file) $(ls home/u)" "text file
+renamed" "his layer is what it was"
+done_testing
