@@ -158,21 +158,30 @@ static int put(struct xeno_cowfs *c, const char *tmp, bool is_dir, int dir, cons
     return 0;
 }
 
-static int make_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
-                       const struct xeno_cowfs_new *what, int *ret_fd, struct probe *ret)
+/* A place for a new name. Returns: the upper's descriptor of its directory, with what is there,
+ * which is NOTHING or a WHITEOUT; or an error. */
+static int open_place(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
+                      int *ret_there)
 {
-    bool is_dir = S_ISDIR(what->mode);
-    char tmp[WORK_NAME];
-    int r = is_free(c, parent, name), dir, there;
+    int r = is_free(c, parent, name);
 
     if (r == 0)
         r = take_over_dir(c, parent);
     if (r < 0)
         return r;
-    there = upper_holds(c, parent, name);
-    dir = upper_fd(c, parent);
-    if (there < 0 || dir < 0)
-        return there < 0 ? there : dir;
+    *ret_there = upper_holds(c, parent, name);
+    return *ret_there < 0 ? *ret_there : upper_fd(c, parent);
+}
+
+static int make_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
+                       const struct xeno_cowfs_new *what, int *ret_fd, struct probe *ret)
+{
+    bool is_dir = S_ISDIR(what->mode);
+    char tmp[WORK_NAME];
+    int there, dir = open_place(c, parent, name, &there), r;
+
+    if (dir < 0)
+        return dir;
     r = prepare(c, dir, work_name(c, tmp), what, ret_fd);
     if (r == 0)
         r = put(c, tmp, is_dir, dir, name, there);
@@ -225,16 +234,10 @@ static int link_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
                        struct xeno_cowfs_node *parent, const char *name)
 {
     char tmp[WORK_NAME];
-    int r = is_free(c, parent, name), dir, there;
+    int there, dir = open_place(c, parent, name, &there), r = 0;
 
-    if (r == 0)
-        r = take_over_dir(c, parent);
-    if (r < 0)
-        return r;
-    dir = upper_fd(c, parent);
-    there = upper_holds(c, parent, name);
-    if (there < 0 || dir < 0)
-        return there < 0 ? there : dir;
+    if (dir < 0)
+        return dir;
     if (S_ISREG(n->type))
         r = mark_impure(c, parent);
     if (r < 0)

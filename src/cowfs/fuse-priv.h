@@ -28,6 +28,12 @@ static inline struct xeno_cowfs_file *file_of(const struct fuse_file_info *fi)
 {
     return fi ? (struct xeno_cowfs_file *)(uintptr_t)fi->fh : NULL;
 }
+/* A file with several names in a layer becomes one of its own when it is taken over, with another
+ * number and one name less: the kernel asks each time. */
+static inline double known_for(const struct stat *st)
+{
+    return S_ISDIR(st->st_mode) || st->st_nlink < 2 ? FOR_EVER : 0;
+}
 void fill_entry(struct fuse_entry_param *e, struct xeno_cowfs_node *n, const struct stat *st);
 
 /* fuse-file.c: contents of files and directories. */

@@ -24,7 +24,8 @@ void fill_entry(struct fuse_entry_param *e, struct xeno_cowfs_node *n, const str
     memset(e, 0, sizeof *e);
     e->ino = (fuse_ino_t)(uintptr_t)n;
     e->attr = *st;
-    e->attr_timeout = e->entry_timeout = FOR_EVER;
+    e->attr_timeout = known_for(st);
+    e->entry_timeout = FOR_EVER;
 }
 
 static void reply_node(fuse_req_t req, int r, struct xeno_cowfs_node *n, const struct stat *st)
@@ -45,7 +46,7 @@ static void reply_stat(fuse_req_t req, int r, const struct stat *st)
     if (r < 0)
         reply_result(req, r);
     else
-        fuse_reply_attr(req, st, FOR_EVER);
+        fuse_reply_attr(req, st, known_for(st));
 }
 
 /* --- names --- */
