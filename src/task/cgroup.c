@@ -430,19 +430,22 @@ char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, c
 }
 
 /* Version 2 in a unit: a group whose children have controllers may hold no process, so they are
- * given back. The kernel refuses, rightly, while another instance in the unit uses them. */
+ * given back: all, since a runtime enables more than we do. The kernel refuses, rightly, while
+ * another instance in the unit uses them. */
 static void give_back(const struct xeno_cgroups *cg)
 {
-    static const char *const controllers[] = { "cpu", "memory", "pids", "io" };
     xeno_autofree char *sessions = xeno_asprintf("%s/sessions", cg->base);
     const char *const groups[] = { sessions, cg->base, cg->top };
+    char text[512], *save;
 
     for (size_t i = 0; cg->top[0] && i < XENO_LEN(groups); i++) {
         xeno_autofree char *file =
             xeno_asprintf("%s%s/cgroup.subtree_control", cg->trees[0].mount, groups[i]);
 
-        for (size_t k = 0; k < XENO_LEN(controllers); k++)
-            xeno_cgroup_write(file, "-%s", controllers[k]);
+        if (!xeno_cgroup_read(file, text, sizeof text))
+            continue;
+        for (char *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
+            xeno_cgroup_write(file, "-%s", w);
     }
 }
 
