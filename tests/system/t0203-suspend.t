@@ -66,7 +66,8 @@ ok "use went on from where it was" test "$(used $s cpu_us)" -ge "$before"
 # Somebody has a copy of this machine's mounts: the writable layer lives on there when it is unmounted
 # here, and must not be checked, grown or mounted a second time before that has ended.
 image=$work/D/sessions/$s/upper.img
-unshare -m --propagation private sh -c 'echo there; exec sleep 3' >"$work/copy" &
+mkfifo "$work/go"
+unshare -m --propagation private sh -c 'echo there; read -r go <'"$work/go" >"$work/copy" &
 copy=$!
 ok "a copy of the mounts" wait_for 10 grep -q there "$work/copy"
 ask snapshot $s >/dev/null
@@ -75,10 +76,11 @@ grown=$((2 * disk))
 ask restore $s cpu=500 "disk=$grown" address=$net.6 "layer=sha256:$layer_hex" >"$work/restored" 2>&1 &
 restoring=$!
 twice=0
-while kill -0 $copy 2>/dev/null; do
+for ((i = 0; i < 15; i++)); do
     [ "$(losetup -j "$image" | wc -l)" -le 1 ] || twice=1
     sleep 0.1
 done
+echo go 1<>"$work/go"
 is $twice 0 "it is never used twice"
 wait $restoring
 is $? 0 "the restore waits for it" || sed 's/^/# /' "$work/restored"
