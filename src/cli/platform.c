@@ -261,8 +261,10 @@ static int purge(const struct platform *p, struct xeno_err *err)
         xeno_json_parse(text, len, 65536, &j, NULL) == 0) {
         top = xeno_json_top(j);
         if (p->corp_id[0] && strcmp(cli_str(&top, "corp_id"), p->corp_id) == 0) {
-            static const char *const files[] = { "profile.json", "credential.pem", "ca.pem",
-                                                 "key.pem",      "servers.json",   "wallet" };
+            static const char *const files[] = {
+                "profile.json", "credential.pem", "ca.pem",   "key.pem",        "servers.json",
+                "wallet",       "agreed",         "log-head", "log-head.other",
+            };
 
             for (size_t i = 0; i < XENO_LEN(files); i++) {
                 xeno_autofree char *path = xeno_asprintf("%s/%s", p->client, files[i]);

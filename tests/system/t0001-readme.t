@@ -32,4 +32,5 @@ is "$(grep -c '<h1>hello from x2</h1>' "$work/out")" 2 "the page answers, also a
 like "$out" 'measured by the XenoServer: the same' "the bill is what was measured"
 like "$out" 'the books balance' "the books balance"
 ok "nothing is left" [ ! -e "$work/platform" ]
+ok "nor of the client that was made: the walk can be walked again" [ ! -e "$work/config/xeno" ]
 done_testing
