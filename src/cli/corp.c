@@ -155,6 +155,61 @@ static int run_list(struct cli *cli, const struct cli_args *args, struct xeno_er
     return CLI_OK;
 }
 
+/* --- show --- */
+
+/* What it registered, a line each: "payout.account". */
+static void show_details(struct cli *cli, const struct xeno_json_at *at, const char *above)
+{
+    const char *key, *text;
+    int64_t number;
+
+    for (size_t i = 0; (key = xeno_json_key(at, i)) != NULL; i++) {
+        xeno_autofree char *name = xeno_asprintf("%s%s%s", above, *above ? "." : "", key);
+        struct xeno_json_at below;
+
+        if (xeno_json_obj_opt(at, key, &below, NULL) == 0 && !*above)
+            show_details(cli, &below, name);
+        else if (xeno_json_str(at, key, 0, 4096, &text, NULL) == 0)
+            cli_field(cli, cli_clean(name), "%s", cli_clean(text));
+        else if (xeno_json_int(at, key, INT64_MIN, INT64_MAX, &number, NULL) == 0)
+            cli_field(cli, cli_clean(name), "%" PRId64, number);
+    }
+}
+
+static int run_show(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+{
+    xeno_auto(xeno_json) j = NULL;
+    struct xeno_json_at top, details;
+    char id[XENO_ID_CHARS + 1], text[XENO_CREDIT_TEXT];
+    int r = party_id(cli, args->words[0], id, err);
+
+    if (r == 0)
+        r = cli_corp_get(cli, &j, err, "/v1/admin/parties/%s", id);
+    if (r < 0)
+        return r;
+    if (cli->json) {
+        cli_json(xeno_take(&j));
+        return CLI_OK;
+    }
+    top = xeno_json_top(j);
+    cli_field(cli, "id", "%s", id);
+    cli_field(cli, "kind", "%s%s", cli_str(&top, "kind"),
+              cli_bool(&top, "disabled") ? ", disabled" : "");
+    cli_field(cli, "name", "%s", cli_clean(cli_str(&top, "name")));
+    cli_field(cli, "contact", "%s", cli_clean(cli_str(&top, "contact")));
+    if (*cli_str(&top, "endpoint"))
+        cli_field(cli, "endpoint", "%s", cli_clean(cli_str(&top, "endpoint")));
+    cli_field(cli, "registered", "%s", cli_when(cli_int(&top, "created_ms", 0)));
+    for (const char *const *own = (const char *const[]){ "free", "held", "earned", NULL }; *own;
+         own++)
+        if (cli_int(&top, *own, 0) != 0)
+            cli_field(cli, *own, "%s credits",
+                      xeno_credit_text(xeno_micro(cli_int(&top, *own, 0)), text));
+    if (xeno_json_obj_opt(&top, "details", &details, NULL) == 0)
+        show_details(cli, &details, "");
+    return CLI_OK;
+}
+
 /* --- disable --- */
 
 static int run_disable(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
@@ -289,6 +344,14 @@ const struct cli_command cli_corp_commands[] = {
       .examples = "xeno corp list\nxeno corp list --json | jq '.parties[].id'",
       .options = no_options,
       .run = run_list },
+    { .name = "corp show",
+      .usage = "PARTY",
+      .summary = "show a party: who it is, how it pays or is paid",
+      .examples = "xeno corp show alice\nxeno corp show x1 --json | jq .details.payout",
+      .options = no_options,
+      .min_words = 1,
+      .max_words = 1,
+      .run = run_show },
     { .name = "corp disable",
       .usage = "PARTY",
       .summary = "revoke a party's credentials for good",

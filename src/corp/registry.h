@@ -88,5 +88,8 @@ int xeno_parties(struct xeno_corp *corp, int64_t after, int max, struct xeno_par
 /* Errors: -ENOENT registry.unknown. */
 int xeno_party_get(struct xeno_corp *corp, const char *id, struct xeno_party_view *ret,
                    struct xeno_err *err);
+/* What it registered with beside its name (struct xeno_join, details): JSON text, the caller's.
+ * Errors: -ENOENT registry.unknown. */
+int xeno_party_details(struct xeno_corp *corp, const char *id, char **ret, struct xeno_err *err);
 
 #endif

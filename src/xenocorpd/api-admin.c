@@ -193,6 +193,37 @@ void api_admin_parties(struct xeno_http_req *q, void *user)
         admin_free(a);
 }
 
+/* One party, with what it registered: how it pays or is paid, and its machine. */
+static int act_party(struct job *j, struct xeno_corp *corp, struct xeno_err *err)
+{
+    const struct admin *a = j->args;
+    xeno_auto(xeno_json) details = NULL;
+    xeno_autofree char *text = NULL;
+    struct xeno_party_view view;
+    int r = xeno_party_get(corp, a->id, &view, err);
+
+    if (r == 0)
+        r = xeno_party_details(corp, a->id, &text, err);
+    if (r == 0)
+        r = xeno_json_parse(text, strlen(text), XENO_JOIN_DETAILS_MAX, &details, err);
+    if (r < 0)
+        return r;
+    j->reply = party_json(&view);
+    xeno_json_set(j->reply, "details", xeno_take(&details));
+    return 0;
+}
+
+void api_admin_party(struct xeno_http_req *q, void *user)
+{
+    struct admin *a;
+
+    if (!job_operator(q))
+        return;
+    a = xeno_new0(struct admin);
+    snprintf(a->id, sizeof a->id, "%s", xeno_http_param(q, "id"));
+    job_submit(job_new(user, q, act_party, a, admin_free));
+}
+
 /* The new list of revocations belongs to the same group: nobody disabled gets in after the answer.
  */
 static int act_disable(struct job *j, struct xeno_corp *corp, struct xeno_err *err)

@@ -38,6 +38,7 @@ const struct xeno_http_route corpd_routes[] = {
     { "POST", "/v1/admin/tokens", 0, SMALL, api_admin_token },
     { "POST", "/v1/admin/fund", XENO_ROUTE_IDEMPOTENT, SMALL, api_admin_fund },
     { "GET", "/v1/admin/parties", 0, 0, api_admin_parties },
+    { "GET", "/v1/admin/parties/{id}", 0, 0, api_admin_party },
     { "POST", "/v1/admin/parties/{id}/disable", 0, SMALL, api_admin_disable },
     { "GET", "/v1/admin/ledger", 0, 0, api_admin_ledger },
     { "GET", "/v1/admin/charges", 0, 0, api_admin_charges },

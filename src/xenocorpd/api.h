@@ -40,6 +40,7 @@ void api_log_entries(struct xeno_http_req *q, void *user);
 void api_admin_token(struct xeno_http_req *q, void *user);
 void api_admin_fund(struct xeno_http_req *q, void *user);
 void api_admin_parties(struct xeno_http_req *q, void *user);
+void api_admin_party(struct xeno_http_req *q, void *user);
 void api_admin_disable(struct xeno_http_req *q, void *user);
 void api_admin_ledger(struct xeno_http_req *q, void *user);
 void api_admin_charges(struct xeno_http_req *q, void *user);

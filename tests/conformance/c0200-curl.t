@@ -255,13 +255,17 @@ call alice GET "$corp_url/v1/log/consistency?first=$seen&second=$size"
 is "$(consistent "$seen" "$seen_root" "$size" $(hashes))" "$seen_root $root" "which continues the one seen first"
 
 # --- operators of the XenoCorp ---
-verbs "corp charges" "corp list" "corp disable"
+verbs "corp charges" "corp list" "corp show" "corp disable"
 call operator GET "$corp_url/v1/admin/charges?session=$session"
 is "$(jq '[.charges[].amount] | add' <<<"$body")" "$used" "the audit trail adds up to the bill"
 call operator POST "$corp_url/v1/admin/parties/$(id_of alice)/disable" -H "$(once disable)"
 call operator GET "$corp_url/v1/admin/parties"
 is "$(jq -r '.parties[] | select(.disabled) | "\(.name) \(.contact)"' <<<"$body")" "alice alice@example.net" \
     "a party is disabled, and listed"
+server_id=$(jq -r '.parties[] | select(.kind == "server") | .id' <<<"$body" | head -n 1)
+call operator GET "$corp_url/v1/admin/parties/$server_id"
+is "$status $(jq -r '.details.machine.cpus > 0 and (.details.payout | type == "object")' <<<"$body")" "200 true" \
+    "who is to be paid can be asked, and how"
 call alice GET "$corp_url/v1/account"
 is "$status" 401 "and out"
 

@@ -169,6 +169,11 @@ ok(parties.json.parties.some(p => p.id === third.json.id && p.endpoint === 'http
 is((await call(operator, 'listParties', 200, { query: { limit: 2 } })).json.parties.length, 2, 'in pages');
 await call(alice, 'listParties', 403);
 await call(anybody, 'listParties', 401);
+is(typeof (await call(operator, 'getParty', 200, { params: { id: parties.json.parties[0].id } })).json.details, 'object',
+   'one with its details');
+await call(operator, 'getParty', 404, { params: { id: 'a'.repeat(32) } });
+await call(alice, 'getParty', 403, { params: { id: parties.json.parties[0].id } });
+await call(anybody, 'getParty', 401, { params: { id: parties.json.parties[0].id } });
 
 // --- the audit log, by its definition ---
 const readHead = async jws => read(jws, 'xeno-log-head+json', corpKey);

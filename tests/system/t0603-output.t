@@ -135,6 +135,7 @@ cat >"$work/cases" <<CASES
 0 op corp token
 0 op corp fund client 1
 0 op corp list
+0 op corp show x1
 1 op corp disable nosuch
 0 op corp ledger
 0 op corp charges --session $web
