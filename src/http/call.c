@@ -104,21 +104,28 @@ static void arm(struct xeno_http_call *call, uint64_t ms)
     }
 }
 
-/* The wait before the next try: doubled each time, and a random part of it, so that many clients
- * that failed together do not come back together. 0: no further try. */
-static uint64_t next_wait_ms(struct xeno_http_call *call, int64_t asked_s)
+uint64_t http_retry_wait_ms(unsigned tries, int64_t asked_s, uint32_t rnd)
 {
     uint64_t top = WAIT_FIRST_MS, wait;
+
+    for (unsigned i = 1; i < tries && top < WAIT_MAX_MS; i++)
+        top *= 2;
+    wait = top / 2 + rnd % (top / 2 + 1);
+    if (asked_s > 0 && wait < (uint64_t)asked_s * 1000)
+        wait = (uint64_t)asked_s * 1000 + rnd % WAIT_FIRST_MS;
+    return wait;
+}
+
+/* 0: no further try. */
+static uint64_t next_wait_ms(struct xeno_http_call *call, int64_t asked_s)
+{
+    uint64_t wait;
     uint32_t rnd;
 
     if (!call->retry || call->started)
         return 0;
-    for (unsigned i = 1; i < call->tries && top < WAIT_MAX_MS; i++)
-        top *= 2;
     xeno_random(call->client->trust.env, &rnd, sizeof(rnd));
-    wait = top / 2 + rnd % (top / 2 + 1);
-    if (asked_s > 0 && wait < (uint64_t)asked_s * 1000)
-        wait = (uint64_t)asked_s * 1000 + rnd % WAIT_FIRST_MS;
+    wait = http_retry_wait_ms(call->tries, asked_s, rnd);
     return (int64_t)wait < left_ms(call) ? wait : 0;
 }
 

@@ -85,6 +85,11 @@ void http_client_leave(struct xeno_http_client *c);
 void http_call_free(struct xeno_http_call *call);
 void http_call_completed(struct xeno_http_call *call, CURLcode res); /* libcurl is done with it */
 
+/* The wait before the next try after so many: doubled each time, a random half of it, so that many
+ * clients that failed together do not come back together; not before the server asked them to
+ * (Retry-After). */
+uint64_t http_retry_wait_ms(unsigned tries, int64_t asked_s, uint32_t rnd);
+
 /* dial.c */
 void http_dialled_release(struct xeno_http_client *c);
 

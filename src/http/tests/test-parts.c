@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "http/client-priv.h"
 #include "http/metrics.h"
 #include "http/problem.h"
 #include "http/sse.h"
@@ -226,6 +227,36 @@ static void bad_frames(void **state)
     }
 }
 
+/* Each row: the least and the most that chance makes of it. */
+static void retries_wait_longer_and_apart(void **state)
+{
+    static const struct {
+        unsigned tries;
+        int64_t asked_s;
+        uint64_t least_ms, most_ms;
+    } rows[] = {
+        { 1, 0, 50, 100 },        { 2, 0, 100, 200 },
+        { 3, 0, 200, 400 },       { 8, 0, 6400, 12800 },
+        { 1000, 0, 6400, 12800 }, { 1, 3, 3000, 3099 },
+        { 1000, 3, 6400, 12800 }, { 1, 3600, 3600000, 3600099 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        uint64_t least = UINT64_MAX, most = 0;
+
+        for (uint32_t rnd = 0; rnd < 20000; rnd++) {
+            uint64_t ms = http_retry_wait_ms(rows[i].tries, rows[i].asked_s, rnd * 2654435761u);
+
+            least = ms < least ? ms : least;
+            most = ms > most ? ms : most;
+        }
+        print_message("%u tries: %u to %u\n", rows[i].tries, (unsigned)least, (unsigned)most);
+        assert_in_range(least, rows[i].least_ms, rows[i].least_ms + rows[i].least_ms / 50);
+        assert_in_range(most, rows[i].most_ms - rows[i].most_ms / 50, rows[i].most_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +268,7 @@ int main(void)
         cmocka_unit_test(sse_bounds),
         cmocka_unit_test(frames_both_ways),
         cmocka_unit_test(bad_frames),
+        cmocka_unit_test(retries_wait_longer_and_apart),
     };
     return cmocka_run_group_tests_name("http-parts", tests, NULL, NULL);
 }
