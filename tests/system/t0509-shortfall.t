@@ -82,8 +82,8 @@ grown "crowded out"
 let_in "$inst"
 ok "one that is crowded out misses most of it" test "$missed" -ge 2000
 ok "and does not pay for that" test "$owed" -le "$missed"
-# Each is a difference of whole milliseconds.
-ok "but for what it had" test "$owed" -ge $((had - 2))
+# What was reserved since the last sample when it was looked at first may have been missed, too.
+ok "but for what it had" test "$owed" -ge $((had - 900))
 
 at x ann POST "/v1/sessions/$s/end" >/dev/null
 ok "it ends" wait_for 20 state_is x ann "$s" ended
