@@ -44,7 +44,9 @@ struct xeno_http_client {
     CURLM *multi;
     struct http_trust trust;
     struct http_tls *tls; /* our credential, or NULL */
-    int cert_fd;          /* the same as a file in memory, for libcurl; -1: none */
+    bool web, plain_loopback;
+    char *ca_file;
+    int cert_fd; /* the same as a file in memory, for libcurl; -1: none */
     char *cert_path;
     unsigned generation;
     struct xeno_http_call *calls;
@@ -63,7 +65,15 @@ struct xeno_http_call {
     char *shown; /* the URL as it was asked for, for messages */
     char *body;
     size_t body_len, max_body;
+    struct xeno_http_part part; /* fd -1: none */
+    int64_t part_sent;          /* of this try */
+    size_t head_bytes;          /* of the answer's header so far */
+    unsigned redirects, pace_s;
+    bool follows; /* redirects were asked to be followed */
+    bool foreign; /* redirected to another host: it is shown nothing of ours */
     bool retry, flying, cancelled, started; /* started: a stream's bytes were handed out */
+    bool plain;                             /* http:// to the loopback */
+    bool head_seen;
     unsigned tries;
     xeno_time deadline; /* monotonic; 0: none */
     struct xeno_err err;
@@ -72,6 +82,8 @@ struct xeno_http_call {
     void (*done)(const struct xeno_http_answer *a, void *arg);
     void (*event)(const char *id, const char *event, const char *data, void *arg);
     void (*piece)(const void *data, size_t len, void *arg);
+    int (*head)(const struct xeno_http_answer *a, void *arg, struct xeno_err *err);
+    int (*sink)(const void *data, size_t len, void *arg, struct xeno_err *err);
     void *arg;
     struct xeno_http_call *prev, *next;
 };
@@ -80,6 +92,15 @@ struct xeno_http_call {
  * gone after leave(). */
 void http_client_enter(struct xeno_http_client *c);
 void http_client_leave(struct xeno_http_client *c);
+
+/* transfer.c: what libcurl is told about a call, once and before each try. */
+void http_transfer_set_up(struct xeno_http_call *call);
+void http_transfer_try(struct xeno_http_call *call, int64_t left_ms);
+/* Take the URL in, or fill call->err. */
+void http_transfer_url(struct xeno_http_call *call, const char *url);
+
+/* redirect.c: is the answer one to be followed? Then the call has its next URL, or call->err. */
+bool http_redirect(struct xeno_http_call *call, int status);
 
 /* call.c */
 void http_call_free(struct xeno_http_call *call);

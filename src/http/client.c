@@ -29,6 +29,7 @@ static void really_free(struct xeno_http_client *c)
     if (c->cert_fd >= 0)
         close(c->cert_fd);
     free(c->cert_path);
+    free(c->ca_file);
     free(c);
 }
 
@@ -196,6 +197,9 @@ int xeno_http_client_new(struct sd_event *loop, const struct xeno_http_client_op
     c->trust.env = opts->env;
     c->trust.ca_pem = xeno_strdup(opts->ca_pem);
     c->trust.pin_ca = xeno_strdup(opts->pin_ca);
+    c->web = opts->web;
+    c->ca_file = xeno_strdup(opts->ca_file);
+    c->plain_loopback = opts->plain_loopback;
     if (opts->cert_pem)
         r = xeno_http_client_cert(c, opts->cert_pem, opts->key, err);
     if (r < 0)

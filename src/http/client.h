@@ -8,6 +8,13 @@
  * Without `server_id` the certificate must be a server's, node's or XenoCorp's and carry the URL's
  * host; with it the id decides and the host is not looked at. Both are checked before a byte of the
  * request is sent.
+ * A client for the web (`web`) is for other people's servers: TLS 1.2 or later, the certificate
+ * checked by the CAs of this machine and for the URL's host, and no credential of ours is shown.
+ *
+ * An answer of any size goes to a `sink` piece by piece: nothing more is read from the peer before
+ * the sink has returned, and nothing is held. Such a call has no deadline but a pace: less than
+ * XENO_HTTP_PACE_MIN bytes a second for `pace_s` seconds ends it (http.pace). An answer's headers
+ * are at most 64 KiB.
  * Context: the thread of the loop. Callbacks never run inside xeno_http_send(); the _wait forms run
  * the loop, so they are never called from a callback of it.
  */
@@ -16,6 +23,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/env.h"
 #include "base/err.h"
@@ -33,6 +41,10 @@ struct xeno_http_client_opts {
     const char *pin_ca;   /* enrolment: trust the server whose CA certificate has this id */
     const char *cert_pem; /* NULL: anonymous */
     const struct xeno_key *key;
+    bool web; /* other people's servers, as above; without all of the above but env */
+    const char
+        *ca_file; /* web: trust these CAs (PEM) and not this machine's; NULL: the machine's */
+    bool plain_loopback; /* web: "http://" too, to an address of the loopback only */
 };
 int xeno_http_client_new(struct sd_event *loop, const struct xeno_http_client_opts *opts,
                          struct xeno_http_client **ret, struct xeno_err *err);
@@ -48,7 +60,27 @@ struct xeno_http_answer {
     size_t len;
     const char *type;           /* content type, "" when none */
     const struct xeno_err *err; /* set for no answer and for a status that is not 2xx */
+    struct xeno_http_call *call;
 };
+/* A header of the answer, its last line when there are several; NULL: it has none. Borrowed until
+ * the next question or the callback's end. */
+const char *xeno_http_answer_header(const struct xeno_http_answer *a, const char *name);
+
+struct xeno_http_header {
+    const char *name, *value;
+};
+
+/* A part of a file as a body, read as it leaves, again from `offset` when the request is repeated.
+ * `sent`, unless NULL, hears of bytes handed to the network, repeats included. */
+struct xeno_http_part {
+    int fd; /* borrowed until `done` */
+    int64_t offset, len;
+    void (*sent)(size_t len, void *arg);
+};
+
+#define XENO_HTTP_PACE_MIN  1024 /* bytes a second */
+#define XENO_HTTP_PACE_S    30
+#define XENO_HTTP_REDIRECTS 5
 
 struct xeno_http_ask {
     const char *method;
@@ -60,14 +92,27 @@ struct xeno_http_ask {
     const char *type; /* of the body; NULL: application/json */
     const void *body; /* copied */
     size_t body_len;
+    const struct xeno_http_part *part;      /* a body of any size instead; copied */
+    const struct xeno_http_header *headers; /* further ones; copied */
+    size_t header_count;
     const char *idempotency_key; /* NULL: none */
     bool retry;
+    /* Follow so many (GET and HEAD; 0: a redirect is an answer like others). https stays https; to
+     * another host goes neither an Authorization nor our credential. Errors: -ELOOP http.redirect,
+     * -EPROTO http.redirect. */
+    unsigned redirects;
+    unsigned pace_s;    /* with a sink or a part; 0: XENO_HTTP_PACE_S */
     xeno_time deadline; /* length from now, over all tries; 0: 30 s; streams: none */
     size_t max_body;    /* of the answer; 0: 4 MiB */
     void (*done)(const struct xeno_http_answer *a, void *arg); /* exactly once, unless cancelled */
     /* For streams: each server-sent event, or each piece of another body; `done` at the end. */
     void (*event)(const char *id, const char *event, const char *data, void *arg);
     void (*piece)(const void *data, size_t len, void *arg);
+    /* Only for an answer that is 2xx: `head` (NULL allowed) once, with status and headers, before
+     * its first byte; then the bytes. < 0 with err ends the call. Once a byte was handed out the
+     * request is not repeated. */
+    int (*head)(const struct xeno_http_answer *a, void *arg, struct xeno_err *err);
+    int (*sink)(const void *data, size_t len, void *arg, struct xeno_err *err);
     void *arg;
 };
 /* Returns the call; the client's, gone once `done` was called. */

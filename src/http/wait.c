@@ -39,17 +39,46 @@ static void on_piece(const void *data, size_t len, void *arg)
     w->ask->piece(data, len, w->ask->arg);
 }
 
+static void on_sent(size_t len, void *arg)
+{
+    struct waiting *w = arg;
+
+    w->ask->part->sent(len, w->ask->arg);
+}
+
+static int on_head(const struct xeno_http_answer *a, void *arg, struct xeno_err *err)
+{
+    struct waiting *w = arg;
+
+    return w->ask->head(a, w->ask->arg, err);
+}
+
+static int on_sink(const void *data, size_t len, void *arg, struct xeno_err *err)
+{
+    struct waiting *w = arg;
+
+    return w->ask->sink(data, len, w->ask->arg, err);
+}
+
 int xeno_http_wait(struct xeno_http_client *c, const struct xeno_http_ask *ask, int *ret_status,
                    char **ret_body, size_t *ret_len, struct xeno_err *err)
 {
     struct waiting w = { .ask = ask };
     struct xeno_http_ask mine = *ask;
+    struct xeno_http_part part;
     struct xeno_http_call *call;
     int r = 0;
 
+    if (ask->part && ask->part->sent) {
+        part = *ask->part;
+        part.sent = on_sent;
+        mine.part = &part;
+    }
     mine.done = on_done;
     mine.event = ask->event ? on_event : NULL;
     mine.piece = ask->piece ? on_piece : NULL;
+    mine.head = ask->head ? on_head : NULL;
+    mine.sink = ask->sink ? on_sink : NULL;
     mine.arg = &w;
     call = xeno_http_send(c, &mine);
     while (!w.over && r >= 0)
