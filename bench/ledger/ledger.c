@@ -20,7 +20,7 @@
 #include "corp/ledger.h"
 #include "ledger/plain.h"
 #include "ledger/world.h"
-#include "xenocorpd/work.h"
+#include "xenocorpd/books.h"
 
 #define ROUND_VALIDATIONS 4000
 #define ROUND_BATCHES     300
@@ -31,7 +31,8 @@ struct cost {
 };
 
 struct run {
-    struct work *work;
+    struct books *books;
+    struct xeno_work *work;
     size_t under_way;
     size_t good, bad;
     uint64_t groups;
@@ -40,7 +41,7 @@ struct run {
 
 /* A request as xenocorpd makes it, without the HTTP around it. */
 struct piece {
-    struct work_item item;
+    struct xeno_work_item item;
     struct run *run;
     struct world *world;
     char *text; /* chain or batch */
@@ -95,26 +96,26 @@ static void drive(struct run *run, struct piece *pieces, size_t count, size_t at
 
     while (sent < count || run->under_way > 0) {
         while (sent < count && run->under_way < at_once) {
-            if (!work_submit(run->work, &pieces[sent].item))
+            if (!xeno_work_submit(run->work, &pieces[sent].item))
                 break;
             run->under_way++;
             sent++;
         }
-        struct pollfd fd = { .fd = work_fd(run->work), .events = POLLIN };
+        struct pollfd fd = { .fd = xeno_work_fd(run->work), .events = POLLIN };
 
         poll(&fd, 1, 1000);
-        work_collect(run->work);
+        xeno_work_collect(run->work);
     }
     to = cost_now();
     run->cost.seconds += to.seconds - from.seconds;
     run->cost.cpu_seconds += to.cpu_seconds - from.cpu_seconds;
     run->cost.bytes += to.bytes - from.bytes;
-    run->groups += work_stats(run->work).groups;
+    run->groups += xeno_work_stats(run->work).groups;
 }
 
 /* --- validations --- */
 
-static int validate_check(struct work_item *item)
+static int validate_check(struct xeno_work_item *item)
 {
     struct piece *p = (struct piece *)item;
     struct world *w = p->world;
@@ -131,15 +132,15 @@ static int validate_check(struct work_item *item)
                                &item->err);
 }
 
-static int validate_apply(struct work_item *item, struct xeno_corp *corp)
+static int validate_apply(struct xeno_work_item *item, void *user)
 {
     struct piece *p = (struct piece *)item;
     struct xeno_bound bound;
 
-    return xeno_validate_apply(corp, p->validation, &bound, &item->err);
+    return xeno_validate_apply(books_corp(user), p->validation, &bound, &item->err);
 }
 
-static void validate_done(struct work_item *item)
+static void validate_done(struct xeno_work_item *item)
 {
     struct piece *p = (struct piece *)item;
 
@@ -160,26 +161,29 @@ static void round_validations(struct world *w, struct run *run, size_t at_once)
         char order[XENO_ORDER_ID_CHARS + 1];
 
         *p = (struct piece){ .run = run, .world = w };
-        p->item = (struct work_item){ .check = validate_check,
-                                      .apply = validate_apply,
-                                      .done = validate_done,
-                                      .bytes = 4096,
-                                      .weight = 3 };
+        p->item = (struct xeno_work_item){ .check = validate_check,
+                                           .apply = validate_apply,
+                                           .done = validate_done,
+                                           .bytes = 4096,
+                                           .weight = 3 };
         p->client = (int)(i % WORLD_CLIENTS);
         p->server = (int)(i % WORLD_SERVERS);
         p->text = world_chain(w, p->client, p->server, order);
         xeno_session_id_new(w->env, p->session);
     }
     world_must(xeno_corp_commit(w->corp, &err), &err, "commit");
-    world_must(work_new(w->corp, &work_limits_default, &run->work, &err), &err, "threads");
+    run->books = books_new(w->corp);
+    world_must(books_work(run->books, &xeno_work_limits_default, &run->work, &err), &err,
+               "threads");
     drive(run, pieces, ROUND_VALIDATIONS, at_once);
-    work_free(run->work);
+    xeno_work_free(run->work);
+    books_free(run->books);
     free(pieces);
 }
 
 /* --- charges --- */
 
-static int charges_check(struct work_item *item)
+static int charges_check(struct xeno_work_item *item)
 {
     struct piece *p = (struct piece *)item;
 
@@ -188,15 +192,15 @@ static int charges_check(struct work_item *item)
                               &item->err);
 }
 
-static int charges_apply(struct work_item *item, struct xeno_corp *corp)
+static int charges_apply(struct xeno_work_item *item, void *user)
 {
     struct piece *p = (struct piece *)item;
 
     xeno_charge_results_release(&p->results);
-    return xeno_charges_apply(corp, p->charges, &p->results, &item->err);
+    return xeno_charges_apply(books_corp(user), p->charges, &p->results, &item->err);
 }
 
-static void charges_done(struct work_item *item)
+static void charges_done(struct xeno_work_item *item)
 {
     struct piece *p = (struct piece *)item;
 
@@ -215,16 +219,19 @@ static void round_charges(struct world *w, struct run *run, size_t per_batch, si
         struct piece *p = &pieces[i];
 
         *p = (struct piece){ .run = run, .world = w };
-        p->item = (struct work_item){ .check = charges_check,
-                                      .apply = charges_apply,
-                                      .done = charges_done,
-                                      .bytes = per_batch * 1500,
-                                      .weight = per_batch };
+        p->item = (struct xeno_work_item){ .check = charges_check,
+                                           .apply = charges_apply,
+                                           .done = charges_done,
+                                           .bytes = per_batch * 1500,
+                                           .weight = per_batch };
         p->text = world_batch(w, per_batch, &p->server);
     }
-    world_must(work_new(w->corp, &work_limits_default, &run->work, &err), &err, "threads");
+    run->books = books_new(w->corp);
+    world_must(books_work(run->books, &xeno_work_limits_default, &run->work, &err), &err,
+               "threads");
     drive(run, pieces, ROUND_BATCHES, at_once);
-    work_free(run->work);
+    xeno_work_free(run->work);
+    books_free(run->books);
     free(pieces);
 }
 

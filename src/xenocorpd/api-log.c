@@ -11,7 +11,7 @@ void api_log_head(struct xeno_http_req *q, void *user)
     struct xeno_json *reply = xeno_json_object();
     char head[XENO_LOG_HEAD_MAX + 1];
 
-    work_head(d->work, head);
+    books_head(d->books, head);
     xeno_json_set_str(reply, "head", head);
     xeno_http_reply_json(q, 200, reply);
 }
@@ -20,7 +20,7 @@ void job_receipt(struct job *j)
 {
     char head[XENO_LOG_HEAD_MAX + 1];
 
-    work_head(j->d->work, head);
+    books_head(j->d->books, head);
     xeno_json_set_str(j->reply, "receipt", head);
 }
 

@@ -25,7 +25,7 @@ void api_metrics(struct xeno_http_req *q, void *user)
 {
     struct corpd *d = user;
     const struct corpd_counts *c = &d->counts;
-    struct work_stats s = work_stats(d->work);
+    struct xeno_work_stats s = xeno_work_stats(d->work);
     const struct {
         const char *name, *kind, *help;
         int64_t n;

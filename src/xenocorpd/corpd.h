@@ -5,8 +5,8 @@
 #include "corp/corp.h"
 #include "doc/revoke.h"
 #include "http/server.h"
+#include "xenocorpd/books.h"
 #include "xenocorpd/options.h"
-#include "xenocorpd/work.h"
 
 struct sd_event;
 struct sd_event_source;
@@ -31,7 +31,8 @@ struct corpd {
 
     struct xeno_db *db;
     struct xeno_corp *corp; /* the writer's, once `work` runs */
-    struct work *work;
+    struct books *books;
+    struct xeno_work *work;
 
     struct sd_event *loop;
     struct sd_event_source *sources[8];

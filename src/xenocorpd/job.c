@@ -22,7 +22,7 @@ static void job_free(struct job *j)
 
 /* --- on the threads --- */
 
-static int item_check(struct work_item *item)
+static int item_check(struct xeno_work_item *item)
 {
     struct job *j = (struct job *)item;
 
@@ -42,9 +42,10 @@ static int keep_answer(struct job *j, struct xeno_corp *corp)
     return xeno_idem_keep(corp, j->idem, j->idem_sha, j->status, j->text, &j->item.err);
 }
 
-static int item_apply(struct work_item *item, struct xeno_corp *corp)
+static int item_apply(struct xeno_work_item *item, void *user)
 {
     struct job *j = (struct job *)item;
+    struct xeno_corp *corp = books_corp(user);
     int r = 0;
 
     drop_answer(j);
@@ -78,7 +79,7 @@ static void answer(struct job *j)
     }
 }
 
-static void item_done(struct work_item *item)
+static void item_done(struct xeno_work_item *item)
 {
     struct job *j = (struct job *)item;
 
@@ -104,8 +105,9 @@ struct job *job_new(struct corpd *d, struct xeno_http_req *q,
     j->args = args;
     j->free_args = free_args;
     j->status = 200;
-    j->item =
-        (struct work_item){ .apply = item_apply, .done = item_done, .bytes = 4096, .weight = 4 };
+    j->item = (struct xeno_work_item){
+        .apply = item_apply, .done = item_done, .bytes = 4096, .weight = 4
+    };
     return j;
 }
 
@@ -135,7 +137,7 @@ void job_submit(struct job *j)
     struct xeno_err err = XENO_ERR_INIT;
 
     j->item.check = j->check ? item_check : NULL;
-    if (work_submit(j->d->work, &j->item))
+    if (xeno_work_submit(j->d->work, &j->item))
         return;
     if (j->q) {
         xeno_fail(&err, -EAGAIN, "corp.busy", "too much is waiting: try again in a moment");

@@ -12,7 +12,7 @@
 #include "xenocorpd/corpd.h"
 
 struct job {
-    struct work_item item; /* first: the two pointers are one */
+    struct xeno_work_item item; /* first: the two pointers are one */
     struct corpd *d;
     struct xeno_http_req *q; /* NULL: our own job, nobody asks */
     struct xeno_id peer;     /* "" for nobody */

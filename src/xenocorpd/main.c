@@ -94,11 +94,12 @@ static int start(struct corpd *d, struct xeno_err *err)
 static void stop(struct corpd *d)
 {
     if (d->work) {
-        work_stop(d->work);
-        (void)work_collect(d->work);
+        xeno_work_stop(d->work);
+        (void)xeno_work_collect(d->work);
     }
     xeno_http_server_free(d->server);
-    work_free(d->work);
+    xeno_work_free(d->work);
+    books_free(d->books);
     for (size_t i = 0; i < d->source_count; i++)
         sd_event_source_unref(d->sources[i]);
     sd_event_unref(d->loop);

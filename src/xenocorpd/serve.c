@@ -160,7 +160,7 @@ static int on_work(sd_event_source *s, int fd, uint32_t events, void *user)
     (void)s;
     (void)fd;
     (void)events;
-    (void)work_collect(d->work);
+    (void)xeno_work_collect(d->work);
     return 0;
 }
 
@@ -221,7 +221,7 @@ static int add_timer(struct corpd *d, uint64_t first_us, sd_event_time_handler_t
 
 static int add_sources(struct corpd *d)
 {
-    int r = sd_event_add_io(d->loop, &d->sources[d->source_count++], work_fd(d->work), EPOLLIN,
+    int r = sd_event_add_io(d->loop, &d->sources[d->source_count++], xeno_work_fd(d->work), EPOLLIN,
                             on_work, d);
 
     if (r >= 0)
@@ -275,7 +275,10 @@ int corpd_listen(struct corpd *d, struct xeno_err *err)
 
 int corpd_start(struct corpd *d, struct xeno_err *err)
 {
-    int r = work_new(d->corp, &work_limits_default, &d->work, err);
+    int r;
+
+    d->books = books_new(d->corp);
+    r = books_work(d->books, &xeno_work_limits_default, &d->work, err);
 
     if (r < 0)
         return r;

@@ -1,17 +1,16 @@
-/* src/xenocorpd/work.c - the threads and queues of group commit. */
-#include "xenocorpd/work.h"
+/* src/db/work.c - the threads and queues of group commit. */
+#include "db/work.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #define CHECKERS_MAX 16
 
-const struct work_limits work_limits_default = {
+const struct xeno_work_limits xeno_work_limits_default = {
     .checkers = 0,
     .items = 4096,
     .bytes = 64 << 20,
@@ -19,35 +18,34 @@ const struct work_limits work_limits_default = {
 };
 
 struct queue {
-    struct work_item *first, **last;
+    struct xeno_work_item *first, **last;
 };
 
-struct work {
-    struct xeno_corp *corp;
-    struct work_limits limits;
+struct xeno_work {
+    struct xeno_work_books books;
+    struct xeno_work_limits limits;
     int fd;
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t to_check_more, to_apply_more;
     struct queue to_check, to_apply, done;
-    struct work_stats stats;
-    char head[XENO_LOG_HEAD_MAX + 1]; /* of the last group */
-    unsigned checking;                /* pieces with a checker */
+    struct xeno_work_stats stats;
+    unsigned checking; /* pieces with a checker */
     bool stopping;
     unsigned checker_count;
     bool writer_runs;
     pthread_t checkers[CHECKERS_MAX], writer;
 };
 
-static void put(struct queue *q, struct work_item *item)
+static void put(struct queue *q, struct xeno_work_item *item)
 {
     item->next = NULL;
     *q->last = item;
     q->last = &item->next;
 }
 
-static struct work_item *take(struct queue *q)
+static struct xeno_work_item *take(struct queue *q)
 {
-    struct work_item *item = q->first;
+    struct xeno_work_item *item = q->first;
 
     if (!item)
         return NULL;
@@ -58,7 +56,7 @@ static struct work_item *take(struct queue *q)
     return item;
 }
 
-static void wake(struct work *w)
+static void wake(struct xeno_work *w)
 {
     (void)!eventfd_write(w->fd, 1);
 }
@@ -67,8 +65,8 @@ static void wake(struct work *w)
 
 static void *checker_main(void *arg)
 {
-    struct work *w = arg;
-    struct work_item *item;
+    struct xeno_work *w = arg;
+    struct xeno_work_item *item;
 
     pthread_mutex_lock(&w->lock);
     for (;;) {
@@ -96,13 +94,13 @@ static void *checker_main(void *arg)
 /* --- the writer --- */
 
 /* What waits, up to a group's weight: a list. */
-static struct work_item *take_group(struct work *w)
+static struct xeno_work_item *take_group(struct xeno_work *w)
 {
     struct queue group = { NULL, &group.first };
     size_t weight = 0;
 
     while (w->to_apply.first && (!group.first || weight < w->limits.group_weight)) {
-        struct work_item *item = take(&w->to_apply);
+        struct xeno_work_item *item = take(&w->to_apply);
 
         weight += item->weight;
         put(&group, item);
@@ -111,21 +109,21 @@ static struct work_item *take_group(struct work *w)
 }
 
 /* Returns: false when the group was undone; its pieces have no result then. */
-static bool apply_group(struct work *w, struct work_item *group, struct xeno_err *err)
+static bool apply_group(struct xeno_work *w, struct xeno_work_item *group, struct xeno_err *err)
 {
-    if (xeno_corp_begin(w->corp, err) < 0)
+    if (w->books.begin(w->books.user, err) < 0)
         return false;
-    for (struct work_item *item = group; item; item = item->next) {
+    for (struct xeno_work_item *item = group; item; item = item->next) {
         memset(&item->err, 0, sizeof item->err);
-        item->result = item->apply(item, w->corp);
+        item->result = item->apply(item, w->books.user);
     }
-    return xeno_corp_commit(w->corp, err) == 0;
+    return w->books.commit(w->books.user, err) == 0;
 }
 
 /* Alone: whatever goes wrong is its own. */
-static void apply_alone(struct work *w, struct work_item *item)
+static void apply_alone(struct xeno_work *w, struct xeno_work_item *item)
 {
-    struct work_item *next = item->next;
+    struct xeno_work_item *next = item->next;
     struct xeno_err err = XENO_ERR_INIT;
 
     item->next = NULL;
@@ -137,7 +135,8 @@ static void apply_alone(struct work *w, struct work_item *item)
     item->next = next;
 }
 
-static void run_group(struct work *w, struct work_item *group, struct work_stats *stats)
+static void run_group(struct xeno_work *w, struct xeno_work_item *group,
+                      struct xeno_work_stats *stats)
 {
     struct xeno_err err = XENO_ERR_INIT;
 
@@ -145,26 +144,20 @@ static void run_group(struct work *w, struct work_item *group, struct work_stats
     if (group->next && apply_group(w, group, &err))
         return;
     stats->undone += group->next != NULL;
-    for (struct work_item *item = group; item; item = item->next)
+    for (struct xeno_work_item *item = group; item; item = item->next)
         apply_alone(w, item);
 }
 
-/* Read on the writer, where the books are; the lock is held. */
-static void keep_head(struct work *w)
-{
-    snprintf(w->head, sizeof w->head, "%s", xeno_log_head_text(w->corp));
-}
-
-static void finish_group(struct work *w, struct work_item *group, const struct work_stats *stats)
+static void finish_group(struct xeno_work *w, struct xeno_work_item *group,
+                         const struct xeno_work_stats *stats)
 {
     while (group) {
-        struct work_item *next = group->next;
+        struct xeno_work_item *next = group->next;
 
         put(&w->done, group);
         w->stats.applied++;
         group = next;
     }
-    keep_head(w);
     w->stats.groups += stats->groups;
     w->stats.undone += stats->undone;
     wake(w);
@@ -172,12 +165,12 @@ static void finish_group(struct work *w, struct work_item *group, const struct w
 
 static void *writer_main(void *arg)
 {
-    struct work *w = arg;
-    struct work_item *group;
+    struct xeno_work *w = arg;
+    struct xeno_work_item *group;
 
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        struct work_stats stats = { 0 };
+        struct xeno_work_stats stats = { 0 };
 
         while (!(group = take_group(w)) && !(w->stopping && !w->to_check.first && w->checking == 0))
             pthread_cond_wait(&w->to_apply_more, &w->lock);
@@ -185,6 +178,8 @@ static void *writer_main(void *arg)
             break;
         pthread_mutex_unlock(&w->lock);
         run_group(w, group, &stats);
+        if (w->books.after)
+            w->books.after(w->books.user);
         pthread_mutex_lock(&w->lock);
         finish_group(w, group, &stats);
     }
@@ -194,7 +189,7 @@ static void *writer_main(void *arg)
 
 /* --- from the loop --- */
 
-bool work_submit(struct work *w, struct work_item *item)
+bool xeno_work_submit(struct xeno_work *w, struct xeno_work_item *item)
 {
     bool room;
 
@@ -213,14 +208,14 @@ bool work_submit(struct work *w, struct work_item *item)
     return room;
 }
 
-int work_fd(const struct work *w)
+int xeno_work_fd(const struct xeno_work *w)
 {
     return w->fd;
 }
 
-size_t work_collect(struct work *w)
+size_t xeno_work_collect(struct xeno_work *w)
 {
-    struct work_item *item, *next;
+    struct xeno_work_item *item, *next;
     size_t count = 0;
     eventfd_t n;
 
@@ -228,7 +223,7 @@ size_t work_collect(struct work *w)
     pthread_mutex_lock(&w->lock);
     item = w->done.first;
     w->done = (struct queue){ NULL, &w->done.first };
-    for (struct work_item *i = item; i; i = i->next) {
+    for (struct xeno_work_item *i = item; i; i = i->next) {
         w->stats.waiting--;
         w->stats.bytes -= i->bytes;
     }
@@ -240,21 +235,14 @@ size_t work_collect(struct work *w)
     return count;
 }
 
-struct work_stats work_stats(struct work *w)
+struct xeno_work_stats xeno_work_stats(struct xeno_work *w)
 {
-    struct work_stats stats;
+    struct xeno_work_stats stats;
 
     pthread_mutex_lock(&w->lock);
     stats = w->stats;
     pthread_mutex_unlock(&w->lock);
     return stats;
-}
-
-void work_head(struct work *w, char ret[XENO_LOG_HEAD_MAX + 1])
-{
-    pthread_mutex_lock(&w->lock);
-    memcpy(ret, w->head, sizeof w->head);
-    pthread_mutex_unlock(&w->lock);
 }
 
 /* --- start and end --- */
@@ -267,7 +255,7 @@ static unsigned default_checkers(void)
 }
 
 /* The threads take no signals: those belong to the loop. */
-static int start_threads(struct work *w)
+static int start_threads(struct xeno_work *w)
 {
     unsigned want = w->limits.checkers ? w->limits.checkers : default_checkers();
     sigset_t all, old;
@@ -285,15 +273,14 @@ static int start_threads(struct work *w)
     return -r;
 }
 
-int work_new(struct xeno_corp *corp, const struct work_limits *limits, struct work **ret,
-             struct xeno_err *err)
+int xeno_work_new(const struct xeno_work_books *books, const struct xeno_work_limits *limits,
+                  struct xeno_work **ret, struct xeno_err *err)
 {
-    xeno_auto(work) w = xeno_new0(struct work);
+    xeno_auto(xeno_work) w = xeno_new0(struct xeno_work);
     int r;
 
-    w->corp = corp;
+    w->books = *books;
     w->limits = *limits;
-    keep_head(w);
     w->to_check.last = &w->to_check.first;
     w->to_apply.last = &w->to_apply.first;
     w->done.last = &w->done.first;
@@ -310,7 +297,7 @@ int work_new(struct xeno_corp *corp, const struct work_limits *limits, struct wo
     return 0;
 }
 
-void work_stop(struct work *w)
+void xeno_work_stop(struct xeno_work *w)
 {
     pthread_mutex_lock(&w->lock);
     w->stopping = true;
@@ -327,11 +314,11 @@ void work_stop(struct work *w)
     w->writer_runs = false;
 }
 
-void work_free(struct work *w)
+void xeno_work_free(struct xeno_work *w)
 {
     if (!w)
         return;
-    work_stop(w);
+    xeno_work_stop(w);
     pthread_cond_destroy(&w->to_check_more);
     pthread_cond_destroy(&w->to_apply_more);
     pthread_mutex_destroy(&w->lock);
