@@ -21,7 +21,7 @@ int clear_whiteouts(struct xeno_cowfs *c, int parent, const char *name);
 /* An object that is about to lose a name: whoever has it open keeps it. */
 struct doomed {
     struct xeno_cowfs_node *n; /* NULL: nobody has it */
-    int fd;
+    int fd;                    /* its layer's handle */
 };
 #define DOOMED_INIT                                                                                \
     {                                                                                              \
@@ -31,7 +31,9 @@ int doom(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
          const struct probe *p, struct doomed *ret);
 void doom_end(struct xeno_cowfs *c, struct doomed *d, bool gone);
 
-/* With a reference of its own; takes fd. */
-struct xeno_cowfs_file *add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int fd);
+/* With a reference of its own; takes what is `in`, also when there is no descriptor left (-EMFILE,
+ * only for what a layer reads). */
+int add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct contents *in,
+             struct xeno_cowfs_file **ret);
 
 #endif

@@ -34,8 +34,17 @@ struct part {
     atomic_int fd; /* the layer's handle; -1: not open */
 };
 
+/* What a regular file is read through: a descriptor, or its layer. */
+struct contents {
+    int fd; /* -1: `data` */
+    struct xeno_cowfs_layer *layer;
+    struct xeno_cowfs_data *data;
+};
+
 struct xeno_cowfs_file {
-    int fd;
+    int fd;               /* while `lazy` only a number kept free, so that taking over has one */
+    atomic_bool lazy;     /* read through `from`, as long as it is not taken over */
+    struct contents from; /* its fd is the one above */
     struct xeno_cowfs_node *node;
     struct xeno_cowfs_file *prev, *next;
 };
@@ -47,7 +56,7 @@ struct xeno_cowfs_node {
     char *key;                      /* of the table of names: the parent's address, then the name */
     bool gone;
     int layer; /* where it is; of a directory where its topmost part is */
-    int fd;    /* gone, and no directory: the object by O_PATH; else -1 */
+    int fd;    /* gone, and no directory: the layer's handle of it; else -1 */
     struct part *parts;
     int parts_count;
     atomic_bool impure, used;
@@ -131,6 +140,14 @@ bool is_opaque(struct xeno_cowfs *c, int layer, int dir, const char *name);
 int check_name(const char *name);
 /* Close what was not used of late, when too much is open. No lock held. */
 void trim(struct xeno_cowfs *c);
+
+/* --- file.c --- */
+
+/* The file at a place found under `tree`. */
+int contents_open(struct xeno_cowfs *c, const struct at *at, int flags, struct contents *ret);
+ssize_t contents_read(const struct contents *in, void *buf, size_t len, off_t off);
+off_t contents_seek(const struct contents *in, off_t off, int whence);
+void contents_close(struct contents *in); /* again: no effect */
 
 /* --- up.c --- */
 

@@ -9,46 +9,83 @@
 
 /* --- open files --- */
 
-static int reopen(int fd, int flags)
+int contents_open(struct xeno_cowfs *c, const struct at *at, int flags, struct contents *ret)
 {
-    char path[XENO_COWFS_PROC_PATH];
-    int r = open(xeno_cowfs_proc_path(fd, "", path), flags | O_CLOEXEC | O_NONBLOCK);
+    struct xeno_cowfs_layer *l = c->layers[at->layer];
 
-    return r < 0 ? -errno : r;
+    *ret = (struct contents){ .fd = -1, .layer = l };
+    if (l->ops->data_open)
+        return l->ops->data_open(l, at->dir, at->name, &ret->data);
+    ret->fd = l->ops->open(l, at->dir, at->name, at->layer == UPPER ? flags : flags | O_NOATIME);
+    return ret->fd < 0 ? ret->fd : 0;
+}
+
+ssize_t contents_read(const struct contents *in, void *buf, size_t len, off_t off)
+{
+    ssize_t n;
+
+    if (in->fd < 0)
+        return in->layer->ops->data_read(in->layer, in->data, buf, len, off);
+    n = pread(in->fd, buf, len, off);
+    return n < 0 ? -errno : n;
+}
+
+off_t contents_seek(const struct contents *in, off_t off, int whence)
+{
+    off_t at;
+
+    if (in->fd < 0)
+        return in->layer->ops->data_seek(in->layer, in->data, off, whence);
+    at = lseek(in->fd, off, whence);
+    return at < 0 ? -errno : at;
+}
+
+void contents_close(struct contents *in)
+{
+    xeno_cleanup_close_(&in->fd);
+    if (in->data)
+        in->layer->ops->data_close(in->layer, xeno_take(&in->data));
 }
 
 /* `tree` read. */
-static int open_object(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int flags)
+static int open_object(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int flags,
+                       struct contents *ret)
 {
-    struct xeno_cowfs_layer *l = c->layers[n->layer];
     struct at at;
     int r = node_at(c, n, &at);
 
-    if (r < 0)
-        return r;
-    if (!*at.name)
-        return reopen(at.dir, flags);
-    return l->ops->open(l, at.dir, at.name, n->layer == UPPER ? flags : flags | O_NOATIME);
+    return r < 0 ? r : contents_open(c, &at, flags, ret);
 }
 
-struct xeno_cowfs_file *add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int fd)
+int add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct contents *in,
+             struct xeno_cowfs_file **ret)
 {
     struct xeno_cowfs_file *f = xeno_new0(struct xeno_cowfs_file);
 
-    f->fd = fd;
+    f->from = *in;
+    atomic_init(&f->lazy, in->fd < 0);
+    f->fd = in->fd < 0 ? fcntl(c->lock, F_DUPFD_CLOEXEC, 0) : in->fd;
+    f->from.fd = -1;
+    if (f->fd < 0) {
+        contents_close(in);
+        free(f);
+        return -EMFILE;
+    }
     f->node = n;
     pthread_mutex_lock(&c->table);
     n->refs++;
     DL_APPEND(n->files, f);
     pthread_mutex_unlock(&c->table);
-    return f;
+    *ret = f;
+    return 0;
 }
 
 int xeno_cowfs_file_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int flags,
                          struct xeno_cowfs_file **ret)
 {
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-    int r = 0, fd;
+    struct contents in;
+    int r = 0;
 
     if (!S_ISREG(n->type))
         return S_ISDIR(n->type) ? -EISDIR : -EINVAL;
@@ -58,15 +95,15 @@ int xeno_cowfs_file_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int fl
         return r;
     pthread_rwlock_rdlock(&c->tree);
     /* What is cached is written by halves, for which the other half is read. */
-    fd = open_object(c, n, writes ? O_RDWR : O_RDONLY);
-    if (fd == -EACCES && writes)
-        fd = open_object(c, n, O_WRONLY);
-    if (fd >= 0)
-        *ret = add_file(c, n, fd);
+    r = open_object(c, n, writes ? O_RDWR : O_RDONLY, &in);
+    if (r == -EACCES && writes)
+        r = open_object(c, n, O_WRONLY, &in);
+    if (r == 0)
+        r = add_file(c, n, &in, ret);
     pthread_rwlock_unlock(&c->tree);
-    if (fd < 0)
-        return fd;
-    if ((flags & O_TRUNC) && ftruncate(fd, 0) < 0) {
+    if (r < 0)
+        return r;
+    if ((flags & O_TRUNC) && ftruncate(xeno_cowfs_file_fd(*ret), 0) < 0) {
         r = -errno;
         xeno_cowfs_file_close(c, *ret);
     }
@@ -81,13 +118,37 @@ void xeno_cowfs_file_close(struct xeno_cowfs *c, struct xeno_cowfs_file *f)
     DL_DELETE(n->files, f);
     pthread_mutex_unlock(&c->table);
     node_unref(c, n, 1);
+    contents_close(&f->from);
     close(f->fd);
     free(f);
 }
 
 int xeno_cowfs_file_fd(const struct xeno_cowfs_file *f)
 {
-    return f->fd;
+    return atomic_load(&f->lazy) ? -1 : f->fd;
+}
+
+/* As it is at this moment. */
+static struct contents contents_of(const struct xeno_cowfs_file *f)
+{
+    struct contents in = f->from;
+
+    in.fd = xeno_cowfs_file_fd(f);
+    return in;
+}
+
+ssize_t xeno_cowfs_file_read(const struct xeno_cowfs_file *f, void *buf, size_t len, off_t off)
+{
+    struct contents in = contents_of(f);
+
+    return contents_read(&in, buf, len, off);
+}
+
+off_t xeno_cowfs_file_seek(const struct xeno_cowfs_file *f, off_t off, int whence)
+{
+    struct contents in = contents_of(f);
+
+    return contents_seek(&in, off, whence);
 }
 
 int xeno_cowfs_sync_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n)
@@ -131,14 +192,17 @@ static int set_owner_and_mode(const struct at *at, const struct xeno_cowfs_set *
 static int set_size(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_file *file,
                     off_t size)
 {
-    xeno_autoclose int fd = -1;
+    struct contents out;
+    int r;
 
     if (file)
-        return ftruncate(file->fd, size) < 0 ? -errno : 0;
-    fd = open_object(c, n, O_WRONLY);
-    if (fd < 0)
-        return fd;
-    return ftruncate(fd, size) < 0 ? -errno : 0;
+        return ftruncate(xeno_cowfs_file_fd(file), size) < 0 ? -errno : 0;
+    r = open_object(c, n, O_WRONLY, &out);
+    if (r < 0)
+        return r;
+    r = ftruncate(out.fd, size) < 0 ? -errno : 0;
+    contents_close(&out);
+    return r;
 }
 
 static int set_all(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_file *file,

@@ -65,9 +65,20 @@ static struct fuse_bufvec of_file(const struct fuse_file_info *fi, size_t size, 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
     struct fuse_bufvec b = of_file(fi, size, off);
+    xeno_autofree char *buf = NULL;
+    ssize_t n;
 
     (void)ino;
-    fuse_reply_data(req, &b, FUSE_BUF_SPLICE_MOVE);
+    if (b.buf[0].fd >= 0) {
+        fuse_reply_data(req, &b, FUSE_BUF_SPLICE_MOVE);
+        return;
+    }
+    buf = xeno_try_alloc(size);
+    n = buf ? xeno_cowfs_file_read(file_of(fi), buf, size, off) : -ENOMEM;
+    if (n < 0)
+        fuse_reply_err(req, (int)-n);
+    else
+        fuse_reply_buf(req, buf, (size_t)n);
 }
 
 void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
@@ -85,11 +96,11 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t 
 
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    int fd = dup(xeno_cowfs_file_fd(file_of(fi)));
+    int fd = xeno_cowfs_file_fd(file_of(fi)), copy = fd < 0 ? -1 : dup(fd);
 
     (void)ino;
     /* What close(2) says of the upper is what the caller is told. */
-    fuse_reply_err(req, fd < 0 || close(fd) < 0 ? errno : 0);
+    fuse_reply_err(req, fd >= 0 && (copy < 0 || close(copy) < 0) ? errno : 0);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -104,7 +115,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
     int fd = xeno_cowfs_file_fd(file_of(fi));
 
     (void)ino;
-    fuse_reply_err(req, (datasync ? fdatasync(fd) : fsync(fd)) < 0 ? errno : 0);
+    fuse_reply_err(req, fd >= 0 && (datasync ? fdatasync(fd) : fsync(fd)) < 0 ? errno : 0);
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
@@ -116,11 +127,11 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
-    off_t at = lseek(xeno_cowfs_file_fd(file_of(fi)), off, whence);
+    off_t at = xeno_cowfs_file_seek(file_of(fi), off, whence);
 
     (void)ino;
     if (at < 0)
-        fuse_reply_err(req, errno);
+        fuse_reply_err(req, (int)-at);
     else
         fuse_reply_lseek(req, at);
 }
@@ -129,12 +140,15 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in, struct fuse
                         fuse_ino_t out, off_t off_out, struct fuse_file_info *fi_out, size_t len,
                         int flags)
 {
-    ssize_t n =
-        copy_file_range(xeno_cowfs_file_fd(file_of(fi_in)), &off_in,
-                        xeno_cowfs_file_fd(file_of(fi_out)), &off_out, len, (unsigned)flags);
+    int from = xeno_cowfs_file_fd(file_of(fi_in));
+    ssize_t n = -1;
 
     (void)in;
     (void)out;
+    errno = EOPNOTSUPP; /* then the kernel copies by reading */
+    if (from >= 0)
+        n = copy_file_range(from, &off_in, xeno_cowfs_file_fd(file_of(fi_out)), &off_out, len,
+                            (unsigned)flags);
     if (n < 0)
         fuse_reply_err(req, errno);
     else

@@ -56,6 +56,12 @@ static void dir_close(struct xeno_cowfs_layer *l, int dir)
     close(dir);
 }
 
+static int dir_hold(struct xeno_cowfs_layer *l, int dir, const char *name)
+{
+    (void)l;
+    return xeno_cowfs_beneath(dir, name, O_PATH, 0);
+}
+
 static int dir_stat(struct xeno_cowfs_layer *l, int dir, const char *name, struct stat *ret)
 {
     (void)l;
@@ -100,13 +106,24 @@ static ssize_t dir_readlink(struct xeno_cowfs_layer *l, int dir, const char *nam
     return n < 0 ? -errno : n;
 }
 
+static int open_one(int dir, const char *name, int flags)
+{
+    char path[XENO_COWFS_PROC_PATH];
+    int fd;
+
+    if (*name)
+        return xeno_cowfs_beneath(dir, name, flags | O_NONBLOCK, 0);
+    fd = open(xeno_cowfs_proc_path(dir, "", path), flags | O_CLOEXEC | O_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
 static int dir_file(struct xeno_cowfs_layer *l, int dir, const char *name, int flags)
 {
-    int fd = xeno_cowfs_beneath(dir, name, flags | O_NONBLOCK, 0);
+    int fd = open_one(dir, name, flags);
 
     (void)l;
     if (fd == -EPERM && (flags & O_NOATIME)) /* not our file */
-        fd = xeno_cowfs_beneath(dir, name, (flags & ~O_NOATIME) | O_NONBLOCK, 0);
+        fd = open_one(dir, name, flags & ~O_NOATIME);
     return fd;
 }
 
@@ -146,6 +163,7 @@ static const struct xeno_cowfs_layer_ops dir_ops = {
     .name = "directory",
     .dir_open = dir_open,
     .dir_close = dir_close,
+    .hold = dir_hold,
     .stat = dir_stat,
     .list = dir_list,
     .readlink = dir_readlink,

@@ -8,8 +8,9 @@
 
 #include "cowfs/core.h"
 
-/* Numbers of one file system fit in 56 bits; the bits above say which file system it is. */
-#define INO_BITS 56
+/* Numbers of one file system fit in 55 bits; the 9 above say which it is: a layer that is read by
+ * pieces is one by itself, and there may be XENO_COWFS_LAYERS_MAX of them. */
+#define INO_BITS 55
 
 int check_name(const char *name)
 {
@@ -286,7 +287,7 @@ void node_free(struct xeno_cowfs *c, struct xeno_cowfs_node *n)
     DL_DELETE(c->nodes, n);
     close_parts(c, n);
     if (n->fd >= 0)
-        close(n->fd);
+        c->layers[n->layer]->ops->dir_close(c->layers[n->layer], n->fd);
     free(n->parts);
     free(n->key);
     free(n);

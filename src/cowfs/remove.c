@@ -25,7 +25,7 @@ int doom(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
     }
     r = node_at(c, n, &at); /* of a directory: opened now, since it cannot be later */
     if (r == 0 && !S_ISDIR(n->type)) {
-        ret->fd = xeno_cowfs_beneath(at.dir, at.name, O_PATH, 0);
+        ret->fd = c->layers[n->layer]->ops->hold(c->layers[n->layer], at.dir, at.name);
         r = ret->fd < 0 ? ret->fd : 0;
     }
     if (r < 0) {
@@ -42,7 +42,8 @@ void doom_end(struct xeno_cowfs *c, struct doomed *d, bool gone)
         return;
     if (gone)
         node_drop_name(c, d->n, xeno_take_fd(&d->fd));
-    xeno_cleanup_close_(&d->fd);
+    else if (d->fd >= 0)
+        c->layers[d->n->layer]->ops->dir_close(c->layers[d->n->layer], d->fd);
     node_unref(c, d->n, 1);
     d->n = NULL;
 }

@@ -140,8 +140,13 @@ int xeno_cowfs_rename(struct xeno_cowfs *c, struct xeno_cowfs_node *from, const 
 int xeno_cowfs_file_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int flags,
                          struct xeno_cowfs_file **ret);
 void xeno_cowfs_file_close(struct xeno_cowfs *c, struct xeno_cowfs_file *f);
-/* For pread(2), splice(2) and so on at any time while it is open: when the file is taken over, the
- * same number leads to the copy. Borrowed. */
+/* As pread(2), from any layer. Waits where a layer fetches; -EIO when what it was given is wrong.
+ */
+ssize_t xeno_cowfs_file_read(const struct xeno_cowfs_file *f, void *buf, size_t len, off_t off);
+off_t xeno_cowfs_file_seek(const struct xeno_cowfs_file *f, off_t off, int whence); /* data, hole */
+/* For pwrite(2), splice(2) and so on at any time while it is open: when the file is taken over, the
+ * same number leads to the copy. Borrowed. Returns: -1 for a file of a layer that is read by
+ * pieces, until it is taken over: only the two above work then. */
 int xeno_cowfs_file_fd(const struct xeno_cowfs_file *f);
 int xeno_cowfs_sync_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n);
 

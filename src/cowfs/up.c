@@ -48,11 +48,11 @@ int mark_impure(struct xeno_cowfs *c, struct xeno_cowfs_node *dir)
 
 /* --- contents --- */
 
-static int copy_bytes(int in, int out, off_t at, off_t end)
+static int copy_bytes(const struct contents *in, int out, off_t at, off_t end)
 {
-    while (at < end) {
+    while (at < end && in->fd >= 0) {
         off_t to = at;
-        ssize_t n = copy_file_range(in, &at, out, &to, (size_t)(end - at), 0);
+        ssize_t n = copy_file_range(in->fd, &at, out, &to, (size_t)(end - at), 0);
 
         if (n == 0)
             return 0; /* shorter than it was said to be */
@@ -67,10 +67,10 @@ static int copy_bytes(int in, int out, off_t at, off_t end)
 
         while (at < end) {
             size_t want = end - at < COPY_BYTES ? (size_t)(end - at) : COPY_BYTES;
-            ssize_t n = pread(in, buf, want, at);
+            ssize_t n = contents_read(in, buf, want, at);
 
             if (n <= 0)
-                return n < 0 ? -errno : 0;
+                return (int)n;
             if (pwrite(out, buf, (size_t)n, at) != n)
                 return errno ? -errno : -EIO;
             at += n;
@@ -80,19 +80,19 @@ static int copy_bytes(int in, int out, off_t at, off_t end)
 }
 
 /* Holes stay holes. */
-static int copy_contents(int in, int out, off_t size)
+static int copy_contents(const struct contents *in, int out, off_t size)
 {
     off_t at = 0;
 
     while (at < size) {
-        off_t data = lseek(in, at, SEEK_DATA), hole;
+        off_t data = contents_seek(in, at, SEEK_DATA), hole;
         int r;
 
-        if (data < 0 && errno == ENXIO)
+        if (data == -ENXIO)
             break;
         if (data < 0)
             data = at; /* it cannot tell: all is data */
-        hole = lseek(in, data, SEEK_HOLE);
+        hole = contents_seek(in, data, SEEK_HOLE);
         if (hole < 0 || hole > size)
             hole = size;
         r = copy_bytes(in, out, data, hole);
@@ -195,8 +195,12 @@ static int copy_link(struct xeno_cowfs *c, const struct at *from, const char *tm
 struct source {
     struct at at;
     struct stat st;
-    int fd;
+    struct contents in;
 };
+#define SOURCE_NONE                                                                                \
+    {                                                                                              \
+        .in = {.fd = -1 }                                                                          \
+    }
 
 static int open_source(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct source *s)
 {
@@ -207,15 +211,7 @@ static int open_source(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct s
         r = l->ops->stat(l, s->at.dir, s->at.name, &s->st);
     if (r < 0 || !S_ISREG(n->type))
         return r;
-    if (*s->at.name) {
-        s->fd = l->ops->open(l, s->at.dir, s->at.name, O_RDONLY | O_NOATIME);
-    } else {
-        char path[XENO_COWFS_PROC_PATH];
-
-        s->fd = open(xeno_cowfs_proc_path(s->at.dir, "", path), O_RDONLY | O_CLOEXEC);
-        s->fd = s->fd < 0 ? -errno : s->fd;
-    }
-    return s->fd < 0 ? s->fd : 0;
+    return contents_open(c, &s->at, O_RDONLY, &s->in);
 }
 
 /* Makes the copy without contents, so that the names it comes from need not be held for long. */
@@ -263,7 +259,7 @@ static int appear(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const ch
 
 static int take_over_one(struct xeno_cowfs *c, struct xeno_cowfs_node *n)
 {
-    struct source s = { .fd = -1 };
+    struct source s = SOURCE_NONE;
     struct part *parts;
     char tmp[WORK_NAME];
     int r, fd;
@@ -319,9 +315,11 @@ static void swap_readers(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int fd
     struct xeno_cowfs_file *f;
 
     pthread_mutex_lock(&c->table);
-    for (f = n->files; f; f = f->next)
+    for (f = n->files; f; f = f->next) {
         while (dup3(fd, f->fd, O_CLOEXEC) < 0 && (errno == EINTR || errno == EBUSY))
             continue;
+        atomic_store(&f->lazy, false);
+    }
     pthread_mutex_unlock(&c->table);
 }
 
@@ -339,7 +337,7 @@ static int place(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *tm
     if (n->gone) {
         if (unlinkat(c->work, tmp, 0) < 0)
             return -errno;
-        close(n->fd);
+        c->layers[n->layer]->ops->dir_close(c->layers[n->layer], n->fd);
         n->fd = xeno_take_fd(&fd);
     } else {
         r = take_over_dir(c, n->parent);
@@ -360,8 +358,7 @@ static int place(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *tm
 
 static int take_over_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, off_t keep)
 {
-    struct source s = { .fd = -1 };
-    xeno_autoclose int in = -1;
+    struct source s = SOURCE_NONE;
     xeno_autoclose int out = -1;
     xeno_autoclose int reader = -1;
     struct timespec ts[2];
@@ -371,7 +368,6 @@ static int take_over_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, off_t
     work_name(c, tmp);
     pthread_rwlock_rdlock(&c->tree);
     r = n->layer == UPPER ? 1 : open_source(c, n, &s);
-    in = s.fd;
     if (r == 0)
         r = copy_shell(c, n, &s, tmp, &out);
     pthread_rwlock_unlock(&c->tree);
@@ -380,7 +376,7 @@ static int take_over_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, off_t
     if (r == 0 && S_ISREG(n->type)) {
         ts[0] = s.st.st_atim;
         ts[1] = s.st.st_mtim;
-        r = copy_contents(in, out, keep < 0 || keep > s.st.st_size ? s.st.st_size : keep);
+        r = copy_contents(&s.in, out, keep < 0 || keep > s.st.st_size ? s.st.st_size : keep);
         if (r == 0 && futimens(out, ts) < 0)
             r = -errno;
         if (r == 0) {
@@ -397,6 +393,7 @@ static int take_over_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, off_t
     }
     if (r < 0)
         unlinkat(c->work, tmp, 0);
+    contents_close(&s.in);
     return r;
 }
 
