@@ -52,6 +52,12 @@ int xeno_cgroup_tree_of(const struct xeno_cgroups *cg, const char *controller);
 char *xeno_cgroup_file(const struct xeno_cgroups *cg, size_t tree, const char *session,
                        const char *task, const char *file);
 
+/* Version 2, in a unit: only one of its instances at a time takes controllers from TOP or gives
+ * them back, or what one has just enabled for its group is gone before it enables it in there. Held
+ * until *ret_fd is closed; -1, and nothing held, where TOP is the root. Errors: -EBUSY
+ * cgroup.busy. */
+int xeno_cgroup_lock_top(const struct xeno_cgroups *cg, int *ret_fd, struct xeno_err *err);
+
 /* Small files of the kernel. write: 0 or -errno. read: false when it cannot be read. */
 int xeno_cgroup_write(const char *path, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool xeno_cgroup_read(const char *path, char *buf, size_t room);

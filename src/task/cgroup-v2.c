@@ -146,10 +146,14 @@ static int v2_prepare(struct xeno_cgroups *cg, struct xeno_err *err)
 {
     static const char *const folders[] = { "", "/daemons", "/sessions" };
     xeno_autofree char *base = NULL, *sessions = NULL;
+    xeno_autoclose int lock = -1;
     int r;
 
     find_top(cg);
     snprintf(cg->base, sizeof cg->base, "%.470s/xeno-%s", cg->top, cg->instance);
+    r = xeno_cgroup_lock_top(cg, &lock, err);
+    if (r < 0)
+        return r;
     base = base_file(cg, "");
     sessions = base_file(cg, "/sessions");
     for (size_t i = 0; i < XENO_LEN(folders); i++) {

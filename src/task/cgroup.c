@@ -20,6 +20,7 @@
 
 #define CGROUP2_MAGIC 0x63677270
 #define KILL_WAIT_MS  10000
+#define TOP_WAIT_MS   10000
 
 /* --- small files --- */
 
@@ -176,6 +177,25 @@ static int lock_instance(struct xeno_cgroups *cg, struct xeno_err *err)
     if (xeno_lock(cg->lock, XENO_LOCK_RESTART_MS) < 0)
         return xeno_fail(err, -EBUSY, "cgroup.instance",
                          "another xeno-taskd of instance '%s' runs on this machine", cg->instance);
+    return 0;
+}
+
+int xeno_cgroup_lock_top(const struct xeno_cgroups *cg, int *ret_fd, struct xeno_err *err)
+{
+    xeno_autofree char *path = xeno_asprintf("%s%s", cg->trees[0].mount, cg->top);
+    xeno_autoclose int fd = -1;
+
+    *ret_fd = -1;
+    if (!cg->top[0])
+        return 0;
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return xeno_fail_errno(err, -errno, "cgroup.write", "open '%s'", path);
+    if (xeno_lock(fd, TOP_WAIT_MS) < 0)
+        return xeno_fail(err, -EBUSY, "cgroup.busy",
+                         "another instance in '%s' keeps its lock for more than %d s", path,
+                         TOP_WAIT_MS / 1000);
+    *ret_fd = xeno_take_fd(&fd);
     return 0;
 }
 
@@ -488,8 +508,11 @@ static void empty_daemons(const char *mount, const struct xeno_cgroups *cg)
 
 int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err)
 {
-    int first = 0;
+    xeno_autoclose int lock = -1;
+    int first = xeno_cgroup_lock_top(cg, &lock, err);
 
+    if (first < 0)
+        return first;
     give_back(cg);
     for (size_t i = 0; i < cg->ntrees + (cg->unified[0] != '\0'); i++) {
         const char *mount = i < cg->ntrees ? cg->trees[i].mount : cg->unified;

@@ -33,6 +33,7 @@ struct xeno_cgroups;
  * xeno_cgroups_free() the instance is the caller's alone.
  * Errors: -ENOTSUP cgroup.none   a controller that is needed is missing; the text says which
  *         -EBUSY cgroup.instance another process has the instance
+ *         -EBUSY cgroup.busy     another instance of the unit takes or gives back controllers
  *         -EPERM cgroup.rights; cgroup.write */
 int xeno_cgroups_open(const char *instance, struct xeno_cgroups **ret, struct xeno_err *err);
 /* The same for groups that are there, whoever made them: nothing is made, nobody is moved.
@@ -126,7 +127,7 @@ char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, c
 /* Remove the instance's own groups and what is left below them; processes that the daemons' group
  * holds (an environment manager that still runs) go to the group above, or to another instance's
  * daemons in the same unit.
- * Errors: -EBUSY cgroup.remove when a session has a process. */
+ * Errors: -EBUSY cgroup.remove when a session has a process, cgroup.busy. */
 int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err);
 
 #endif
