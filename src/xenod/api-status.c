@@ -15,10 +15,11 @@ void xenod_get_health(struct xeno_http_req *q, void *user)
 {
     struct xenod *d = user;
     struct xeno_json *body = xeno_json_object();
+    bool corp = xeno_member_corp_answers(d->member);
 
-    xeno_json_set_str(body, "state", d->task_ready && d->corp_answers ? "ok" : "degraded");
+    xeno_json_set_str(body, "state", d->task_ready && corp ? "ok" : "degraded");
     xeno_json_set_bool(body, "task_manager", d->task_ready);
-    xeno_json_set_bool(body, "corp", d->corp_answers);
+    xeno_json_set_bool(body, "corp", corp);
     xeno_json_set_str(body, "version", xeno_version());
     xeno_http_reply_json(q, 200, body);
 }
@@ -44,11 +45,11 @@ static void own_metrics(const struct xenod *d, struct xeno_buf *out)
     xeno_metric(out, "xenod_task_manager_up", "gauge", "Is the task manager connected and usable?");
     xeno_metric_int(out, "xenod_task_manager_up", NULL, NULL, d->task_ready);
     xeno_metric(out, "xenod_corp_up", "gauge", "Did the XenoCorp answer the last request?");
-    xeno_metric_int(out, "xenod_corp_up", NULL, NULL, d->corp_answers);
+    xeno_metric_int(out, "xenod_corp_up", NULL, NULL, xeno_member_corp_answers(d->member));
     xeno_metric(out, "xenod_credential_expires_seconds", "gauge",
                 "When the credential ends, in seconds since 1970.");
     xeno_metric_int(out, "xenod_credential_expires_seconds", NULL, NULL,
-                    d->cert->not_after.ns / XENO_NS_PER_S);
+                    xeno_member_cert(d->member)->not_after.ns / XENO_NS_PER_S);
     xeno_metric(out, "xenod_resident_memory_bytes", "gauge", "Memory of the program.");
     xeno_metric_int(out, "xenod_resident_memory_bytes", NULL, NULL, resident_bytes());
 }
@@ -92,14 +93,15 @@ void xenod_get_status(struct xeno_http_req *q, void *user)
     struct xeno_json *classes = xeno_json_array();
     xeno_autofree char *text = NULL;
     xeno_autofree char *jws = NULL;
+    const struct xeno_key *own = xeno_member_key(d->member);
     char key[XENO_PUB_TEXT];
     size_t len;
 
     /* Its hash is the id, so who is handed the signed text needs nothing else to check it. */
-    xeno_pub_text(xeno_key_pub(d->key), key);
+    xeno_pub_text(xeno_key_pub(own), key);
     xeno_json_set_str(status, "key", key);
     xeno_json_append_str(classes, strcmp(d->opt.driver, "null") == 0 ? "null" : "container");
-    xeno_json_set_str(status, "corp", d->corp.s);
+    xeno_json_set_str(status, "corp", xeno_member_corp(d->member)->s);
     xeno_json_set_str(status, "name", d->opt.name);
     xeno_json_set_str(status, "endpoint", d->opt.endpoint);
     xeno_json_set_str(status, "version", xeno_version());
@@ -108,7 +110,7 @@ void xenod_get_status(struct xeno_http_req *q, void *user)
     xeno_json_set(status, "machine", machine_json(d));
     xeno_json_set_bool(status, "accepting", d->task_ready && xenod_has_room(d));
     text = xeno_json_format(status, false, &len);
-    jws = xeno_jws_sign(d->key, XENO_TYP_STATUS, text, len);
+    jws = xeno_jws_sign(own, XENO_TYP_STATUS, text, len);
     xeno_json_set(body, "status", status);
     xeno_json_set_str(body, "signed", jws);
     xeno_http_reply_json(q, 200, body);

@@ -83,8 +83,9 @@ static void check_credential(struct check *c)
     if (xenod_identity_open(c->d, &err) < 0)
         say(c, false, "credential", "%s", err.text);
     else
-        say(c, true, "credential", "%s, of XenoCorp %s, until %s", c->d->id.s, c->d->corp.s,
-            xeno_time_text(c->d->cert->not_after, text));
+        say(c, true, "credential", "%s, of XenoCorp %s, until %s", xeno_member_id(c->d->member)->s,
+            xeno_member_corp(c->d->member)->s,
+            xeno_time_text(xeno_member_cert(c->d->member)->not_after, text));
 }
 
 static void check_journal(struct check *c)
@@ -119,18 +120,11 @@ static void check_images(struct check *c)
 
 static void check_corp(struct check *c)
 {
-    struct xeno_http_client_opts opts = { .env = c->d->env, .ca_pem = c->d->ca_pem };
-    xeno_auto(xeno_http_client) client = NULL;
-    xeno_autofree char *url = xeno_asprintf("%s/healthz", c->d->opt.corp_url);
-    struct xeno_http_ask ask = {
-        .method = "GET", .url = url, .server_id = c->d->corp.s, .deadline = xeno_s(5)
-    };
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (!c->d->cert)
+    if (!c->d->member || !xeno_member_cert(c->d->member))
         return;
-    if (xeno_http_client_new(c->d->loop, &opts, &client, &err) < 0 ||
-        xeno_http_wait(client, &ask, NULL, NULL, NULL, &err) < 0)
+    if (xeno_member_corp_check(c->d->member, c->d->loop, &err) < 0)
         say(c, false, "XenoCorp",
             "%s: %s; until it answers no session can begin, those that run go "
             "on",

@@ -61,8 +61,8 @@ void xenod_host_config(const struct xenod *d, struct xeno_host_config *ret)
     const struct xenod_options *o = &d->opt;
 
     xeno_host_config_default(ret);
-    ret->key = d->key;
-    ret->corp = d->corp_pub;
+    ret->key = xeno_member_key(d->member);
+    ret->corp = *xeno_member_corp_pub(d->member);
     ret->driver = o->driver;
     ret->env_types = strcmp(o->driver, "null") == 0 ? types_of_null : types_of_containers;
     ret->kernel = d->machine.kernel;
@@ -119,11 +119,19 @@ static int open_journal(struct xenod *d, struct xeno_err *err)
 
 static int open_client(struct xenod *d, struct xeno_err *err)
 {
-    struct xeno_http_client_opts opts = {
-        .env = d->env, .ca_pem = d->ca_pem, .cert_pem = d->cert_pem, .key = d->key
-    };
+    struct xeno_http_client_opts opts = { .env = d->env,
+                                          .ca_pem = xeno_member_ca_pem(d->member),
+                                          .cert_pem = xeno_member_cert_pem(d->member),
+                                          .key = xeno_member_key(d->member) };
 
     return xeno_http_client_new(d->loop, &opts, &d->client, err);
+}
+
+static bool is_revoked(const char *serial, void *user)
+{
+    const struct xenod *d = user;
+
+    return xeno_member_revoked(serial, d->member);
 }
 
 static int open_server(struct xenod *d, struct xeno_err *err)
@@ -132,14 +140,14 @@ static int open_server(struct xenod *d, struct xeno_err *err)
     struct xeno_http_server_opts opts = {
         .listen = d->opt.listen,
         .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
-        .cert_pem = d->cert_pem,
-        .key = d->key,
-        .ca_pem = d->ca_pem,
+        .cert_pem = xeno_member_cert_pem(d->member),
+        .key = xeno_member_key(d->member),
+        .ca_pem = xeno_member_ca_pem(d->member),
         .env = d->env,
         .limits = &limits,
         .routes = xenod_routes,
         .user = d,
-        .revoked = xenod_revoked,
+        .revoked = is_revoked,
         .idem_get = xenod_idem_get,
         .idem_put = xenod_idem_put,
     };
@@ -156,7 +164,7 @@ int xenod_open(struct xenod *d, struct xeno_err *err)
     if (r < 0)
         return xeno_fail_errno(err, r, "loop.new", "make an event loop");
     xeno_spec_init();
-    r = xenod_identity_dir(d, err);
+    r = xeno_member_dir(d->opt.dir, &d->dirfd, err);
     xenod_probe(&d->machine, d->opt.dir);
     if (r == 0)
         r = xenod_identity_open(d, err);
@@ -170,6 +178,8 @@ int xenod_open(struct xenod *d, struct xeno_err *err)
         r = xenod_task_open(d, err);
     if (r == 0)
         r = open_server(d, err);
+    if (r == 0)
+        xeno_member_attach(d->member, d->client, d->server);
     return r;
 }
 
@@ -188,11 +198,7 @@ void xenod_free(struct xenod *d)
     sd_event_source_disable_unref(d->tick);
     sd_event_source_disable_unref(d->describe_retry);
     sd_event_unref(d->loop);
-    xeno_revocations_free(d->revoked);
-    xeno_cert_free(d->cert);
-    xeno_key_free(d->key);
-    free(d->cert_pem);
-    free(d->ca_pem);
+    xeno_member_free(d->member);
     if (d->dirfd >= 0)
         close(d->dirfd);
     xeno_conf_release(xenod_program.items, xenod_program.count, &d->opt);
@@ -210,7 +216,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *data)
     (void)usec;
     if (xeno_host_tick(d->host, &err) < 0)
         xeno_log_err(LOG_ERR, "host.tick", &err, "%s", "");
-    xenod_identity_tick(d);
+    xeno_member_tick(d->member);
     xenod_keep_tick(d);
     return 0;
 }
@@ -272,7 +278,8 @@ int xenod_adopt(struct xenod *d, struct xeno_err *err)
     if (r < 0)
         return xeno_fail_errno(err, r, "loop.source", "prepare the event loop");
     xeno_log(LOG_NOTICE, "xenod.ready", "version=%s server=%s corp=%s port=%u driver=%s",
-             xeno_version(), d->id.s, d->corp.s, xeno_http_server_port(d->server), d->opt.driver);
+             xeno_version(), xeno_member_id(d->member)->s, xeno_member_corp(d->member)->s,
+             xeno_http_server_port(d->server), d->opt.driver);
     return 0;
 }
 
@@ -314,7 +321,7 @@ void xenod_reload(struct xenod *d)
         r = xeno_host_reconfigure(d->host, &cfg, &err);
     }
     xeno_conf_release(xenod_program.items, xenod_program.count, &fresh);
-    d->fetch_after = xeno_ns(0); /* the revocation list, too */
+    xeno_member_fetch_now(d->member); /* the revocation list, too */
     xeno_log_init("xenod", d->opt.debug ? LOG_DEBUG : LOG_INFO);
     if (r < 0)
         xeno_log_err(LOG_ERR, "config.reload", &err, "%s", "");

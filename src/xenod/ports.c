@@ -147,7 +147,7 @@ static void on_corp_answer(const struct xeno_http_answer *a, void *arg)
     struct xeno_err err = XENO_ERR_INIT;
     const struct xeno_err *failure = a->err;
 
-    d->corp_answers = a->status != 0;
+    xeno_member_corp_heard(d->member, a->status != 0);
     if (!failure && xeno_json_parse(a->body, a->len, ANSWER_MAX_BYTES, &body, &err) < 0)
         failure = &err;
     if (failure)
@@ -163,7 +163,7 @@ static void send_corp(struct xenod *d, uint64_t tag, const struct xeno_host_corp
     xeno_autofree char *url = xeno_asprintf("%s%s", d->opt.corp_url, op->path);
     struct xeno_http_ask ask = { .method = op->body ? "POST" : "GET",
                                  .url = url,
-                                 .server_id = d->corp.s,
+                                 .server_id = xeno_member_corp(d->member)->s,
                                  .type = op->content_type,
                                  .body = op->body,
                                  .body_len = op->body_len,

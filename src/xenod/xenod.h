@@ -18,12 +18,11 @@
 #include "base/env.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "crypto/x509.h"
 #include "db/db.h"
-#include "doc/revoke.h"
 #include "host/host.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "member/member.h"
 #include "task/client.h"
 #include "xenod/options.h"
 
@@ -47,18 +46,8 @@ struct xenod {
     sd_event *loop;
     struct xenod_machine machine;
 
-    /* identity.c */
-    int dirfd;
-    struct xeno_key *key;
-    struct xeno_id id;
-    char *cert_pem, *ca_pem;
-    struct xeno_cert *cert;
-    struct xeno_pub corp_pub;
-    struct xeno_id corp;
-    struct xeno_revocations *revoked; /* NULL: none known yet */
-    bool renewing, fetching;
-    xeno_time renew_after, fetch_after; /* monotonic; 0: at once */
-    bool corp_answers;                  /* the last request to the XenoCorp got an answer */
+    int dirfd;                  /* of opt.dir; -1: not open */
+    struct xeno_member *member; /* who we are: identity.c */
 
     struct xeno_db *db;
     struct xeno_host *host;
@@ -91,16 +80,12 @@ void xenod_reload(struct xenod *d);
 void xenod_host_config(const struct xenod *d, struct xeno_host_config *ret);
 
 /* --- identity.c --- */
+/* The member of the XenoCorp that we are, from the open folder; its revocations are in the journal.
+ * Errors: those of xeno_member_load(). */
 int xenod_identity_open(struct xenod *d, struct xeno_err *err);
-int xenod_identity_dir(struct xenod *d, struct xeno_err *err); /* opens or makes the folder */
-/* Check `cert_pem` against the CA and our key. Takes neither. Errors: identity.*, x509.* */
-int xenod_identity_check(const struct xenod *d, const char *cert_pem, const char *ca_pem,
-                         struct xeno_cert **ret, struct xeno_err *err);
-void xenod_identity_tick(struct xenod *d); /* renews, fetches revocations; once a second */
-bool xenod_revoked(const char *serial, void *user);
-
-/* --- enrol.c, check.c --- */
 int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err);
+
+/* --- check.c --- */
 int xenod_check(struct xenod *d); /* prints; returns the exit code */
 
 /* --- probe.c --- */
