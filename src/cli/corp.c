@@ -13,7 +13,7 @@
 /* --- token --- */
 
 static const struct cli_option token_options[] = {
-    { "kind", 'k', "KIND", "client (default), server or operator", false, 0 },
+    { "kind", 'k', "KIND", "client (default), server, node or operator", false, 0 },
     { "lifetime", 'l', "TIME", "until it can no longer be used (default 1d)", false, 0 },
     { NULL },
 };
@@ -27,8 +27,9 @@ static int run_token(struct cli *cli, const struct cli_args *args, struct xeno_e
     xeno_time life = xeno_s(86400);
     int r;
 
-    if (kind && strcmp(kind, "client") && strcmp(kind, "server") && strcmp(kind, "operator"))
-        return cli_usage(err, "--kind: client, server or operator, not '%s'", kind);
+    if (kind && strcmp(kind, "client") && strcmp(kind, "server") && strcmp(kind, "node") &&
+        strcmp(kind, "operator"))
+        return cli_usage(err, "--kind: client, server, node or operator, not '%s'", kind);
     r = cli_duration(args, "lifetime", &life, err);
     if (r < 0)
         return r;

@@ -30,10 +30,10 @@ static const struct {
       "SELECT count(*) FROM account a LEFT JOIN (SELECT client, sum(held) AS h FROM orders"
       "  GROUP BY client) o ON o.client = a.n"
       " WHERE a.kind = 3 AND a.total <> a.balance + coalesce(o.h, 0)" },
-    { "a XenoServer's account is the sum of its entries",
+    { "a XenoServer's or node's account is the sum of its entries",
       "SELECT count(*) FROM account a LEFT JOIN (SELECT server, sum(amount - fee) AS s FROM entry"
       "  WHERE server IS NOT NULL GROUP BY server) e ON e.server = a.n"
-      " WHERE a.kind = 4 AND (a.balance <> coalesce(e.s, 0) OR a.total <> a.balance)" },
+      " WHERE a.kind IN (4, 5) AND (a.balance <> coalesce(e.s, 0) OR a.total <> a.balance)" },
     { "only issued is negative", "SELECT count(*) FROM account WHERE balance < 0 AND kind <> 1" },
     { "an order holds what was set aside, less charges and returns",
       "SELECT count(*) FROM orders o LEFT JOIN (SELECT ord,"

@@ -20,6 +20,18 @@ struct holder {
     char *hosts; /* owned; words */
 };
 
+static enum xeno_party party_kind(enum corp_account_kind kind)
+{
+    switch (kind) {
+    case CORP_SERVER:
+        return XENO_PARTY_SERVER;
+    case CORP_NODE:
+        return XENO_PARTY_NODE;
+    default:
+        return XENO_PARTY_CLIENT;
+    }
+}
+
 static int holder_load(struct xeno_corp *corp, const char *id, struct holder *ret,
                        struct xeno_err *err)
 {
@@ -37,7 +49,7 @@ static int holder_load(struct xeno_corp *corp, const char *id, struct holder *re
         return r;
     *ret = (struct holder){
         .n = p->n,
-        .kind = p->kind == CORP_SERVER ? XENO_PARTY_SERVER : XENO_PARTY_CLIENT,
+        .kind = party_kind(p->kind),
         .pub = p->pub,
         .is_operator = p->is_operator,
         .pseudonym = p->pseudonym,

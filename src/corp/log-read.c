@@ -317,7 +317,7 @@ int xeno_log_entries(struct xeno_corp *corp, const char *id, bool all, int64_t f
         return r;
     if (p) {
         d.reader = p->n;
-        d.server = p->kind == CORP_SERVER;
+        d.server = p->kind != CORP_CLIENT;
     }
     return all ? read_all(&d, ret, err) : read_own(&d, ret, err);
 }

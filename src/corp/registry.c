@@ -47,20 +47,20 @@ static int check_hosts(const char *const *hosts, struct xeno_err *err)
 
 static int check_join(const struct xeno_join *j, struct xeno_err *err)
 {
-    bool server = j->kind == XENO_PARTY_SERVER;
+    bool serves = j->kind != XENO_PARTY_CLIENT;
     int r = check_text("name", j->name, 1, XENO_JOIN_NAME_MAX, err);
 
     if (r == 0)
         r = check_text("contact", j->contact, 0, XENO_JOIN_CONTACT_MAX, err);
     if (r == 0)
-        r = check_text("endpoint", j->endpoint, server ? 1 : 0, server ? XENO_JOIN_ENDPOINT_MAX : 0,
+        r = check_text("endpoint", j->endpoint, serves ? 1 : 0, serves ? XENO_JOIN_ENDPOINT_MAX : 0,
                        err);
     if (r < 0)
         return r;
     if (j->details && strlen(j->details) > XENO_JOIN_DETAILS_MAX)
         return xeno_fail(err, -EINVAL, "registry.field", "the details are more than %d bytes",
                          XENO_JOIN_DETAILS_MAX);
-    if (server && strncmp(j->endpoint, "https://", 8) != 0)
+    if (serves && strncmp(j->endpoint, "https://", 8) != 0)
         return xeno_fail(err, -EINVAL, "registry.field",
                          "endpoint does not begin with https://, the only way to reach a party");
     return check_hosts(j->hosts, err);
@@ -81,10 +81,34 @@ static char *join_words(const char *const *words)
     return text;
 }
 
+static enum corp_account_kind account_of(enum xeno_role role)
+{
+    switch (role) {
+    case XENO_ROLE_SERVER:
+        return CORP_SERVER;
+    case XENO_ROLE_NODE:
+        return CORP_NODE;
+    default:
+        return CORP_CLIENT;
+    }
+}
+
+static enum xeno_role role_of(int64_t account_kind, bool is_operator)
+{
+    switch (account_kind) {
+    case CORP_SERVER:
+        return XENO_ROLE_SERVER;
+    case CORP_NODE:
+        return XENO_ROLE_NODE;
+    default:
+        return is_operator ? XENO_ROLE_OPERATOR : XENO_ROLE_CLIENT;
+    }
+}
+
 static int insert_party(struct xeno_corp *corp, const struct xeno_join *j, enum xeno_role role,
                         const struct xeno_id *id, struct xeno_err *err)
 {
-    enum corp_account_kind kind = role == XENO_ROLE_SERVER ? CORP_SERVER : CORP_CLIENT;
+    enum corp_account_kind kind = account_of(role);
     xeno_autofree char *hosts = join_words(j->hosts);
     int64_t n = corp->next_party;
     char pub[XENO_PUB_TEXT];
@@ -190,13 +214,11 @@ static void copy_text(char *to, size_t room, const char *from)
 static void view_from(struct xeno_query *q, struct xeno_party_view *v)
 {
     int64_t balance = xeno_query_col_int(q, 10), total = xeno_query_col_int(q, 11);
-    bool server = xeno_query_col_int(q, 2) == CORP_SERVER;
+    int64_t kind = xeno_query_col_int(q, 2);
 
     *v = (struct xeno_party_view){
         .n = xeno_query_col_int(q, 0),
-        .role = server                     ? XENO_ROLE_SERVER
-                : xeno_query_col_int(q, 3) ? XENO_ROLE_OPERATOR
-                                           : XENO_ROLE_CLIENT,
+        .role = role_of(kind, xeno_query_col_int(q, 3) != 0),
         .pseudonym = xeno_query_col_int(q, 4) != 0,
         .disabled = xeno_query_col_int(q, 5) != 0,
         .created_ms = xeno_query_col_int(q, 6),
@@ -205,11 +227,11 @@ static void view_from(struct xeno_query *q, struct xeno_party_view *v)
     copy_text(v->name, sizeof v->name, xeno_query_col_text(q, 7));
     copy_text(v->contact, sizeof v->contact, xeno_query_col_text(q, 8));
     copy_text(v->endpoint, sizeof v->endpoint, xeno_query_col_text(q, 9));
-    if (server) {
-        v->earned.micro = balance;
-    } else {
+    if (kind == CORP_CLIENT) {
         v->free.micro = balance;
         v->held.micro = total - balance;
+    } else {
+        v->earned.micro = balance;
     }
 }
 

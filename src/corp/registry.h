@@ -1,4 +1,4 @@
-/* src/corp/registry.h - who is registered with a XenoCorp: clients, XenoServers, operators.
+/* src/corp/registry.h - who is registered with a XenoCorp: clients, XenoServers, nodes, operators.
  *
  * Joining takes a one-time token and a certificate request; the party's id is that of its key. An
  * operator is a client whose credential says role=operator. A token is kept only as its hash.
@@ -18,9 +18,17 @@
 #define XENO_CREDENTIALS_MAX   100 /* valid ones of a party */
 #define XENO_TOKEN_LIFE_MAX_S  (90 * 24 * 3600)
 
-enum xeno_role { XENO_ROLE_CLIENT = 1, XENO_ROLE_SERVER = 2, XENO_ROLE_OPERATOR = 3 };
-const char *xeno_role_name(enum xeno_role role); /* "client", "server", "operator" */
+/* A node is of XenoStore. The numbers are in the books. */
+enum xeno_role {
+    XENO_ROLE_CLIENT = 1,
+    XENO_ROLE_SERVER = 2,
+    XENO_ROLE_OPERATOR = 3,
+    XENO_ROLE_NODE = 4,
+};
+const char *xeno_role_name(enum xeno_role role); /* "client", "server", "operator", "node" */
 bool xeno_role_parse(const char *text, enum xeno_role *ret);
+/* The kind of credential it gets: an operator's is a client's. */
+enum xeno_party xeno_role_party(enum xeno_role role);
 
 /* Make a token that lets one party join as `role` within `life`.
  *
@@ -32,12 +40,12 @@ int xeno_token_issue(struct xeno_corp *corp, const char *who, enum xeno_role rol
 /* What somebody who joins says of itself. Borrows. */
 struct xeno_join {
     const char *token;
-    enum xeno_party kind; /* XENO_PARTY_CLIENT (also for operators) or XENO_PARTY_SERVER */
+    enum xeno_party kind; /* XENO_PARTY_CLIENT (also for operators), _SERVER or _NODE */
     struct xeno_pub pub;  /* from its request: xeno_csr_check() */
     const char *name, *contact;
-    const char *details;      /* JSON text: charging, or owner, payout and machine */
+    const char *details;      /* JSON text: charging, or owner, payout and machine or storage */
     bool pseudonym;           /* a client's credential shall say no more than "known here" */
-    const char *endpoint;     /* of a XenoServer: "https://host:port"; else NULL */
+    const char *endpoint;     /* of who serves: "https://host:port"; of a client NULL */
     const char *const *hosts; /* names and addresses for its certificate, NULL-terminated; NULL */
 };
 /* Register, and issue a credential. The same token with the same key again gives the same id and a

@@ -110,6 +110,18 @@ int corp_party(struct xeno_corp *corp, const char *id, struct corp_party **ret,
     return 0;
 }
 
+static const char *kind_name(enum corp_account_kind kind)
+{
+    switch (kind) {
+    case CORP_SERVER:
+        return "XenoServer";
+    case CORP_NODE:
+        return "XenoStore node";
+    default:
+        return "client";
+    }
+}
+
 int corp_party_of_kind(struct xeno_corp *corp, const char *id, enum corp_account_kind kind,
                        struct corp_party **ret, struct xeno_err *err)
 {
@@ -120,8 +132,7 @@ int corp_party_of_kind(struct xeno_corp *corp, const char *id, enum corp_account
         return r;
     if (p->kind != kind)
         return xeno_fail(err, -EPERM, "registry.kind", "%s is registered as a %s, not as a %s", id,
-                         p->kind == CORP_CLIENT ? "client" : "XenoServer",
-                         kind == CORP_CLIENT ? "client" : "XenoServer");
+                         kind_name(p->kind), kind_name(kind));
     if (p->disabled)
         return xeno_fail(err, -EPERM, "registry.disabled",
                          "%s is disabled: ask the operator of this XenoCorp", id);

@@ -29,6 +29,7 @@ enum corp_account_kind {
     CORP_FEES = 2,
     CORP_CLIENT = 3, /* balance: free credit; total: free and held */
     CORP_SERVER = 4, /* balance and total: earned */
+    CORP_NODE = 5,   /* the same, of a XenoStore node */
 };
 
 /* Numbers of the two accounts that belong to no party. Parties come after. */

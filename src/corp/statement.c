@@ -75,7 +75,7 @@ int xeno_statement(struct xeno_corp *corp, const char *id, int64_t after, int ma
         r = corp_seen(corp, corp_rows_flush(corp, err));
     if (r < 0)
         return r;
-    server = p->kind == CORP_SERVER;
+    server = p->kind != CORP_CLIENT;
     r = corp_query(corp, &q,
                    server ? LINE_COLUMNS " WHERE e.server = $1 AND e.n > $2 ORDER BY e.n LIMIT $3"
                           : LINE_COLUMNS " WHERE e.client = $1 AND e.n > $2 ORDER BY e.n LIMIT $3",

@@ -8,7 +8,10 @@
 #include "corp/token.h"
 
 static const char *const roles[] = {
-    [XENO_ROLE_CLIENT] = "client", [XENO_ROLE_SERVER] = "server", [XENO_ROLE_OPERATOR] = "operator"
+    [XENO_ROLE_CLIENT] = "client",
+    [XENO_ROLE_SERVER] = "server",
+    [XENO_ROLE_OPERATOR] = "operator",
+    [XENO_ROLE_NODE] = "node",
 };
 
 const char *xeno_role_name(enum xeno_role role)
@@ -25,6 +28,18 @@ bool xeno_role_parse(const char *text, enum xeno_role *ret)
         }
     }
     return false;
+}
+
+enum xeno_party xeno_role_party(enum xeno_role role)
+{
+    switch (role) {
+    case XENO_ROLE_SERVER:
+        return XENO_PARTY_SERVER;
+    case XENO_ROLE_NODE:
+        return XENO_PARTY_NODE;
+    default:
+        return XENO_PARTY_CLIENT;
+    }
 }
 
 int xeno_token_issue(struct xeno_corp *corp, const char *who, enum xeno_role role, xeno_time life,
@@ -63,7 +78,6 @@ int corp_token_find(struct xeno_corp *corp, const struct xeno_join *join, const 
     xeno_autoquery q = XENO_QUERY_INIT;
     struct xeno_id names;
     const char *used;
-    bool server;
     int r = xeno_token_parse(join->token, &names, err);
 
     if (r < 0)
@@ -87,9 +101,10 @@ int corp_token_find(struct xeno_corp *corp, const struct xeno_join *join, const 
         return refuse(err, "has expired");
     ret->used = used != NULL;
     ret->role = (enum xeno_role)xeno_query_col_int(&q, 0);
-    server = ret->role == XENO_ROLE_SERVER;
-    if (server != (join->kind == XENO_PARTY_SERVER))
-        return refuse(err, server ? "is for a XenoServer" : "is not for a XenoServer");
+    if (xeno_role_party(ret->role) != join->kind)
+        return xeno_fail(err, -EPERM, "registry.token",
+                         "the token is for a %s, not for a %s: ask for another",
+                         xeno_role_name(ret->role), xeno_party_name(join->kind));
     return 0;
 }
 

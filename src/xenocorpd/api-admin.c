@@ -73,7 +73,7 @@ static int read_token(const struct xeno_json_at *at, struct admin *a, struct xen
     a->life = xeno_s(life_s);
     if (!xeno_role_parse(kind, &a->role))
         return xeno_fail(err, -EINVAL, "registry.role",
-                         "kind: '%s' is neither client, server nor operator", kind);
+                         "kind: '%s' is none of client, server, node, operator", kind);
     return 0;
 }
 

@@ -133,27 +133,50 @@ static int read_machine(const struct xeno_json_at *at, struct xeno_err *err)
     return r;
 }
 
-static int read_server(const struct xeno_json_at *at, struct join *join, struct xeno_err *err)
+static int read_storage(const struct xeno_json_at *at, struct xeno_err *err)
+{
+    struct xeno_json_at s;
+    int64_t n;
+    int r = xeno_json_obj(at, "storage", &s, err);
+
+    return r < 0 ? r : xeno_json_int(&s, "capacity_bytes", 1, INT64_C(1) << 60, &n, err);
+}
+
+/* Who serves: how it is reached, whose it is, how it is paid, and as member `about` what it has. */
+static int read_serving(const struct xeno_json_at *at, struct join *join, const char *about,
+                        int (*read_about)(const struct xeno_json_at *at, struct xeno_err *err),
+                        struct xeno_err *err)
 {
     xeno_auto(xeno_json) details = xeno_json_object();
     const char *owner = "";
     int r = read_common(at, join, err);
 
-    join->ask.kind = XENO_PARTY_SERVER;
     if (r == 0)
         r = xeno_json_str(at, "endpoint", 1, XENO_JOIN_ENDPOINT_MAX, &join->ask.endpoint, err);
     if (r == 0)
         r = xeno_json_str_opt(at, "owner", 0, 200, &owner, err);
     if (r >= 0)
-        r = read_machine(at, err);
+        r = read_about(at, err);
     if (r == 0)
         r = read_hosts(at, join, err);
     xeno_json_set_str(details, "owner", owner);
     if (r == 0)
         r = copy_object(at, "payout", details, err);
     if (r == 0)
-        r = copy_object(at, "machine", details, err);
+        r = copy_object(at, about, details, err);
     return r < 0 ? r : take_details(join, details, err);
+}
+
+static int read_server(const struct xeno_json_at *at, struct join *join, struct xeno_err *err)
+{
+    join->ask.kind = XENO_PARTY_SERVER;
+    return read_serving(at, join, "machine", read_machine, err);
+}
+
+static int read_node(const struct xeno_json_at *at, struct join *join, struct xeno_err *err)
+{
+    join->ask.kind = XENO_PARTY_NODE;
+    return read_serving(at, join, "storage", read_storage, err);
 }
 
 static void join_by(struct xeno_http_req *q, void *user,
@@ -189,6 +212,11 @@ void api_join_client(struct xeno_http_req *q, void *user)
 void api_join_server(struct xeno_http_req *q, void *user)
 {
     join_by(q, user, read_server);
+}
+
+void api_join_node(struct xeno_http_req *q, void *user)
+{
+    join_by(q, user, read_node);
 }
 
 /* --- renewing --- */

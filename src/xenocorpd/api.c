@@ -15,6 +15,7 @@ const struct xeno_http_route corpd_routes[] = {
 
     { "POST", "/v1/clients", XENO_ROUTE_ANON, SMALL, api_join_client },
     { "POST", "/v1/servers", XENO_ROUTE_ANON, SMALL, api_join_server },
+    { "POST", "/v1/nodes", XENO_ROUTE_ANON, SMALL, api_join_node },
     /* Anonymous too: a request for a certificate proves that the asker holds the key, and a
      * credential that expired while its holder was away could not be renewed otherwise. */
     { "POST", "/v1/credentials/renew", XENO_ROUTE_ANON, SMALL, api_renew },

@@ -13,6 +13,7 @@ void api_revocations(struct xeno_http_req *q, void *user);
 /* api-registry.c */
 void api_join_client(struct xeno_http_req *q, void *user);
 void api_join_server(struct xeno_http_req *q, void *user);
+void api_join_node(struct xeno_http_req *q, void *user);
 void api_renew(struct xeno_http_req *q, void *user);
 
 /* api-account.c */

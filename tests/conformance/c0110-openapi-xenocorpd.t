@@ -8,4 +8,5 @@ server_party first
 server_party second
 new_key bob
 new_key third
+new_key store
 node "$here/openapi-xenocorpd.mjs"

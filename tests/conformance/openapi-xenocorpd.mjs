@@ -43,6 +43,14 @@ const server = { token: serverToken, csr: csr('third'), name: 'third', owner: 'o
 await call(anybody, 'joinServer', 400, { json: { ...server, machine: { ...machine, cpus: 0 } } });
 const third = await call(anybody, 'joinServer', 201, { json: server });
 await call(anybody, 'joinServer', 403, { json: { ...server, token: 'xt1.' + 'A'.repeat(22) + '.' + process.env.CORP_ID, csr: csr('bob') } });
+const nodeToken = (await call(operator, 'issueToken', 201, { json: { kind: 'node' } })).json.token;
+const node = { ...server, token: nodeToken, csr: csr('store'), name: 'store', storage: { capacity_bytes: 1099511627776 } };
+delete node.machine;
+await call(anybody, 'joinNode', 400, { json: { ...node, storage: { capacity_bytes: 0 } } });
+await call(anybody, 'joinServer', 403, { json: { ...node, machine } });
+const store = (await call(anybody, 'joinNode', 201, { json: node })).json;
+const kept = (await call(operator, 'getParty', 200, { params: { id: store.id } })).json;
+is(`${kept.kind} ${kept.details.storage.capacity_bytes}`, 'node 1099511627776', 'a node, and what it stores');
 await call(alice, 'renewCredential', 200);
 await call(anybody, 'renewCredential', 401);
 await call(anybody, 'renewCredential', 200, { json: { csr: csr('bob') } });

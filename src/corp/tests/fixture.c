@@ -46,8 +46,8 @@ void fixture_join(struct fixture *f, enum xeno_role role, struct fixture_party *
 
     ret->key = xeno_key_new(&f->env.env);
     join.pub = *xeno_key_pub(ret->key);
-    join.kind = role == XENO_ROLE_SERVER ? XENO_PARTY_SERVER : XENO_PARTY_CLIENT;
-    join.endpoint = role == XENO_ROLE_SERVER ? "https://127.0.0.1:1" : NULL;
+    join.kind = xeno_role_party(role);
+    join.endpoint = join.kind == XENO_PARTY_CLIENT ? NULL : "https://127.0.0.1:1";
     assert_int_equal(IN_GROUP(f, xeno_token_issue(f->corp, "test", role, xeno_s(60), token, NULL)),
                      0);
     assert_int_equal(IN_GROUP(f, xeno_register(f->corp, &join, &ret->id, &cert, NULL)), 0);

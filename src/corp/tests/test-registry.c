@@ -102,6 +102,37 @@ static const struct {
       { "h", "::1" },
       0,
       "" },
+    { "node", XENO_ROLE_NODE, XENO_PARTY_NODE, 0, NULL, "n", "https://h:1", { "h" }, 0, "" },
+    { "node by a server's token",
+      XENO_ROLE_SERVER,
+      XENO_PARTY_NODE,
+      0,
+      NULL,
+      "n",
+      "https://h:1",
+      { NULL },
+      -EPERM,
+      "registry.token" },
+    { "client by a node's token",
+      XENO_ROLE_NODE,
+      XENO_PARTY_CLIENT,
+      0,
+      NULL,
+      "n",
+      NULL,
+      { NULL },
+      -EPERM,
+      "registry.token" },
+    { "a node without endpoint",
+      XENO_ROLE_NODE,
+      XENO_PARTY_NODE,
+      0,
+      NULL,
+      "n",
+      NULL,
+      { NULL },
+      -EINVAL,
+      "registry.field" },
     { "in the last second",
       XENO_ROLE_CLIENT,
       XENO_PARTY_CLIENT,
@@ -240,6 +271,7 @@ static void joining(void **state)
             assert_int_equal(xeno_cert_parse(pem, 0, &cert, NULL), 0);
             assert_int_equal(cert->attr_count, join_rows[i].role == XENO_ROLE_OPERATOR);
             assert_int_equal(v.role, join_rows[i].role);
+            assert_int_equal(cert->kind, join_rows[i].kind);
         }
         fixture_close(&f);
     }
@@ -291,6 +323,47 @@ static void a_disabled_party_is_out(void **state)
     assert_balanced(&f);
     fixture_party_release(&client);
     fixture_party_release(&server);
+    fixture_close(&f);
+}
+
+static void a_node_is_neither_client_nor_server(void **state)
+{
+    struct fixture f;
+    struct fixture_party client, node;
+    struct xeno_err err = XENO_ERR_INIT;
+    struct xeno_party_view v;
+    struct xeno_statement_line line;
+    struct xeno_bound b;
+    xeno_autofree char *pem = NULL, *none = NULL, *chain = NULL;
+    xeno_auto(xeno_cert) cert = NULL;
+    char order[XENO_ORDER_ID_CHARS + 1];
+
+    (void)state;
+    fixture_open(&f, 1);
+    fixture_join(&f, XENO_ROLE_CLIENT, &client);
+    fixture_join(&f, XENO_ROLE_NODE, &node);
+    fixture_fund(&f, &client, 1000);
+    chain = fixture_order(&f, &client, 1000, order);
+    assert_int_equal(IN_GROUP(&f, xeno_renew(f.corp, node.id.s, &pem, NULL)), 0);
+    assert_int_equal(xeno_cert_parse(pem, 0, &cert, NULL), 0);
+    assert_int_equal(cert->kind, XENO_PARTY_NODE);
+    assert_int_equal(
+        IN_GROUP(&f, xeno_ledger_fund(f.corp, "op", node.id.s, xeno_micro(1), NULL, &err)), -EPERM);
+    assert_string_equal(err.token, "registry.kind");
+    assert_int_equal(fixture_validate(&f, &node, &client, chain, "aaaaaaaaaaaaaaaa", 0, &b, &err),
+                     -EPERM);
+    assert_string_equal(err.token, "registry.kind");
+    assert_int_equal(IN_GROUP(&f, xeno_statement(f.corp, node.id.s, 0, 1, &line, NULL)), 0);
+    assert_int_equal(IN_GROUP(&f, xeno_disable(f.corp, "op", node.id.s, NULL)), 0);
+    assert_int_equal(IN_GROUP(&f, xeno_renew(f.corp, node.id.s, &none, &err)), -EPERM);
+    assert_string_equal(err.token, "registry.disabled");
+    assert_int_equal(IN_GROUP(&f, xeno_party_get(f.corp, node.id.s, &v, NULL)), 0);
+    assert_int_equal(v.role, XENO_ROLE_NODE);
+    assert_true(v.disabled);
+    assert_int_equal(v.earned.micro + v.free.micro + v.held.micro, 0);
+    assert_balanced(&f);
+    fixture_party_release(&client);
+    fixture_party_release(&node);
     fixture_close(&f);
 }
 
@@ -396,9 +469,13 @@ static void books_know_their_owner(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_client_joins_once),     cmocka_unit_test(joining),
-        cmocka_unit_test(a_disabled_party_is_out), cmocka_unit_test(renewing_has_an_end),
-        cmocka_unit_test(time_cleans_up),          cmocka_unit_test(answers_are_kept),
+        cmocka_unit_test(a_client_joins_once),
+        cmocka_unit_test(joining),
+        cmocka_unit_test(a_disabled_party_is_out),
+        cmocka_unit_test(a_node_is_neither_client_nor_server),
+        cmocka_unit_test(renewing_has_an_end),
+        cmocka_unit_test(time_cleans_up),
+        cmocka_unit_test(answers_are_kept),
         cmocka_unit_test(books_know_their_owner),
     };
 
