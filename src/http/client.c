@@ -216,6 +216,11 @@ int xeno_http_client_new(struct sd_event *loop, const struct xeno_http_client_op
     return 0;
 }
 
+bool xeno_http_client_is_web(const struct xeno_http_client *c)
+{
+    return c->web;
+}
+
 void xeno_http_client_free(struct xeno_http_client *c)
 {
     struct xeno_http_call *call;

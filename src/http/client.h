@@ -54,6 +54,8 @@ XENO_DEFINE_AUTO(xeno_http_client, xeno_http_client_free);
 int xeno_http_client_cert(struct xeno_http_client *c, const char *cert_pem,
                           const struct xeno_key *key, struct xeno_err *err);
 
+bool xeno_http_client_is_web(const struct xeno_http_client *c);
+
 struct xeno_http_answer {
     int status;       /* 0: no answer came; err says why */
     const char *body; /* borrowed; followed by a zero byte */
