@@ -71,9 +71,20 @@ void http_give_kept(struct xeno_http_req *q, int status, const char *body)
     http_give(q, status, r);
 }
 
+/* With what the program adds. The caller's. */
+static struct xeno_json *problem_of(struct xeno_http_req *q, const struct xeno_err *err)
+{
+    const struct xeno_http_server_opts *o = &q->server->opts;
+    struct xeno_json *j = xeno_problem_make(err);
+
+    if (o->problem)
+        o->problem(err, j, o->user);
+    return j;
+}
+
 void http_refuse(struct xeno_http_req *q, const struct xeno_err *err)
 {
-    xeno_auto(xeno_json) j = xeno_problem_make(err);
+    xeno_auto(xeno_json) j = problem_of(q, err);
     size_t len;
     xeno_autofree char *text = xeno_json_format(j, false, &len);
 
@@ -103,7 +114,7 @@ void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type,
 void xeno_http_reply_problem(struct xeno_http_req *q, const struct xeno_err *err,
                              struct xeno_json *extra)
 {
-    xeno_auto(xeno_json) j = xeno_problem_make(err);
+    xeno_auto(xeno_json) j = problem_of(q, err);
     xeno_auto(xeno_json) more = extra;
     struct xeno_json_at at = xeno_json_top(more);
     xeno_autofree char *text = NULL;

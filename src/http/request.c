@@ -194,12 +194,7 @@ static int check_head(struct xeno_http_req *q, struct xeno_err *err)
         err->code = -EACCES;
         return r;
     }
-    if (!q->conn->cert)
-        return xeno_fail(err, -EACCES, "http.credential",
-                         "%s needs a client certificate of this XenoCorp: register, or give the "
-                         "certificate and key",
-                         q->route->path);
-    return 0;
+    return q->conn->cert ? 0 : xeno_http_why_anonymous(q, err);
 }
 
 static int check_idem_key(struct xeno_http_req *q, struct xeno_err *err)
@@ -383,6 +378,16 @@ enum MHD_Result http_access(void *cls, struct MHD_Connection *mhd, const char *u
 const struct xeno_cert *xeno_http_peer(const struct xeno_http_req *q)
 {
     return q->conn->cert;
+}
+
+int xeno_http_why_anonymous(const struct xeno_http_req *q, struct xeno_err *err)
+{
+    if (q->conn->cert_err.code < 0)
+        return xeno_fail(err, -EACCES, q->conn->cert_err.token, "%s", q->conn->cert_err.text);
+    return xeno_fail(err, -EACCES, "http.credential",
+                     "%s needs a client certificate of this XenoCorp: register, or give the "
+                     "certificate and key",
+                     q->route->path);
 }
 
 const char *xeno_http_method(const struct xeno_http_req *q)

@@ -74,6 +74,9 @@ struct xeno_http_server_opts {
     const struct xeno_http_limits *limits; /* NULL: the default */
     const struct xeno_http_route *routes;  /* ends with method NULL; borrowed for ever */
     void *user;                            /* for the handlers */
+    /* May add members to each problem document before it leaves, also to those that are made here:
+     * for an API whose clients know errors in another form. NULL: nothing is added. */
+    void (*problem)(const struct xeno_err *err, struct xeno_json *problem, void *user);
     /* Asked at each request, and each second of a stream, which then ends. NULL: nothing is. */
     bool (*revoked)(const char *serial, void *user);
     /* Kept answers of idempotent POSTs, so that a repeat gets the first answer again. Both NULL:
@@ -105,6 +108,9 @@ int xeno_http_server_cert(struct xeno_http_server *s, const char *cert_pem,
 
 /* --- reading a request; everything is borrowed until it is answered --- */
 const struct xeno_cert *xeno_http_peer(const struct xeno_http_req *q); /* NULL: anonymous */
+/* Why is there none, on a route that takes anonymous ones? Returns: -EACCES, with err saying that
+ * none was shown (http.credential) or what is wrong with the one that was (x509.*). */
+int xeno_http_why_anonymous(const struct xeno_http_req *q, struct xeno_err *err);
 const char *xeno_http_method(const struct xeno_http_req *q);
 const char *xeno_http_path(const struct xeno_http_req *q);
 const char *xeno_http_param(const struct xeno_http_req *q, const char *name);  /* of the route */

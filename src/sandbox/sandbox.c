@@ -15,7 +15,7 @@
 
 /* The daemons of one kind share what they need; a name of its own keeps a typing error from opening
  * more than was meant. */
-static const char *const profiles[] = { "xenod", "xenocorpd" };
+static const char *const profiles[] = { "xenod", "xenocorpd", "xstored" };
 
 /* --- user --- */
 

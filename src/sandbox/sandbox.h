@@ -20,7 +20,7 @@ int xeno_sandbox_user(const char *user, struct xeno_err *err);
 
 /* Enter. There is no way back.
  *
- * profile: "xenod" or "xenocorpd". folders: what may be written to, NULL-terminated (missing ones
+ * profile: "xenod", "xenocorpd" or "xstored". folders: what may be written to, NULL-terminated (missing ones
  * are passed over); system folders stay readable. NULL: the file system is not restricted.
  * Context: one thread; sockets, keys and configuration are open already. Landlock keeps files open
  * that are.

@@ -1,0 +1,153 @@
+/* src/xstored/api-blob.c - pulling and deleting blobs. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "xstored/job.h"
+
+#define BYTES "application/octet-stream"
+
+struct named {
+    char *repo, *digest;
+};
+
+static void free_named(void *arg)
+{
+    struct named *n = arg;
+
+    free(n->repo);
+    free(n->digest);
+    free(n);
+}
+
+static struct named *named_new(const char *repo, const char *digest)
+{
+    struct named *n = xeno_new0(struct named);
+
+    n->repo = xeno_strdup(repo);
+    n->digest = xeno_strdup(digest);
+    return n;
+}
+
+/* --- pull --- */
+
+static void reply_range(struct xeno_http_req *q, int fd, int64_t size)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    int64_t offset, len;
+    char text[80];
+    int r = xeno_http_range(q, size, &offset, &len, &err);
+
+    if (r < 0) {
+        close(fd);
+        snprintf(text, sizeof text, "bytes */%" PRId64, size);
+        xeno_http_set_header(q, "Content-Range", text);
+        xeno_http_reply_err(q, &err);
+        return;
+    }
+    if (r > 0) {
+        snprintf(text, sizeof text, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, offset,
+                 offset + len - 1, size);
+        xeno_http_set_header(q, "Content-Range", text);
+    }
+    xeno_http_reply_file(q, r > 0 ? 206 : 200, BYTES, fd, offset, len);
+}
+
+static void reply_blob(struct xstored *d, struct xeno_http_req *q, const char *repo,
+                       const char *digest)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    int64_t size = 0, there = 0;
+    int fd = -1, r = xstored_meta_blob(d->view, repo, digest, &size, &err);
+
+    if (r == 0) {
+        r = d->objects->back->find(d->objects, digest, &fd, &there, &err);
+        if (r == -ENOENT || (r == 0 && there != size)) {
+            xstored_damaged(d, digest, fd, "its size is not right");
+            r = xeno_fail(&err, -ENOENT, "store.blob", "%s is damaged here: push it again", digest);
+        }
+    }
+    if (r < 0) {
+        xstored_refuse(d, q, &err);
+        return;
+    }
+    xeno_http_set_header(q, "Docker-Content-Digest", digest);
+    xeno_http_set_header(q, "Accept-Ranges", "bytes");
+    reply_range(q, fd, size);
+}
+
+static int act_touch(struct job *j, struct xeno_db *db, struct xeno_err *err)
+{
+    const struct named *n = j->args;
+    int r = xstored_meta_touch(db, n->repo, n->digest, j->now_ms, err);
+
+    return r < 0 ? r : 0;
+}
+
+static void finish_touch(struct job *j)
+{
+    const struct named *n = j->args;
+
+    if (j->item.result >= 0)
+        reply_blob(j->d, j->q, n->repo, n->digest);
+}
+
+/* A client that is told that a blob is there does not push it, and relies on it in the manifest it
+ * puts next. So the answer starts the grace time of an idle blob over; once in half of it will do.
+ */
+static bool is_relied_on(struct xstored *d, struct xeno_http_req *q, const char *repo,
+                         const char *digest)
+{
+    int64_t since = -1, half = d->opt.grace.ns / XENO_NS_PER_MS / 2;
+    struct xeno_id who;
+
+    if (strcmp(xeno_http_method(q), "HEAD") != 0 || xstored_who(q, &who, NULL) < 0 ||
+        xstored_may_write(&who, repo, NULL) < 0)
+        return false;
+    return xstored_meta_idle(d->view, repo, digest, &since, NULL) == 0 && since >= 0 &&
+           since + half < xstored_now_ms(d);
+}
+
+void xstored_get_blob(struct xeno_http_req *q, void *user)
+{
+    const char *digest = xeno_http_param(q, "digest"), *repo;
+    struct xstored *d = user;
+    struct xeno_err err = XENO_ERR_INIT;
+    struct job *j;
+
+    if (!xstored_reader(d, q, &repo))
+        return;
+    if (xstored_digest_check(digest, &err) < 0) {
+        xstored_refuse(d, q, &err);
+    } else if (is_relied_on(d, q, repo, digest)) {
+        j = job_new(d, q, act_touch, named_new(repo, digest), free_named);
+        j->finish = finish_touch;
+        job_submit(j);
+    } else {
+        reply_blob(d, q, repo, digest);
+    }
+}
+
+/* --- delete --- */
+
+static int act_delete(struct job *j, struct xeno_db *db, struct xeno_err *err)
+{
+    const struct named *n = j->args;
+
+    return xstored_meta_unlink(db, n->repo, n->digest, err);
+}
+
+void xstored_delete_blob(struct xeno_http_req *q, void *user)
+{
+    const char *digest = xeno_http_param(q, "digest"), *repo;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (!xstored_writer(user, q, &repo))
+        return;
+    if (xstored_digest_check(digest, &err) < 0)
+        xstored_refuse(user, q, &err);
+    else
+        job_submit(job_new(user, q, act_delete, named_new(repo, digest), free_named));
+}

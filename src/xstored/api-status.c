@@ -1,0 +1,82 @@
+/* src/xstored/api-status.c - how it fares. */
+#include <errno.h>
+#include <uthash.h>
+
+#include "conf/args.h"
+#include "http/metrics.h"
+#include "xstored/upload.h"
+
+void xstored_get_health(struct xeno_http_req *q, void *user)
+{
+    struct xeno_json *body = xeno_json_object();
+
+    (void)user;
+    xeno_json_set_str(body, "state", "ok");
+    xeno_json_set_str(body, "version", xeno_version());
+    xeno_http_reply_json(q, 200, body);
+}
+
+static void kept(const struct xstored *d, struct xeno_buf *out)
+{
+    struct xstored_total t = { 0 };
+    const struct xstored_use *use;
+    int64_t bytes = 0;
+
+    (void)xstored_meta_total(d->view, &t, NULL);
+    for (use = d->uses; use; use = use->hh.next)
+        bytes += use->bytes;
+    xeno_metric(out, "xstored_objects", "gauge", "Objects kept, each once.");
+    xeno_metric_int(out, "xstored_objects", NULL, NULL, t.blobs);
+    xeno_metric(out, "xstored_object_bytes", "gauge", "Their bytes.");
+    xeno_metric_int(out, "xstored_object_bytes", NULL, NULL, t.bytes);
+    xeno_metric(out, "xstored_objects_damaged", "gauge",
+                "Objects that were found damaged and not pushed again since.");
+    xeno_metric_int(out, "xstored_objects_damaged", NULL, NULL, t.damaged);
+    xeno_metric(out, "xstored_uploads", "gauge", "Open uploads.");
+    xeno_metric_int(out, "xstored_uploads", NULL, NULL, HASH_COUNT(d->uploads));
+    xeno_metric(out, "xstored_upload_bytes", "gauge", "Bytes in open uploads.");
+    xeno_metric_int(out, "xstored_upload_bytes", NULL, NULL, bytes);
+}
+
+static void counted(const struct xstored *d, struct xeno_buf *out)
+{
+    const struct {
+        const char *name, *help;
+        int64_t n;
+    } rows[] = {
+        { "xstored_requests_total", "Requests of the registry API.", d->counts.requests },
+        { "xstored_refused_total", "Of those, refused.", d->counts.refused },
+        { "xstored_received_bytes_total", "Bytes of blobs and manifests that arrived.",
+          d->counts.received_bytes },
+        { "xstored_pushed_total", "Blobs and manifests that were pushed.", d->counts.pushed },
+        { "xstored_mounted_total", "Blobs that were mounted.", d->counts.mounted },
+        { "xstored_uploads_expired_total", "Uploads dropped for their age.", d->counts.expired },
+        { "xstored_collected_total", "Objects removed since nothing needs them.",
+          d->counts.collected },
+        { "xstored_scrubbed_bytes_total", "Bytes read again to find damage.",
+          d->counts.scrubbed_bytes },
+        { "xstored_quarantined_total", "Objects put aside as damaged.", d->counts.quarantined },
+    };
+
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        xeno_metric(out, rows[i].name, "counter", rows[i].help);
+        xeno_metric_int(out, rows[i].name, NULL, NULL, rows[i].n);
+    }
+}
+
+void xstored_get_metrics(struct xeno_http_req *q, void *user)
+{
+    struct xstored *d = user;
+    xeno_autobuf out = XENO_BUF_INIT;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (!xeno_http_from_loopback(q) && !xstored_is_operator(d, q)) {
+        xeno_fail(&err, -EPERM, "api.loopback",
+                  "metrics are told to this machine and to operators only");
+        xstored_refuse(d, q, &err);
+        return;
+    }
+    kept(d, &out);
+    counted(d, &out);
+    xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);
+}

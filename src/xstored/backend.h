@@ -1,0 +1,84 @@
+/* src/xstored/backend.h - where the bytes of a XenoStore are: a const table for each kind of place.
+ *
+ * Objects are immutable and named by their SHA-256. What arrives is staged under an id of its own,
+ * and becomes an object in three steps, so that the slow one stalls nobody:
+ *
+ *     stage_open, stage_add...   the loop; the bytes are kept, nobody can read them
+ *     settle                     a helper thread; slow: the whole content is safe from a crash
+ *     publish                    the writer thread; quick: from now on open() finds it
+ *     flush                      the writer thread; once for all that were published since: durable
+ *
+ * An upload is acknowledged after flush() and the commit of its metadata; an object that nothing in
+ * the metadata names is litter, which each() finds and remove() takes away. So a crash between any
+ * two steps leaves litter at most.
+ *
+ * What comes behind this table later, an object store spoken to by HTTP, has no rename and takes
+ * large objects in parts: its stage is a file here, settle() sends that in parts under a name of
+ * its own, publish() says which name the digest has. Hence settle and publish are two, and only
+ * settle may wait for a network.
+ *
+ * Context: open() and stage_*() on the loop's thread, find() and each() on any, and those that say
+ * so; none keeps state between calls but the `struct xstored_objects`.
+ */
+#ifndef XENO_XSTORED_BACKEND_H
+#define XENO_XSTORED_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "crypto/key.h"
+
+#define XSTORED_STAGE_CHARS 32 /* of an id: hexadecimal */
+
+struct xstored_objects;
+
+/* All members are required. A digest is "sha256:HEX" and was checked. */
+struct xstored_backend {
+    const char *name;
+    /* Errors: token store.open. */
+    int (*open)(const char *where, struct xstored_objects **ret, struct xeno_err *err);
+    void (*close)(struct xstored_objects *o);
+
+    /* A stage to read and to append to, made when it is not there; *ret_size is what it holds.
+     * Errors: token store.write. */
+    int (*stage_open)(struct xstored_objects *o, const char *id, int *ret_fd, int64_t *ret_size,
+                      struct xeno_err *err);
+    /* `at`: how much there is so far. Errors: -ENOSPC store.full, token store.write. */
+    int (*stage_add)(struct xstored_objects *o, int fd, int64_t at, const void *data, size_t len,
+                     struct xeno_err *err);
+    void (*stage_drop)(struct xstored_objects *o, const char *id);
+    /* Call `each` with the id of every stage there is. Context: before serving. */
+    int (*stages)(struct xstored_objects *o, void (*each)(const char *id, void *arg), void *arg,
+                  struct xeno_err *err);
+
+    /* Context: a helper thread. Errors: token store.write. */
+    int (*settle)(struct xstored_objects *o, const char *id, struct xeno_err *err);
+    /* The stage is gone then. An object of that name is replaced, and so healed; whoever reads the
+     * old one goes on. Again after it was done: no effect. Context: the writer. */
+    int (*publish)(struct xstored_objects *o, const char *id, const char *digest,
+                   struct xeno_err *err);
+    int (*flush)(struct xstored_objects *o, struct xeno_err *err);
+
+    /* Errors: -ENOENT store.missing. */
+    int (*find)(struct xstored_objects *o, const char *digest, int *ret_fd, int64_t *ret_size,
+                struct xeno_err *err);
+    /* Missing: success. Context: the writer. */
+    int (*remove)(struct xstored_objects *o, const char *digest, struct xeno_err *err);
+    /* Put it aside for people to look at, if it still is what `fd` has open. Returns: 1 when it
+     * was, 0 when it has been replaced or removed since. Context: the writer. */
+    int (*quarantine)(struct xstored_objects *o, const char *digest, int fd, struct xeno_err *err);
+    /* The next objects, at most `max`, in the order of the place; *cursor is 0 at first.
+     * Returns: how many; 0 at the end. Context: the writer. */
+    int (*each)(struct xstored_objects *o, int64_t *cursor, char (*ret)[XENO_DIGEST_TEXT], int max,
+                struct xeno_err *err);
+};
+
+struct xstored_objects {
+    const struct xstored_backend *back;
+};
+
+extern const struct xstored_backend xstored_backend_dir;
+
+#endif

@@ -1,0 +1,280 @@
+/* src/xstored/dir.c - objects in a directory.
+ *
+ * All in one folder, since a sandboxed daemon may not rename across folders and one fsync then
+ * covers everything that was published in a group: HEX (64 digits) is an object, "up-ID" a stage,
+ * "bad-HEX" what was found damaged.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/enc.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "xstored/backend.h"
+
+/* What has arrived is sent to the disk each so many bytes, so that the last fsync of a large blob
+ * is short and the machine's memory is not filled with one client's upload. */
+#define WRITE_OUT_BYTES (8 << 20)
+
+#define STAGE_NAME (3 + XSTORED_STAGE_CHARS + 1)
+#define BAD_NAME   (4 + 64 + 1)
+
+struct dir {
+    struct xstored_objects base; /* first: the two pointers are one */
+    char *path;
+    int fd;
+    bool dirty; /* names were made since the last flush */
+};
+
+static const char *hex_of(const char *digest)
+{
+    return digest + strlen("sha256:");
+}
+
+static void stage_name(const char *id, char out[STAGE_NAME])
+{
+    snprintf(out, STAGE_NAME, "up-%.*s", XSTORED_STAGE_CHARS, id);
+}
+
+static void dir_close(struct xstored_objects *o)
+{
+    struct dir *d = (struct dir *)o;
+
+    if (!d)
+        return;
+    if (d->fd >= 0)
+        close(d->fd);
+    free(d->path);
+    free(d);
+}
+
+static int dir_open(const char *where, struct xstored_objects **ret, struct xeno_err *err)
+{
+    struct dir *d;
+    int fd, r = xeno_mkdirs(AT_FDCWD, where, 0700, err);
+
+    if (r < 0)
+        return r;
+    fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return xeno_fail_errno(err, -errno, "store.open", "open folder '%s'", where);
+    d = xeno_new0(struct dir);
+    d->base.back = &xstored_backend_dir;
+    d->path = xeno_strdup(where);
+    d->fd = fd;
+    *ret = &d->base;
+    return 0;
+}
+
+/* --- stages --- */
+
+static int dir_stage_open(struct xstored_objects *o, const char *id, int *ret_fd, int64_t *ret_size,
+                          struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    xeno_autoclose int fd = -1;
+    char name[STAGE_NAME];
+    struct stat sb;
+
+    stage_name(id, name);
+    fd = openat(d->fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fstat(fd, &sb) < 0)
+        return xeno_fail_errno(err, -errno, "store.write", "open '%s/%s'", d->path, name);
+    *ret_size = sb.st_size;
+    *ret_fd = xeno_take_fd(&fd);
+    return 0;
+}
+
+static int dir_stage_add(struct xstored_objects *o, int fd, int64_t at, const void *data,
+                         size_t len, struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    const char *p = data;
+    size_t done = 0;
+    int64_t out = at / WRITE_OUT_BYTES * WRITE_OUT_BYTES;
+
+    while (done < len) {
+        ssize_t n = pwrite(fd, p + done, len - done, at + (int64_t)done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
+            return xeno_fail(err, -ENOSPC, "store.full",
+                             "the disk of this XenoStore is full: try another, or later");
+        if (n < 0)
+            return xeno_fail_errno(err, -errno, "store.write", "write to '%s'", d->path);
+        done += (size_t)n;
+    }
+    if ((at + (int64_t)len) / WRITE_OUT_BYTES * WRITE_OUT_BYTES > out)
+        (void)sync_file_range(fd, out, WRITE_OUT_BYTES, SYNC_FILE_RANGE_WRITE);
+    return 0;
+}
+
+static void dir_stage_drop(struct xstored_objects *o, const char *id)
+{
+    char name[STAGE_NAME];
+
+    stage_name(id, name);
+    (void)unlinkat(((struct dir *)o)->fd, name, 0);
+}
+
+/* A stream of our own over the folder: positions of one descriptor are shared. */
+static DIR *list(const struct dir *d)
+{
+    int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+static int dir_stages(struct xstored_objects *o, void (*each)(const char *id, void *arg), void *arg,
+                      struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    const struct dirent *e;
+    DIR *dir = list(d);
+
+    if (!dir)
+        return xeno_fail_errno(err, -errno, "store.open", "list '%s'", d->path);
+    while ((e = readdir(dir)) != NULL)
+        if (strncmp(e->d_name, "up-", 3) == 0 && strlen(e->d_name) == STAGE_NAME - 1)
+            each(e->d_name + 3, arg);
+    closedir(dir);
+    return 0;
+}
+
+/* --- from stage to object --- */
+
+static int dir_settle(struct xstored_objects *o, const char *id, struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    xeno_autoclose int fd = -1;
+    char name[STAGE_NAME];
+
+    stage_name(id, name);
+    fd = openat(d->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fsync(fd) < 0)
+        return xeno_fail_errno(err, -errno, "store.write", "sync '%s/%s'", d->path, name);
+    return 0;
+}
+
+static int dir_publish(struct xstored_objects *o, const char *id, const char *digest,
+                       struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    char name[STAGE_NAME];
+
+    stage_name(id, name);
+    d->dirty = true;
+    if (renameat(d->fd, name, d->fd, hex_of(digest)) == 0)
+        return 0;
+    if (errno == ENOENT && faccessat(d->fd, hex_of(digest), F_OK, 0) == 0)
+        return 0; /* its group is being tried again */
+    return xeno_fail_errno(err, -errno, "store.write", "publish %s in '%s'", digest, d->path);
+}
+
+static int dir_flush(struct xstored_objects *o, struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+
+    if (d->dirty && fsync(d->fd) < 0)
+        return xeno_fail_errno(err, -errno, "store.write", "sync '%s'", d->path);
+    d->dirty = false;
+    return 0;
+}
+
+/* --- objects --- */
+
+static int dir_find(struct xstored_objects *o, const char *digest, int *ret_fd, int64_t *ret_size,
+                    struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    xeno_autoclose int fd =
+        openat(d->fd, hex_of(digest), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat sb;
+
+    if (fd < 0 || fstat(fd, &sb) < 0)
+        return xeno_fail_errno(err, -errno, errno == ENOENT ? "store.missing" : "store.read",
+                               "open object %s", digest);
+    if (!S_ISREG(sb.st_mode))
+        return xeno_fail(err, -ENOENT, "store.missing", "object %s is no file", digest);
+    *ret_size = sb.st_size;
+    *ret_fd = xeno_take_fd(&fd);
+    return 0;
+}
+
+static int dir_remove(struct xstored_objects *o, const char *digest, struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+
+    if (unlinkat(d->fd, hex_of(digest), 0) < 0 && errno != ENOENT)
+        return xeno_fail_errno(err, -errno, "store.write", "remove %s from '%s'", digest, d->path);
+    return 0;
+}
+
+static int dir_quarantine(struct xstored_objects *o, const char *digest, int fd,
+                          struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    char name[BAD_NAME];
+    struct stat now, was;
+
+    if (fstatat(d->fd, hex_of(digest), &now, AT_SYMLINK_NOFOLLOW) < 0 || fstat(fd, &was) < 0 ||
+        now.st_ino != was.st_ino)
+        return 0;
+    snprintf(name, sizeof name, "bad-%.64s", hex_of(digest));
+    if (renameat(d->fd, hex_of(digest), d->fd, name) < 0)
+        return xeno_fail_errno(err, -errno, "store.write", "put %s aside in '%s'", digest, d->path);
+    return 1;
+}
+
+static bool is_object(const char *name)
+{
+    uint8_t sha[32];
+
+    return strlen(name) == 64 && xeno_unhex(name, sha, sizeof sha);
+}
+
+static int dir_each(struct xstored_objects *o, int64_t *cursor, char (*ret)[XENO_DIGEST_TEXT],
+                    int max, struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    const struct dirent *e;
+    DIR *dir = list(d);
+    int n = 0;
+
+    if (!dir)
+        return xeno_fail_errno(err, -errno, "store.open", "list '%s'", d->path);
+    if (*cursor != 0)
+        seekdir(dir, (long)*cursor);
+    while (n < max && (e = readdir(dir)) != NULL)
+        if (is_object(e->d_name))
+            snprintf(ret[n++], XENO_DIGEST_TEXT, "sha256:%.64s", e->d_name);
+    *cursor = telldir(dir);
+    closedir(dir);
+    return n;
+}
+
+const struct xstored_backend xstored_backend_dir = {
+    .name = "dir",
+    .open = dir_open,
+    .close = dir_close,
+    .stage_open = dir_stage_open,
+    .stage_add = dir_stage_add,
+    .stage_drop = dir_stage_drop,
+    .stages = dir_stages,
+    .settle = dir_settle,
+    .publish = dir_publish,
+    .flush = dir_flush,
+    .find = dir_find,
+    .remove = dir_remove,
+    .quarantine = dir_quarantine,
+    .each = dir_each,
+};

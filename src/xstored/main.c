@@ -1,0 +1,86 @@
+/* src/xstored/main.c - a XenoStore: faces the network, holds no rights. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "sandbox/sandbox.h"
+#include "xstored/xstored.h"
+
+static int fail_out(const struct xeno_err *err)
+{
+    xeno_log_err(LOG_ERR, "exit", err, "status=1");
+    return EXIT_FAILURE;
+}
+
+/* They are the loop's: blocked here, and so in every thread. */
+static void block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int start(struct xstored *d, struct xeno_err *err)
+{
+    const char *const folders[] = { d->opt.dir, d->opt.objects, NULL };
+    int r;
+
+    block_signals();
+    r = xstored_open(d, err);
+    if (r == 0)
+        r = xstored_listen(d, err);
+    if (r == 0)
+        r = xeno_sandbox_enter("xstored", folders, err);
+    return r < 0 ? r : xstored_start(d, err);
+}
+
+static int serve(struct xstored *d, struct xeno_err *err)
+{
+    int r = start(d, err);
+
+    if (r < 0)
+        return r;
+    sd_notify(0, "READY=1");
+    r = sd_event_loop(d->loop);
+    sd_notify(0, "STOPPING=1");
+    return r < 0 ? xeno_fail_errno(err, r, "store.loop", "run the event loop") : 0;
+}
+
+static int run(struct xstored *d, const struct xeno_conf_ask *ask, struct xeno_err *err)
+{
+    int r = d->opt.user && *d->opt.user ? xeno_sandbox_user(d->opt.user, err) : 0;
+
+    if (r < 0)
+        return fail_out(err);
+    if (ask->todo == XENO_CONF_CHECK)
+        return xstored_check(d);
+    return serve(d, err) < 0 ? fail_out(err) : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct xstored d = { .argc = argc, .argv = argv, .env = xeno_env_real(), .dirfd = -1 };
+    struct xeno_conf_ask ask = { .todo = XENO_CONF_DONE };
+    struct xeno_err err = XENO_ERR_INIT;
+    int r = EXIT_SUCCESS;
+
+    umask(077);
+    xeno_log_init("xstored", LOG_INFO);
+    xeno_crypto_init();
+    if (xeno_conf_args(&xstored_program, &d.opt, argc, argv, &ask, &err) < 0) {
+        r = fail_out(&err);
+    } else if (ask.todo != XENO_CONF_DONE) {
+        xeno_log_init("xstored", d.opt.debug ? LOG_DEBUG : LOG_INFO);
+        r = run(&d, &ask, &err);
+    }
+    xstored_release(&d);
+    return r;
+}

@@ -1,0 +1,60 @@
+/* src/xstored/options.c - the table of options. */
+#include "xstored/options.h"
+
+#include <stddef.h>
+
+#include "base/mem.h"
+
+#define ITEM(field_, name_, type_, ...)                                                            \
+    {                                                                                              \
+        .name = name_, .type = XENO_CONF_##type_,                                                  \
+        .offset = offsetof(struct xstored_options, field_), __VA_ARGS__                            \
+    }
+
+#define DAY_MS INT64_C(86400000)
+
+static const struct xeno_conf_item items[] = {
+    ITEM(dir, "dir", TEXT, .fallback = XENO_DATA_DIR "/xstored", .min = 1, .max = 200,
+         .help = "Folder of the key, the credential and what is known about the objects"),
+    ITEM(objects, "objects", TEXT, .max = 200,
+         .help = "Folder of the objects themselves; default: objects in dir"),
+    ITEM(listen, "listen", TEXT, .fallback = "0.0.0.0:8445", .min = 3, .max = 80,
+         .help = "Address and port of the API; not used with socket activation"),
+    ITEM(user, "user", TEXT, .min = 1, .max = 32,
+         .help = "User to become when started as root; default: stay"),
+    ITEM(operators, "operators", TEXT, .max = 1000, .reloadable = true,
+         .help = "Ids of clients who may read the metrics from elsewhere, with commas"),
+    ITEM(quota_bytes, "quota", SIZE, .fallback = "10G", .min = 1, .max = INT64_C(1) << 56,
+         .reloadable = true,
+         .help = "Bytes an owner may have, open uploads included; what several of its repositories "
+                 "share counts once"),
+    ITEM(entries, "entries", INT, .fallback = "200000", .min = 10, .max = 1000000000,
+         .reloadable = true,
+         .help = "Links, references of manifests and tags an owner may have, together"),
+    ITEM(uploads_per_owner, "uploads-per-owner", INT, .fallback = "64", .min = 1, .max = 10000,
+         .reloadable = true, .help = "Uploads an owner may have open at once"),
+    ITEM(upload_life, "upload-life", DURATION, .fallback = "1d", .min = 1000, .max = 90 * DAY_MS,
+         .reloadable = true, .help = "An upload that nothing was added to for so long is dropped"),
+    ITEM(grace, "grace", DURATION, .fallback = "1d", .min = 1000, .max = 90 * DAY_MS,
+         .reloadable = true,
+         .help = "How long a blob is kept that no manifest of its repository needs"),
+    ITEM(scrub_bytes, "scrub-rate", SIZE, .fallback = "8M", .min = 4096, .max = INT64_C(1) << 34,
+         .reloadable = true, .unit = "bytes a second",
+         .help = "How fast the objects are read again to find damage"),
+    ITEM(scrub_every, "scrub-every", DURATION, .fallback = "7d", .min = 1000, .max = 365 * DAY_MS,
+         .reloadable = true, .help = "How often all of them are; at that rate it may take longer"),
+    ITEM(connections, "connections", INT, .fallback = "2000", .min = 1, .max = 100000,
+         .help = "Most connections at once"),
+    ITEM(connections_per_address, "connections-per-address", INT, .fallback = "1000", .min = 1,
+         .max = 100000, .help = "Most connections from one address"),
+    ITEM(running_per_peer, "requests-per-peer", INT, .fallback = "400", .min = 1, .max = 100000,
+         .help = "Most requests of one peer at work at once"),
+    ITEM(debug, "debug", BOOL, .fallback = "no", .reloadable = true, .help = "Log more"),
+};
+
+const struct xeno_conf_program xstored_program = {
+    .name = "xstored",
+    .purpose = "XenoStore: keeps templates and overlays, as an OCI registry",
+    .items = items,
+    .count = XENO_LEN(items),
+};

@@ -1,0 +1,21 @@
+/* src/xstored/options.h - what an operator may decide about a XenoStore. */
+#ifndef XENO_XSTORED_OPTIONS_H
+#define XENO_XSTORED_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/units.h"
+#include "conf/args.h"
+
+struct xstored_options {
+    char *dir, *listen, *objects, *user, *operators;
+    int64_t quota_bytes, entries, uploads_per_owner, scrub_bytes;
+    xeno_time upload_life, grace, scrub_every;
+    int64_t connections, connections_per_address, running_per_peer;
+    bool debug;
+};
+
+extern const struct xeno_conf_program xstored_program;
+
+#endif

@@ -1,0 +1,123 @@
+/* src/xstored/xstored.h - what the files of xstored share. Private to the program.
+ *
+ * xstored faces the network and holds no rights. One thread runs the loop: requests, hashing of
+ * what arrives, and lookups on a connection of its own that only reads. What waits for a disk is
+ * done by the threads of db/work.h: helpers settle objects and read them again, the one writer
+ * changes the metadata and names the objects, and an answer leaves after both are on the disk.
+ */
+#ifndef XENO_XSTORED_XSTORED_H
+#define XENO_XSTORED_XSTORED_H
+
+#include <systemd/sd-event.h>
+
+#include "base/env.h"
+#include "crypto/x509.h"
+#include "db/db.h"
+#include "db/work.h"
+#include "http/server.h"
+#include "xstored/backend.h"
+#include "xstored/meta.h"
+#include "xstored/options.h"
+
+struct xstored_upload;
+struct xstored_use;
+struct xstored_scrub;
+
+/* Since the start, for /metrics. Only the loop's thread writes. */
+struct xstored_counts {
+    int64_t requests, refused, received_bytes, pushed, mounted, expired, collected, scrubbed_bytes,
+        quarantined;
+};
+
+struct xstored {
+    struct xstored_options opt;
+    int argc; /* to read the configuration again */
+    char **argv;
+    const struct xeno_env *env;
+    sd_event *loop;
+
+    int dirfd; /* of opt.dir; locked while it is ours */
+    struct xeno_key *key;
+    struct xeno_id id;
+    char *cert_pem, *ca_pem;
+    struct xeno_cert *cert;
+
+    struct xeno_db *books; /* the writer's, once `work` runs */
+    struct xeno_db *view;  /* the loop's */
+    struct xstored_objects *objects;
+    struct xeno_work *work;
+    struct xeno_http_server *server;
+    sd_event_source *sources[8];
+    size_t source_count;
+
+    struct xstored_upload *uploads; /* upload.c */
+    struct xstored_use *uses;
+    struct xstored_scrub *scrub; /* tend.c */
+    bool tending, sweeping;      /* such a job is under way */
+    int64_t sweep_cursor;        /* -1: all objects were compared with the metadata */
+    struct xstored_counts counts;
+};
+
+/* --- open.c --- */
+/* Folder, lock, key, credential, metadata, objects: needs the rights the daemon starts with. */
+int xstored_open(struct xstored *d, struct xeno_err *err);
+/* The loop and the listening server, which answers nobody until the loop runs. Context: before the
+ * sandbox, which allows no new listening. */
+int xstored_listen(struct xstored *d, struct xeno_err *err);
+/* Threads and timers. Context: inside the sandbox; the threads inherit it. */
+int xstored_start(struct xstored *d, struct xeno_err *err);
+/* Finish what is at work, and close; any state. */
+void xstored_release(struct xstored *d);
+int xstored_check(struct xstored *d); /* prints; returns the exit code */
+
+/* --- tend.c: what is done without being asked --- */
+int xstored_tend_start(struct xstored *d, struct xeno_err *err);
+void xstored_tend_stop(struct xstored *d);
+/* An object was found not to have its content: quarantine what `fd` (taken) has open. */
+void xstored_damaged(struct xstored *d, const char *digest, int fd, const char *why);
+
+/* --- who.c --- */
+/* Who asks: the one place. Later also by bearer tokens. Errors: -EACCES. */
+int xstored_who(const struct xeno_http_req *q, struct xeno_id *ret, struct xeno_err *err);
+/* May they read from, write to that repository? Its name was checked. Errors: -EPERM store.owner */
+int xstored_may_read(const struct xeno_id *who, const char *repo, struct xeno_err *err);
+int xstored_may_write(const struct xeno_id *who, const char *repo, struct xeno_err *err);
+bool xstored_is_operator(const struct xstored *d, const struct xeno_http_req *q);
+
+/* --- api.c --- */
+extern const struct xeno_http_route xstored_routes[];
+/* Every problem document of the server also says it in the form of the distribution spec. */
+void xstored_problem(const struct xeno_err *err, struct xeno_json *problem, void *user);
+/* Answer a failure. */
+void xstored_refuse(struct xstored *d, struct xeno_http_req *q, const struct xeno_err *err);
+/* Who asks for the repository of the path, and for what? Also answers the request when it is none
+ * of theirs: then false. */
+bool xstored_reader(struct xstored *d, struct xeno_http_req *q, const char **ret_repo);
+bool xstored_writer(struct xstored *d, struct xeno_http_req *q, const char **ret_repo);
+int64_t xstored_now_ms(const struct xstored *d);
+struct xstored_limits xstored_limits(const struct xstored *d);
+/* "Location: /v2/REPO/WHAT/NAME" */
+void xstored_location(struct xeno_http_req *q, const char *repo, const char *what,
+                      const char *name);
+/* "Link: <...&last=LAST>; rel="next"" for the present path. */
+void xstored_next(struct xeno_http_req *q, const char *name, const char *value, const char *last);
+
+void xstored_get_base(struct xeno_http_req *q, void *user);
+void xstored_get_catalog(struct xeno_http_req *q, void *user);
+void xstored_get_tags(struct xeno_http_req *q, void *user);
+void xstored_get_referrers(struct xeno_http_req *q, void *user);
+void xstored_get_blob(struct xeno_http_req *q, void *user); /* HEAD, too */
+void xstored_delete_blob(struct xeno_http_req *q, void *user);
+void xstored_get_manifest(struct xeno_http_req *q, void *user); /* HEAD, too */
+void xstored_put_manifest(struct xeno_http_req *q, void *user);
+void xstored_delete_manifest(struct xeno_http_req *q, void *user);
+extern const struct xeno_http_sink xstored_sink; /* of the next three */
+void xstored_post_upload(struct xeno_http_req *q, void *user);
+void xstored_patch_upload(struct xeno_http_req *q, void *user);
+void xstored_put_upload(struct xeno_http_req *q, void *user);
+void xstored_get_upload(struct xeno_http_req *q, void *user);
+void xstored_delete_upload(struct xeno_http_req *q, void *user);
+void xstored_get_health(struct xeno_http_req *q, void *user);
+void xstored_get_metrics(struct xeno_http_req *q, void *user);
+
+#endif

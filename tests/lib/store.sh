@@ -1,0 +1,58 @@
+# tests/lib/store.sh - a XenoStore under test beside a XenoCorp; source tap.sh and corp.sh first.
+#
+#     corp_init; corp_start; join op client "$token"     (corp.sh)
+#     store_join                  makes its key and credential in $work/store
+#     store_start [OPTION...]     starts it on its port; $store is HOST:PORT, $store_pid
+#     store_stop [-9]
+#     to WHO METHOD PATH [CURL-OPTION...]   asks it as WHO; prints the answer's body, its status is in
+#                                 $work/status and its header in $work/header
+#     header NAME                 of the last answer
+#     certs_of WHO                makes $work/WHO.d, what the tools of containers take by --cert-dir
+PATH=$build/src/xstored:$PATH
+
+store_join() {
+    local tok
+    tok=$(as op POST /v1/admin/tokens '{"kind":"server","lifetime_s":600}' | jq -r .token)
+    join store server "$tok" "$a_server" || bail "the store gets no credential" "$(cat "$work/store.joined")"
+    mkdir -p "$work/store"
+    install -m 600 "$work/store.key" "$work/store/key.pem"
+    cp "$work/store.pem" "$work/store/credential.pem"
+    cp "$corp_dir/ca.pem" "$work/store/ca.pem"
+    store=127.0.0.1:$(free_port)
+}
+
+store_start() {
+    background store xstored --dir "$work/store" --listen "$store" "$@"
+    store_pid=$pid
+    wait_for 10 to nobody GET /healthz || bail "xstored does not answer" "$(cat "$work/store.log")"
+}
+
+store_stop() {
+    kill "${1:--TERM}" "$store_pid" 2>/dev/null
+    wait "$store_pid" 2>/dev/null
+}
+
+to() {
+    local who=$1 method=$2 path=$3 cred=() how=(-X "$2")
+    shift 3
+    [ -f "$work/$who.pem" ] && cred=(--cert "$work/$who.pem" --key "$work/$who.key")
+    [ "$method" = HEAD ] && how=(-I)
+    case $path in https://*) ;; *) path=https://$store$path ;; esac
+    curl -sS --max-time 60 --tlsv1.3 --cacert "$corp_dir/ca.pem" "${cred[@]}" "${how[@]}" -D "$work/header" \
+        -o "$work/body" -w '%{http_code}' "$@" "$path" >"$work/status" 2>"$work/curl.err" || {
+        cat "$work/curl.err" >&2
+        return 1
+    }
+    [ "$method" = HEAD ] || cat "$work/body"
+}
+
+header() { sed -n "s/^$1: //Ip" "$work/header" | tr -d '\r'; }
+
+certs_of() {
+    mkdir -p "$work/$1.d"
+    cp "$corp_dir/ca.pem" "$work/$1.d/ca.crt"
+    cp "$work/$1.pem" "$work/$1.d/client.cert"
+    cp "$work/$1.key" "$work/$1.d/client.key"
+}
+
+sha() { echo "sha256:$(sha256sum "$1" | cut -c1-64)"; }
