@@ -220,6 +220,15 @@ static int run_rm(struct cli *cli, const struct cli_args *args, struct xeno_err 
     return CLI_OK;
 }
 
+#define PUSH_ABOUT                                                                                 \
+    "WHERE is oci://HOST[:PORT]/REPO[:TAG], or its name in the default store (xeno store\n"        \
+    "use), where NAME alone is ID/NAME with your id; without WHERE it is NAME. What the\n"         \
+    "registry has is not sent again."
+#define PULL_ABOUT                                                                                 \
+    "WHERE is oci://HOST[:PORT]/REPO[:TAG|@DIGEST], or its name in the default store (xeno\n"      \
+    "store use). Every byte is checked by digest. Of a layer with a table of contents only\n"      \
+    "those pieces are fetched that no layer here has."
+
 const struct cli_command cli_image_commands[] = {
     { .name = "template build",
       .usage = "DISTRIBUTION:SUITE",
@@ -283,6 +292,27 @@ const struct cli_command cli_image_commands[] = {
       .max_words = 2,
       .offer = CLI_OFFER_TEMPLATE,
       .run = cli_template_diff },
+    { .name = "template push",
+      .usage = "TEMPLATE [WHERE]",
+      .summary = "send a template to a XenoStore or another OCI registry",
+      .about = PUSH_ABOUT,
+      .examples = "xeno template push debian-apache\n"
+                  "xeno template push debian oci://registry.example.org/me/debian:12",
+      .options = cli_push_options,
+      .min_words = 1,
+      .max_words = 2,
+      .offer = CLI_OFFER_TEMPLATE,
+      .run = cli_image_push },
+    { .name = "template pull",
+      .usage = "WHERE",
+      .summary = "fetch a template from a XenoStore or another OCI registry",
+      .about = PULL_ABOUT,
+      .examples = "xeno template pull debian-apache\n"
+                  "xeno template pull oci://registry.example.org/library/debian:12 --name debian",
+      .options = cli_pull_options,
+      .min_words = 1,
+      .max_words = 1,
+      .run = cli_image_pull },
     { .name = "template rm",
       .usage = "TEMPLATE...",
       .summary = "remove templates or overlays, and what only they needed",
@@ -301,6 +331,26 @@ const struct cli_command cli_image_commands[] = {
       .min_words = 2,
       .max_words = -1,
       .run = cli_overlay_create },
+    { .name = "overlay push",
+      .usage = "OVERLAY [WHERE]",
+      .summary = "send an overlay to a XenoStore or another OCI registry",
+      .about = PUSH_ABOUT,
+      .examples = "xeno overlay push page\n"
+                  "xeno overlay push page oci://registry.example.org/me/page:2",
+      .options = cli_push_options,
+      .min_words = 1,
+      .max_words = 2,
+      .offer = CLI_OFFER_OVERLAY,
+      .run = cli_image_push },
+    { .name = "overlay pull",
+      .usage = "WHERE",
+      .summary = "fetch an overlay from a XenoStore or another OCI registry",
+      .about = PULL_ABOUT,
+      .examples = "xeno overlay pull page:2",
+      .options = cli_pull_options,
+      .min_words = 1,
+      .max_words = 1,
+      .run = cli_image_pull },
     { .name = "overlay ls",
       .usage = "",
       .summary = "list overlays of an image store",

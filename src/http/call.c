@@ -232,7 +232,7 @@ const char *xeno_http_answer_header(const struct xeno_http_answer *a, const char
     struct curl_header *h = NULL;
     size_t last = 0;
 
-    if (!a->call->easy)
+    if (!a->call || !a->call->easy)
         return NULL;
     if (curl_easy_header(a->call->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
         return NULL;

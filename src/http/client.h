@@ -62,7 +62,7 @@ struct xeno_http_answer {
     size_t len;
     const char *type;           /* content type, "" when none */
     const struct xeno_err *err; /* set for no answer and for a status that is not 2xx */
-    struct xeno_http_call *call;
+    struct xeno_http_call *call; /* for the headers; NULL: there are none */
 };
 /* A header of the answer, its last line when there are several; NULL: it has none. Borrowed until
  * the next question or the callback's end. */

@@ -94,7 +94,7 @@ static int head_whole(struct xeno_registry_job *j, const char *length, struct xe
     int64_t says = length ? strtoll(length, &rest, 10) : -1;
 
     if (j->f.blob_bytes == 0)
-        return xeno_fail(err, -EOPNOTSUPP, "registry.range",
+        return xeno_fail(err, -EOPNOTSUPP, "oci.range",
                          "the registry has no ranges: it sends all where a part was asked for");
     if (says >= 0 && says != j->f.len)
         return wrong_size(j, says, err);
@@ -114,7 +114,7 @@ static int on_head(const struct xeno_http_answer *a, void *arg, struct xeno_err 
     range = xeno_http_answer_header(a, "Content-Range");
     if (!j->ranged || !registry_range_parse(range, &first, &last) ||
         first != j->f.offset + j->got || last >= j->f.offset + j->f.len)
-        return xeno_fail(err, -EPROTO, "registry.answer",
+        return xeno_fail(err, -EPROTO, "oci.answer",
                          "the registry sends the range '%.80s', asked for was %" PRId64 "-%" PRId64,
                          range ? range : "", j->f.offset + j->got, j->f.offset + j->f.len - 1);
     return 0;
@@ -264,9 +264,8 @@ static void on_read(const struct xeno_err *err, void *arg)
     p->all->over = p->all->left == 0 || p->all->err.code < 0;
 }
 
-int xeno_registry_read_parts(struct xeno_registry *r, const char *digest,
-                             const struct xeno_registry_part *parts, size_t count,
-                             struct xeno_err *err)
+static int read_list(struct xeno_registry *r, const char *digest, int64_t blob_bytes,
+                     const struct xeno_registry_part *parts, size_t count, struct xeno_err *err)
 {
     struct reads all = { .left = count, .over = count == 0 };
     xeno_autofree struct reading *list = xeno_new0_n(struct reading, count + 1);
@@ -278,6 +277,7 @@ int xeno_registry_read_parts(struct xeno_registry *r, const char *digest,
             xeno_registry_fetch(r, &(struct xeno_registry_fetch){ .digest = digest,
                                                                   .offset = parts[i].offset,
                                                                   .len = (int64_t)parts[i].len,
+                                                                  .blob_bytes = blob_bytes,
                                                                   .sink = to_memory,
                                                                   .done = on_read,
                                                                   .arg = &list[i] });
@@ -293,12 +293,27 @@ int xeno_registry_read_parts(struct xeno_registry *r, const char *digest,
     return n;
 }
 
+int xeno_registry_read_parts(struct xeno_registry *r, const char *digest,
+                             const struct xeno_registry_part *parts, size_t count,
+                             struct xeno_err *err)
+{
+    return read_list(r, digest, 0, parts, count, err);
+}
+
 int xeno_registry_read(struct xeno_registry *r, const char *digest, int64_t offset, size_t len,
                        void *out, struct xeno_err *err)
 {
     struct xeno_registry_part part = { .offset = offset, .len = len, .out = out };
 
-    return xeno_registry_read_parts(r, digest, &part, 1, err);
+    return read_list(r, digest, 0, &part, 1, err);
+}
+
+int xeno_registry_read_all(struct xeno_registry *r, const char *digest, size_t len, void *out,
+                           struct xeno_err *err)
+{
+    struct xeno_registry_part part = { .len = len, .out = out };
+
+    return read_list(r, digest, (int64_t)len, &part, 1, err);
 }
 
 int xeno_registry_toc(struct xeno_registry *r, const struct xeno_layer *layer,

@@ -8,7 +8,7 @@
 
 static int fail(struct xeno_err *err, const char *text, const char *why)
 {
-    return xeno_fail(err, -EINVAL, "registry.name",
+    return xeno_fail(err, -EINVAL, "oci.name",
                      "'%.300s' is not oci://HOST[:PORT]/REPOSITORY[:TAG|@DIGEST]: %s", text, why);
 }
 
@@ -131,7 +131,7 @@ int xeno_registry_name_within(const char *text, struct xeno_registry_name *ret,
     const char *why = read_within(text, &n);
 
     if (why)
-        return xeno_fail(err, -EINVAL, "registry.name", "'%.300s' is not REPOSITORY[:TAG]: %s",
+        return xeno_fail(err, -EINVAL, "oci.name", "'%.300s' is not REPOSITORY[:TAG]: %s",
                          text, why);
     *ret = n;
     return 0;

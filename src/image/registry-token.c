@@ -56,7 +56,7 @@ static int read_token(struct xeno_registry *r, const struct xeno_http_answer *a,
         return n;
     for (const char *p = text; *p; p++)
         if (*p <= ' ' || *p > '~')
-            return xeno_fail(err, -EPROTO, "registry.answer", "the token is no token");
+            return xeno_fail(err, -EPROTO, "oci.answer", "the token is no token");
     set_token(r, "Bearer", text);
     return 0;
 }
@@ -141,7 +141,7 @@ void registry_token_start(struct xeno_registry *r, const struct xeno_http_answer
         registry_refused(r, a, &err);
         wake(r, &err);
     } else if (c.bearer && !realm_ok(r, c.realm)) {
-        xeno_fail(&err, -EACCES, "registry.denied",
+        xeno_fail(&err, -EACCES, "oci.denied",
                   "%s wants a token of '%.200s', which is not for our credential", r->base,
                   c.realm);
         wake(r, &err);

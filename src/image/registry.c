@@ -33,7 +33,7 @@ int xeno_registry_new(const struct xeno_registry_opts *o, struct xeno_registry *
     struct xeno_registry *r;
 
     if (!xeno_registry_repo_ok(o->repo) || (o->from && !xeno_registry_repo_ok(o->from)))
-        return xeno_fail(err, -EINVAL, "registry.name", "'%.300s' is not the name of a repository",
+        return xeno_fail(err, -EINVAL, "oci.name", "'%.300s' is not the name of a repository",
                          o->from && xeno_registry_repo_ok(o->repo) ? o->from : o->repo);
     r = xeno_new0(struct xeno_registry);
     r->loop = sd_event_ref(o->loop);

@@ -19,11 +19,11 @@
  * are never called from a callback of it. A registry is not freed in a callback of its own.
  *
  * Errors of all that ask:
- *     -ENOENT registry.unknown    the registry has no such repository, manifest or blob
- *     -EACCES registry.denied     it wants a password, or another one
+ *     -ENOENT oci.unknown    the registry has no such repository, manifest or blob
+ *     -EACCES oci.denied     it wants a password, or another one
  *     -EBADMSG image.corrupt      what came has not the digest or the size that was asked for
- *     -EPROTO registry.answer     an answer that the specification does not know
- *     registry.status             another refusal; the registry's own words are in the text
+ *     -EPROTO oci.answer     an answer that the specification does not know
+ *     oci.status             another refusal; the registry's own words are in the text
  *     http.*                      no answer (http/client.h): http.connect, http.tls, http.pace, ...
  */
 #ifndef XENO_IMAGE_REGISTRY_H
@@ -60,7 +60,7 @@ struct xeno_registry_name {
 };
 #define XENO_REGISTRY_SCHEME "oci://"
 
-/* Errors: -EINVAL registry.name, which says what is wrong with it. */
+/* Errors: -EINVAL oci.name, which says what is wrong with it. */
 int xeno_registry_name_parse(const char *text, struct xeno_registry_name *ret,
                              struct xeno_err *err);
 /* "REPO[:TAG][@DIGEST]" of a registry that is known; host is left as it is. */
@@ -77,7 +77,7 @@ bool xeno_registry_host_ok(const char *host); /* "HOST[:PORT]" */
  * ~/.docker/config.json. Credential helpers are not asked.
  *
  * Returns: 0, and *ret NULL when there is none; else the caller's, to be wiped.
- * Errors:  -EINVAL registry.auth, json.*: the file is none; -ENOENT io.read: `file` is not there.
+ * Errors:  -EINVAL oci.auth, json.*: the file is none; -ENOENT io.read: `file` is not there.
  */
 int xeno_registry_password(const char *file, const char *host, const char *repo, char **ret,
                            struct xeno_err *err);
@@ -98,7 +98,7 @@ struct xeno_registry_opts {
     unsigned pace_s;   /* http/client.h; 0: its default */
 };
 
-/* Nothing is asked yet. Errors: -EINVAL registry.name. */
+/* Nothing is asked yet. Errors: -EINVAL oci.name. */
 int xeno_registry_new(const struct xeno_registry_opts *opts, struct xeno_registry **ret,
                       struct xeno_err *err);
 void xeno_registry_free(struct xeno_registry *r); /* jobs are dropped without a word */
@@ -132,7 +132,7 @@ struct xeno_registry_fetch {
     void *arg;
 };
 /* Queue a job; it is gone once `done` was called.
- * Errors, besides those above: -EOPNOTSUPP registry.range: the registry answers with the whole
+ * Errors, besides those above: -EOPNOTSUPP oci.range: the registry answers with the whole
  * blob where a part was asked for. */
 struct xeno_registry_job *xeno_registry_fetch(struct xeno_registry *r,
                                               const struct xeno_registry_fetch *f);
@@ -141,6 +141,10 @@ void xeno_registry_cancel(struct xeno_registry_job *job); /* `done` is not calle
 /* Bytes [offset, offset + len) of a blob into `out`. Not verified. */
 int xeno_registry_read(struct xeno_registry *r, const char *digest, int64_t offset, size_t len,
                        void *out, struct xeno_err *err);
+
+/* All of a small blob of `len` bytes; of a registry without ranges too. Not verified. */
+int xeno_registry_read_all(struct xeno_registry *r, const char *digest, size_t len, void *out,
+                           struct xeno_err *err);
 
 /* Several parts of a blob, in parallel; at the first error the rest is cancelled. */
 struct xeno_registry_part {

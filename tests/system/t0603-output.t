@@ -131,6 +131,12 @@ cat >"$work/cases" <<CASES
 1 template diff nosuch tree
 0 overlay create over $work/tree:/srv --base tree
 0 overlay ls
+1 store show
+1 template push tree
+1 template pull tree
+1 overlay push over
+1 overlay pull over
+0 store use localhost:1 --insecure-http
 0 template rm over
 0 op corp token
 0 op corp fund client 1

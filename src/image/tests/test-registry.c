@@ -65,7 +65,7 @@ static void name_rows(void **state)
         print_message("%s: %s\n", names[i].text, err.text);
         if (!names[i].host) {
             assert_int_equal(r, -EINVAL);
-            assert_string_equal(err.token, "registry.name");
+            assert_string_equal(err.token, "oci.name");
             assert_string_equal(n.host, "old");
             continue;
         }
@@ -242,13 +242,13 @@ static const struct {
     unsigned asked_min, asked_max;
 } parts[] = {
     { "right", RIGHT, "", 1, 1 },
-    { "no ranges", NO_RANGES, "registry.range", 1, 1 },
+    { "no ranges", NO_RANGES, "oci.range", 1, 1 },
     { "shorter ranges", SHORTER, "", 9, 9 },
     { "breaks off", BREAKS_OFF, "http.transport", 9, 9 },
     { "trickles off", TRICKLES_OFF, "http.transport", 9, 9 },
-    { "another range", OTHER_RANGE, "registry.answer", 1, 1 },
+    { "another range", OTHER_RANGE, "oci.answer", 1, 1 },
     { "longer", LONGER, "image.corrupt", 1, 1 },
-    { "gone", GONE, "registry.unknown", 1, 1 },
+    { "gone", GONE, "oci.unknown", 1, 1 },
     { "busy at first", BUSY_FIRST, "", 2, 2 },
     { "nothing", EMPTY, "image.corrupt", 1, 1 },
 };
@@ -407,12 +407,12 @@ static const struct {
 } logins[] = {
     { "nobody's token", NULL, "Bearer realm=\"%stoken\",service=\"x y\"", "", false, 1 },
     { "with a password", "dTpw", "Bearer realm=\"%stoken\"", "", false, 1 },
-    { "a wrong password", "d3Jv", "Bearer realm=\"%stoken\"", "registry.denied", false, 1 },
+    { "a wrong password", "d3Jv", "Bearer realm=\"%stoken\"", "oci.denied", false, 1 },
     { "the password itself", "dTpw", "Basic realm=\"x\"", "", false, 0 },
-    { "no password", NULL, "Basic realm=\"x\"", "registry.denied", false, 0 },
-    { "no challenge", NULL, "Nonsense", "registry.denied", false, 0 },
-    { "again and again", NULL, "Bearer realm=\"%stoken\"", "registry.denied", true, 1 },
-    { "again and again, basic", "dTpw", "Basic realm=\"x\"", "registry.denied", true, 0 },
+    { "no password", NULL, "Basic realm=\"x\"", "oci.denied", false, 0 },
+    { "no challenge", NULL, "Nonsense", "oci.denied", false, 0 },
+    { "again and again", NULL, "Bearer realm=\"%stoken\"", "oci.denied", true, 1 },
+    { "again and again, basic", "dTpw", "Basic realm=\"x\"", "oci.denied", true, 0 },
 };
 
 static void tokens_are_fetched_once(void **state)
@@ -496,7 +496,7 @@ static const struct {
     { "the index says another size", "multi", NULL, "amd64", "image.corrupt", 1 },
     { "another digest", SHA, NULL, "amd64", "image.corrupt", 0 },
     { "the header says another digest", "tag", SHA, "amd64", "image.corrupt", 0 },
-    { "no such tag", "none", NULL, "amd64", "registry.unknown", 0 },
+    { "no such tag", "none", NULL, "amd64", "oci.unknown", 0 },
 };
 
 static void manifest_rows(void **state)
