@@ -60,8 +60,8 @@ struct xeno_http_answer {
     int status;       /* 0: no answer came; err says why */
     const char *body; /* borrowed; followed by a zero byte */
     size_t len;
-    const char *type;           /* content type, "" when none */
-    const struct xeno_err *err; /* set for no answer and for a status that is not 2xx */
+    const char *type;            /* content type, "" when none */
+    const struct xeno_err *err;  /* set for no answer and for a status that is not 2xx */
     struct xeno_http_call *call; /* for the headers; NULL: there are none */
 };
 /* A header of the answer, its last line when there are several; NULL: it has none. Borrowed until

@@ -183,8 +183,8 @@ int registry_refused(const struct xeno_registry *r, const struct xeno_http_answe
     const char *sep = *words ? ": " : "";
 
     if (a->status == 401 || a->status == 403)
-        return xeno_fail(err, -EACCES, "oci.denied", "%s does not let us %s '%s' (%d)%s%s",
-                         r->base, r->write ? "write to" : "read", r->repo, a->status, sep, words);
+        return xeno_fail(err, -EACCES, "oci.denied", "%s does not let us %s '%s' (%d)%s%s", r->base,
+                         r->write ? "write to" : "read", r->repo, a->status, sep, words);
     if (a->status == 404)
         return xeno_fail(err, -ENOENT, "oci.unknown", "%s has no such thing in '%s' (404)%s%s",
                          r->base, r->repo, sep, words);

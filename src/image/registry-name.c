@@ -131,8 +131,8 @@ int xeno_registry_name_within(const char *text, struct xeno_registry_name *ret,
     const char *why = read_within(text, &n);
 
     if (why)
-        return xeno_fail(err, -EINVAL, "oci.name", "'%.300s' is not REPOSITORY[:TAG]: %s",
-                         text, why);
+        return xeno_fail(err, -EINVAL, "oci.name", "'%.300s' is not REPOSITORY[:TAG]: %s", text,
+                         why);
     *ret = n;
     return 0;
 }

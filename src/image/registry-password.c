@@ -67,8 +67,7 @@ static int find(const char *text, size_t size, const char *host, const char *rep
         return r < 0 ? r : 0;
     for (const char *p = password; *p; p++)
         if (*p <= ' ' || *p > '~')
-            return xeno_fail(err, -EINVAL, "oci.auth", "the entry '%.80s' has no password",
-                             best);
+            return xeno_fail(err, -EINVAL, "oci.auth", "the entry '%.80s' has no password", best);
     *ret = xeno_strdup(password);
     return 0;
 }
