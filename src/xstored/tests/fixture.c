@@ -47,18 +47,36 @@ static char *certificate(struct fixture *f, const struct xeno_key *key, enum xen
     return pem;
 }
 
-static void make_client(struct fixture *f, int who)
+static void make_person(struct fixture *f, int who)
 {
-    xeno_auto(xeno_key) key = xeno_key_new(xeno_env_real());
-    xeno_autofree char *pem = certificate(f, key, XENO_PARTY_CLIENT);
-    struct xeno_http_client_opts opts = { .env = xeno_env_real(), .ca_pem = f->ca_pem };
+    f->key[who] = xeno_key_new(xeno_env_real());
+    f->id[who] = xeno_id_of(xeno_key_pub(f->key[who]));
+    if (who != NOBODY)
+        f->pem[who] = certificate(f, f->key[who], XENO_PARTY_CLIENT);
+}
 
-    if (who != NOBODY) {
-        opts.cert_pem = pem;
-        opts.key = key;
+void fixture_connect(struct fixture *f)
+{
+    assert_true(sd_event_new(&f->loop) >= 0);
+    for (int who = 0; who < PEOPLE; who++) {
+        struct xeno_http_client_opts opts = { .env = xeno_env_real(),
+                                              .ca_pem = f->ca_pem,
+                                              .cert_pem = f->pem[who],
+                                              .key = f->pem[who] ? f->key[who] : NULL };
+
+        assert_int_equal(xeno_http_client_new(f->loop, &opts, &f->client[who], NULL), 0);
     }
-    f->id[who] = xeno_id_of(xeno_key_pub(key));
-    assert_int_equal(xeno_http_client_new(f->loop, &opts, &f->client[who], NULL), 0);
+}
+
+void fixture_empty(struct fixture *f)
+{
+    static const char *const names[] = { "objects", "store.db", "store.db-wal", "store.db-shm" };
+
+    for (size_t i = 0; i < XENO_LEN(names); i++) {
+        xeno_autofree char *path = xeno_asprintf("%s/%s", f->dir, names[i]);
+
+        assert_int_equal(xeno_remove_tree(AT_FDCWD, path, NULL), 0);
+    }
 }
 
 static void make_files(struct fixture *f)
@@ -86,20 +104,23 @@ void fixture_make(struct fixture *f)
     sigprocmask(SIG_BLOCK, &set, NULL); /* they are the loop's */
     strcpy(f->dir, "/var/tmp/xeno-store-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    assert_true(sd_event_new(&f->loop) >= 0);
     f->ca = xeno_key_new(xeno_env_real());
     assert_int_equal(xeno_ca_make(f->ca, xeno_time_add(now, xeno_s(-3600)),
                                   xeno_time_add(now, xeno_s(100 * 86400)), &f->ca_pem, NULL),
                      0);
     make_files(f);
     for (int who = 0; who < PEOPLE; who++)
-        make_client(f, who);
+        make_person(f, who);
+    fixture_connect(f);
 }
 
 void fixture_remove(struct fixture *f)
 {
-    for (int who = 0; who < PEOPLE; who++)
+    for (int who = 0; who < PEOPLE; who++) {
         xeno_http_client_free(f->client[who]);
+        xeno_key_free(f->key[who]);
+        free(f->pem[who]);
+    }
     xeno_key_free(f->ca);
     free(f->ca_pem);
     sd_event_unref(f->loop);

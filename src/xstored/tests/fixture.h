@@ -14,7 +14,8 @@ struct fixture {
     char dir[64];
     sd_event *loop;
     char *ca_pem;
-    struct xeno_key *ca;
+    struct xeno_key *ca, *key[PEOPLE];
+    char *pem[PEOPLE]; /* NULL: shows none */
     struct xeno_id id[PEOPLE];
     struct xeno_http_client *client[PEOPLE];
     struct xstored d; /* open while it serves */
@@ -23,6 +24,10 @@ struct fixture {
 
 /* Files and people; nothing is served yet. */
 void fixture_make(struct fixture *f);
+/* A loop and clients; a child process needs its own. */
+void fixture_connect(struct fixture *f);
+/* Everything that was stored goes, the identity stays. */
+void fixture_empty(struct fixture *f);
 void fixture_remove(struct fixture *f);
 /* `options`: lines as of a configuration file; NULL: the defaults. Again: a restart. */
 void fixture_start(struct fixture *f, const char *options);
