@@ -232,3 +232,26 @@ int xeno_conf_args(const struct xeno_conf_program *p, void *conf, int argc, char
     *ret = rd.ask;
     return 0;
 }
+
+char *xeno_conf_folder(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *path = NULL;
+        char *slash, *folder;
+
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            path = argv[i] + 9;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            path = argv[i + 1];
+        if (!path)
+            continue;
+        folder = xeno_strdup(path);
+        slash = strrchr(folder, '/');
+        if (slash)
+            slash[slash == folder] = '\0';
+        else
+            strcpy(folder, ".");
+        return folder;
+    }
+    return NULL;
+}

@@ -48,6 +48,10 @@ struct xeno_conf_ask {
 int xeno_conf_args(const struct xeno_conf_program *p, void *conf, int argc, char **argv,
                    struct xeno_conf_ask *ret, struct xeno_err *err);
 
+/* The folder of the configuration file, which a reload reads: the file itself may be replaced.
+ * Returns: the caller's; NULL: there is none. */
+char *xeno_conf_folder(int argc, char **argv);
+
 /* "0.1.0", as --version prints it. */
 const char *xeno_version(void);
 

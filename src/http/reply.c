@@ -78,7 +78,7 @@ static struct xeno_json *problem_of(struct xeno_http_req *q, const struct xeno_e
     struct xeno_json *j = xeno_problem_make(err);
 
     if (o->problem)
-        o->problem(err, j, o->user);
+        o->problem(q, err, j, o->user);
     return j;
 }
 

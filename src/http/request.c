@@ -405,6 +405,31 @@ const char *xeno_http_query(const struct xeno_http_req *q, const char *name)
     return MHD_lookup_connection_value(q->conn->mhd, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct values {
+    const char *name, **ret;
+    size_t count, max;
+};
+
+static enum MHD_Result take_value(void *cls, enum MHD_ValueKind kind, const char *key,
+                                  const char *value)
+{
+    struct values *v = cls;
+
+    (void)kind;
+    if (value && strcmp(key, v->name) == 0 && v->count++ < v->max)
+        v->ret[v->count - 1] = value;
+    return MHD_YES;
+}
+
+size_t xeno_http_query_all(const struct xeno_http_req *q, const char *name, const char **ret,
+                           size_t max)
+{
+    struct values v = { .name = name, .ret = ret, .max = max };
+
+    MHD_get_connection_values(q->conn->mhd, MHD_GET_ARGUMENT_KIND, take_value, &v);
+    return v.count;
+}
+
 const char *xeno_http_header(const struct xeno_http_req *q, const char *name)
 {
     return header(q, name);

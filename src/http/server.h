@@ -74,9 +74,11 @@ struct xeno_http_server_opts {
     const struct xeno_http_limits *limits; /* NULL: the default */
     const struct xeno_http_route *routes;  /* ends with method NULL; borrowed for ever */
     void *user;                            /* for the handlers */
-    /* May add members to each problem document before it leaves, also to those that are made here:
-     * for an API whose clients know errors in another form. NULL: nothing is added. */
-    void (*problem)(const struct xeno_err *err, struct xeno_json *problem, void *user);
+    /* May add members to each problem document before it leaves, also to those that are made here,
+     * and headers to the answer: for an API whose clients know errors in another form. NULL:
+     * nothing is added. */
+    void (*problem)(struct xeno_http_req *q, const struct xeno_err *err, struct xeno_json *problem,
+                    void *user);
     /* Asked at each request, and each second of a stream, which then ends. NULL: nothing is. */
     bool (*revoked)(const char *serial, void *user);
     /* Kept answers of idempotent POSTs, so that a repeat gets the first answer again. Both NULL:
@@ -113,8 +115,12 @@ const struct xeno_cert *xeno_http_peer(const struct xeno_http_req *q); /* NULL: 
 int xeno_http_why_anonymous(const struct xeno_http_req *q, struct xeno_err *err);
 const char *xeno_http_method(const struct xeno_http_req *q);
 const char *xeno_http_path(const struct xeno_http_req *q);
-const char *xeno_http_param(const struct xeno_http_req *q, const char *name);  /* of the route */
-const char *xeno_http_query(const struct xeno_http_req *q, const char *name);  /* or NULL */
+const char *xeno_http_param(const struct xeno_http_req *q, const char *name); /* of the route */
+const char *xeno_http_query(const struct xeno_http_req *q, const char *name); /* or NULL */
+/* All values that a name has in the query, in order. Returns: how many there are; the first `max`
+ * of them are in ret. */
+size_t xeno_http_query_all(const struct xeno_http_req *q, const char *name, const char **ret,
+                           size_t max);
 const char *xeno_http_header(const struct xeno_http_req *q, const char *name); /* or NULL */
 const char *xeno_http_body(const struct xeno_http_req *q, size_t *ret_len);
 /* Is the content type this one (parameters aside)? */

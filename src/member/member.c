@@ -111,7 +111,7 @@ int xeno_member_load(struct xeno_member *m, struct sd_event *loop, struct xeno_e
     xeno_cert_free(m->cert);
     m->cert = NULL;
     r = member_check(m, m->cert_pem, m->ca_pem, &m->cert, &why);
-    if (r < 0 && xeno_err_is(&why, "x509.expired") && loop)
+    if (r < 0 && xeno_err_is(&why, "x509.expired") && loop && m->opt.corp_url)
         return member_renew_expired(m, loop, err);
     if (r < 0 && err)
         *err = why;
@@ -133,7 +133,7 @@ void xeno_member_attach(struct xeno_member *m, struct xeno_http_client *client,
 
 void xeno_member_tick(struct xeno_member *m)
 {
-    if (!m->client)
+    if (!m->client || !m->opt.corp_url)
         return;
     member_revoked_tick(m);
     member_renew_tick(m);

@@ -104,7 +104,7 @@ const struct xeno_cert *xeno_member_cert(const struct xeno_member *m); /* NULL: 
 void xeno_member_attach(struct xeno_member *m, struct xeno_http_client *client,
                         struct xeno_http_server *server);
 
-/* Renew and fetch when it is time; call it once a second. Only with a client. */
+/* Renew and fetch when it is time; call it once a second. Without client or corp_url: no effect. */
 void xeno_member_tick(struct xeno_member *m);
 /* Fetch the revocation list at the next tick (a reload). */
 void xeno_member_fetch_now(struct xeno_member *m);

@@ -1,6 +1,5 @@
 /* src/xenod/main.c - the environment manager: faces the network, holds no rights. */
 #include <signal.h>
-#include <string.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 
@@ -27,34 +26,9 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* The folder of the configuration file, which a reload reads: the file itself may be replaced.
- * Returns: the caller's; NULL: there is none. */
-static char *config_folder(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *path = NULL;
-        char *slash, *folder;
-
-        if (strncmp(argv[i], "--config=", 9) == 0)
-            path = argv[i] + 9;
-        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            path = argv[i + 1];
-        if (!path)
-            continue;
-        folder = xeno_strdup(path);
-        slash = strrchr(folder, '/');
-        if (slash)
-            slash[slash == folder] = '\0';
-        else
-            strcpy(folder, ".");
-        return folder;
-    }
-    return NULL;
-}
-
 static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
 {
-    xeno_autofree char *config = config_folder(d->argc, d->argv);
+    xeno_autofree char *config = xeno_conf_folder(d->argc, d->argv);
     const char *const folders[] = { d->opt.dir, NULL };
     const char *readable[3] = { NULL };
     size_t n = 0;

@@ -101,9 +101,9 @@ static bool is_relied_on(struct xstored *d, struct xeno_http_req *q, const char 
                          const char *digest)
 {
     int64_t since = -1, half = d->opt.grace.ns / XENO_NS_PER_MS / 2;
-    struct xeno_id who;
+    struct xstored_asker who;
 
-    if (strcmp(xeno_http_method(q), "HEAD") != 0 || xstored_who(q, &who, NULL) < 0 ||
+    if (strcmp(xeno_http_method(q), "HEAD") != 0 || xstored_who(d, q, &who, NULL) < 0 ||
         xstored_may_write(&who, repo, NULL) < 0)
         return false;
     return xstored_meta_idle(d->view, repo, digest, &since, NULL) == 0 && since >= 0 &&

@@ -59,15 +59,17 @@ void xstored_get_catalog(struct xeno_http_req *q, void *user)
     struct xstored *d = user;
     struct xeno_json *list = NULL, *reply;
     struct xeno_err err = XENO_ERR_INIT;
-    struct xeno_id who;
+    struct xstored_asker who;
     bool more = false;
-    int n = 0, r = xstored_who(q, &who, &err);
+    int n = 0, r = xstored_who(d, q, &who, &err);
 
     d->counts.requests++;
     if (r == 0)
+        r = xstored_may_list(&who, &err);
+    if (r == 0)
         r = xstored_page_size(xeno_http_query(q, "n"), PAGE_MAX, &n, &err);
     if (r == 0)
-        r = xstored_meta_repositories(d->view, who.s, or_empty(xeno_http_query(q, "last")), n,
+        r = xstored_meta_repositories(d->view, who.id.s, or_empty(xeno_http_query(q, "last")), n,
                                       &list, &more, &err);
     if (r < 0) {
         xstored_refuse(d, q, &err);

@@ -8,10 +8,12 @@
 
 void xstored_get_health(struct xeno_http_req *q, void *user)
 {
+    struct xstored *d = user;
     struct xeno_json *body = xeno_json_object();
+    bool corp = xeno_member_corp_answers(d->member);
 
-    (void)user;
-    xeno_json_set_str(body, "state", "ok");
+    xeno_json_set_str(body, "state", corp ? "ok" : "degraded");
+    xeno_json_set_bool(body, "corp", corp);
     xeno_json_set_str(body, "version", xeno_version());
     xeno_http_reply_json(q, 200, body);
 }
@@ -55,6 +57,8 @@ static void counted(const struct xstored *d, struct xeno_buf *out)
           d->counts.collected },
         { "xstored_scrubbed_bytes_total", "Bytes read again to find damage.",
           d->counts.scrubbed_bytes },
+        { "xstored_passes_total", "Passes given to tools without a certificate.",
+          d->counts.passes },
         { "xstored_quarantined_total", "Objects put aside as damaged.", d->counts.quarantined },
     };
 
@@ -62,6 +66,16 @@ static void counted(const struct xstored *d, struct xeno_buf *out)
         xeno_metric(out, rows[i].name, "counter", rows[i].help);
         xeno_metric_int(out, rows[i].name, NULL, NULL, rows[i].n);
     }
+}
+
+static void own(const struct xstored *d, struct xeno_buf *out)
+{
+    xeno_metric(out, "xstored_corp_up", "gauge", "Did the XenoCorp answer the last request?");
+    xeno_metric_int(out, "xstored_corp_up", NULL, NULL, xeno_member_corp_answers(d->member));
+    xeno_metric(out, "xstored_credential_expires_seconds", "gauge",
+                "When the credential ends, in seconds since 1970.");
+    xeno_metric_int(out, "xstored_credential_expires_seconds", NULL, NULL,
+                    xeno_member_cert(d->member)->not_after.ns / XENO_NS_PER_S);
 }
 
 void xstored_get_metrics(struct xeno_http_req *q, void *user)
@@ -78,5 +92,6 @@ void xstored_get_metrics(struct xeno_http_req *q, void *user)
     }
     kept(d, &out);
     counted(d, &out);
+    own(d, &out);
     xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);
 }

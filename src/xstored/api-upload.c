@@ -73,7 +73,7 @@ static void finish_begin(struct job *j)
 
 /* Is what is to be mounted well said, and may they read where it is? Without `from` nothing is
  * looked for: whether we have it is told to nobody who does not name where. */
-static int read_mount(struct xeno_http_req *q, const struct xeno_id *who, struct begin *b,
+static int read_mount(struct xeno_http_req *q, const struct xstored_asker *who, struct begin *b,
                       struct xeno_err *err)
 {
     const char *mount = xeno_http_query(q, "mount"), *from = xeno_http_query(q, "from");
@@ -96,8 +96,8 @@ static void begin_upload(struct xstored *d, struct xeno_http_req *q, const char 
     struct begin *b = xeno_new0(struct begin);
     struct job *j = job_new(d, q, act_begin, b, free_begin);
     struct xeno_err err = XENO_ERR_INIT;
-    struct xeno_id who;
-    int r = xstored_who(q, &who, &err);
+    struct xstored_asker who;
+    int r = xstored_who(d, q, &who, &err);
 
     if (r == 0)
         r = read_mount(q, &who, b, &err);

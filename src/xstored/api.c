@@ -35,6 +35,8 @@ const struct xeno_http_route xstored_routes[] = {
     { "GET", REPO "/blobs/{digest}", OPEN, 0, xstored_get_blob },
     { "HEAD", REPO "/blobs/{digest}", OPEN, 0, xstored_get_blob },
     { "DELETE", REPO "/blobs/{digest}", OPEN, 0, xstored_delete_blob },
+    { "GET", "/v1/token", OPEN, 0, xstored_get_token },
+    { "POST", "/v1/login", 0, 1024, xstored_post_login },
     { "GET", "/healthz", XENO_ROUTE_ANON, 0, xstored_get_health },
     { "GET", "/metrics", XENO_ROUTE_ANON, 0, xstored_get_metrics },
     { NULL },
@@ -86,11 +88,13 @@ static const char *code_of(const struct xeno_err *err)
     }
 }
 
-void xstored_problem(const struct xeno_err *err, struct xeno_json *problem, void *user)
+void xstored_problem(struct xeno_http_req *q, const struct xeno_err *err, struct xeno_json *problem,
+                     void *user)
 {
     struct xeno_json *errors = xeno_json_array(), *e = xeno_json_object();
 
-    (void)user;
+    if (xeno_problem_status(err->code) == 401)
+        xstored_challenge(user, q, err);
     xeno_json_set_str(e, "code", code_of(err));
     xeno_json_set_str(e, "message", err->text);
     xeno_json_set_str(e, "detail", err->token);
@@ -110,16 +114,17 @@ void xstored_refuse(struct xstored *d, struct xeno_http_req *q, const struct xen
 /* --- who asks for what --- */
 
 static bool admit(struct xstored *d, struct xeno_http_req *q,
-                  int (*may)(const struct xeno_id *who, const char *repo, struct xeno_err *err),
+                  int (*may)(const struct xstored_asker *who, const char *repo,
+                             struct xeno_err *err),
                   const char **ret_repo)
 {
     struct xeno_err err = XENO_ERR_INIT;
-    struct xeno_id who;
+    struct xstored_asker who;
     int r;
 
     d->counts.requests++;
     *ret_repo = xeno_http_param(q, "name");
-    r = xstored_who(q, &who, &err);
+    r = xstored_who(d, q, &who, &err);
     if (r == 0)
         r = xstored_name_check(*ret_repo, &err);
     if (r == 0)
@@ -170,10 +175,10 @@ void xstored_get_base(struct xeno_http_req *q, void *user)
 {
     struct xstored *d = user;
     struct xeno_err err = XENO_ERR_INIT;
-    struct xeno_id who;
+    struct xstored_asker who;
 
     d->counts.requests++;
-    if (xstored_who(q, &who, &err) < 0) {
+    if (xstored_who(d, q, &who, &err) < 0) {
         xstored_refuse(d, q, &err);
         return;
     }

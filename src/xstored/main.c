@@ -31,6 +31,8 @@ static void block_signals(void)
 static int start(struct xstored *d, struct xeno_err *err)
 {
     const char *const folders[] = { d->opt.dir, d->opt.objects, NULL };
+    xeno_autofree char *config = xeno_conf_folder(d->argc, d->argv);
+    const char *const readable[] = { config, NULL };
     int r;
 
     block_signals();
@@ -38,7 +40,7 @@ static int start(struct xstored *d, struct xeno_err *err)
     if (r == 0)
         r = xstored_listen(d, err);
     if (r == 0)
-        r = xeno_sandbox_enter("xstored", folders, err);
+        r = xeno_sandbox_enter_with("xstored", folders, readable, err);
     return r < 0 ? r : xstored_start(d, err);
 }
 
@@ -62,6 +64,8 @@ static int run(struct xstored *d, const struct xeno_conf_ask *ask, struct xeno_e
         return fail_out(err);
     if (ask->todo == XENO_CONF_CHECK)
         return xstored_check(d);
+    if (ask->todo == XENO_CONF_VERB)
+        return xstored_enrol(d, ask->value, err) < 0 ? fail_out(err) : EXIT_SUCCESS;
     return serve(d, err) < 0 ? fail_out(err) : EXIT_SUCCESS;
 }
 

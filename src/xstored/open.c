@@ -14,64 +14,16 @@
 #include "xstored/job.h"
 #include "xstored/upload.h"
 
-/* --- who we are --- */
-
-static int open_dir(struct xstored *d, struct xeno_err *err)
+int xstored_open_dir(struct xstored *d, struct xeno_err *err)
 {
-    int r = xeno_mkdirs(AT_FDCWD, d->opt.dir, 0755, err);
-
-    if (r < 0)
-        return r;
-    (void)chmod(d->opt.dir, 0700); /* refused when it is somebody else's, then so be it */
-    d->dirfd = open(d->opt.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->dirfd < 0)
-        return xeno_fail_errno(err, -errno, "store.dir", "open folder '%s'", d->opt.dir);
-    return 0;
+    return xeno_member_dir(d->opt.dir, &d->dirfd, err);
 }
 
-static int load_pem(struct xstored *d, const char *name, char **ret, struct xeno_err *err)
+int xstored_loop(struct xstored *d, struct xeno_err *err)
 {
-    size_t len;
-    int r = xeno_file_read(d->dirfd, name, XENO_CERT_PEM_MAX, ret, &len, err);
+    int r = d->loop ? 0 : sd_event_default(&d->loop);
 
-    if (r == -ENOENT)
-        return xeno_fail(err, r, "store.identity",
-                         "there is no %s in '%s': put key.pem, credential.pem and ca.pem there",
-                         name, d->opt.dir);
-    return r;
-}
-
-static int check_credential(struct xstored *d, struct xeno_err *err)
-{
-    int r = xeno_cert_parse(d->cert_pem, 0, &d->cert, err);
-
-    if (r == 0)
-        r = xeno_cert_check(d->cert_pem, 0, d->ca_pem, xeno_wall(d->env), err);
-    if (r < 0)
-        return r;
-    if (d->cert->kind != XENO_PARTY_NODE && d->cert->kind != XENO_PARTY_SERVER)
-        return xeno_fail(err, -EPERM, "store.identity",
-                         "the credential is a %s's; a XenoStore is a node",
-                         xeno_party_name(d->cert->kind));
-    if (strcmp(d->cert->id.s, d->id.s) != 0)
-        return xeno_fail(err, -EPERM, "store.identity", "the credential is %s's, the key is %s's",
-                         d->cert->id.s, d->id.s);
-    return 0;
-}
-
-static int open_identity(struct xstored *d, struct xeno_err *err)
-{
-    int r = load_pem(d, "ca.pem", &d->ca_pem, err);
-
-    if (r == 0)
-        r = load_pem(d, "credential.pem", &d->cert_pem, err);
-    if (r == 0)
-        r = xeno_key_load(d->dirfd, "key.pem", &d->key, err);
-    if (r < 0)
-        return r;
-    d->id = xeno_id_of(xeno_key_pub(d->key));
-    r = check_credential(d, err);
-    return r < 0 ? xeno_context(err, r, "credential in '%s'", d->opt.dir) : 0;
+    return r < 0 ? xeno_fail_errno(err, r, "store.loop", "make an event loop") : 0;
 }
 
 /* --- what we keep --- */
@@ -107,10 +59,12 @@ static int open_objects(struct xstored *d, struct xeno_err *err)
 
 int xstored_open(struct xstored *d, struct xeno_err *err)
 {
-    int r = open_dir(d, err);
+    int r = xstored_open_dir(d, err);
 
     if (r == 0)
-        r = open_identity(d, err);
+        r = xstored_loop(d, err);
+    if (r == 0)
+        r = xstored_identity_open(d, err);
     if (r == 0)
         r = lock_dir(d, err);
     if (r == 0)
@@ -124,20 +78,28 @@ int xstored_open(struct xstored *d, struct xeno_err *err)
 
 /* --- serving --- */
 
+static bool is_revoked(const char *serial, void *user)
+{
+    const struct xstored *d = user;
+
+    return xeno_member_revoked(serial, d->member);
+}
+
 static int open_server(struct xstored *d, struct xeno_err *err)
 {
     struct xeno_http_limits limits = xeno_http_limits_default;
     struct xeno_http_server_opts opts = {
         .listen = d->opt.listen,
         .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
-        .cert_pem = d->cert_pem,
-        .key = d->key,
-        .ca_pem = d->ca_pem,
+        .cert_pem = xeno_member_cert_pem(d->member),
+        .key = xeno_member_key(d->member),
+        .ca_pem = xeno_member_ca_pem(d->member),
         .env = d->env,
         .limits = &limits,
         .routes = xstored_routes,
         .user = d,
         .problem = xstored_problem,
+        .revoked = is_revoked,
     };
 
     limits.connections = (unsigned)d->opt.connections;
@@ -148,11 +110,9 @@ static int open_server(struct xstored *d, struct xeno_err *err)
 
 int xstored_listen(struct xstored *d, struct xeno_err *err)
 {
-    int r = d->loop ? 0 : sd_event_default(&d->loop);
+    int r = open_server(d, err);
 
-    if (r < 0)
-        return xeno_fail_errno(err, r, "store.loop", "make an event loop");
-    return open_server(d, err);
+    return r < 0 ? r : xstored_identity_start(d, err);
 }
 
 static int on_work(sd_event_source *s, int fd, uint32_t events, void *user)
@@ -205,6 +165,7 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
     } else {
         take_reloadable(d, &fresh);
+        xeno_member_fetch_now(d->member);
         xeno_log_init("xstored", d->opt.debug ? LOG_DEBUG : LOG_INFO);
         xeno_log(LOG_NOTICE, "config.reloaded", "quota=%" PRId64, d->opt.quota_bytes);
     }
@@ -241,7 +202,8 @@ int xstored_start(struct xstored *d, struct xeno_err *err)
     r = xstored_tend_start(d, err);
     if (r < 0)
         return r;
-    xeno_log(LOG_NOTICE, "start", "version=%s store=%s port=%u", xeno_version(), d->id.s,
+    xeno_log(LOG_NOTICE, "start", "version=%s store=%s corp=%s port=%u", xeno_version(),
+             xeno_member_id(d->member)->s, xeno_member_corp(d->member)->s,
              xeno_http_server_port(d->server));
     return 0;
 }
@@ -258,6 +220,7 @@ static void stop(struct xstored *d)
     xeno_work_free(xeno_take(&d->work));
     while (d->source_count > 0)
         sd_event_source_disable_unref(d->sources[--d->source_count]);
+    xstored_identity_stop(d);
     sd_event_unref(xeno_take(&d->loop));
 }
 
@@ -269,10 +232,6 @@ void xstored_release(struct xstored *d)
         d->objects->back->close(d->objects);
     xeno_db_free(d->view);
     xeno_db_free(d->books);
-    xeno_cert_free(d->cert);
-    xeno_key_free(d->key);
-    free(d->cert_pem);
-    free(d->ca_pem);
     if (d->dirfd >= 0)
         close(d->dirfd);
     xeno_conf_release(xstored_program.items, xstored_program.count, &d->opt);
@@ -292,30 +251,55 @@ static int check_books(struct xstored *d, struct xstored_total *t, struct xeno_e
     return r < 0 ? r : xstored_meta_total(d->view, t, err);
 }
 
+static bool check_corp(struct xstored *d)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    bool ok = xeno_member_corp_check(d->member, d->loop, &err) == 0;
+
+    if (ok)
+        printf("ok       XenoCorp       %s answers\n", d->opt.corp_url);
+    else
+        printf(
+            "MISSING  XenoCorp       %s: %s; until it answers the credential is not renewed, and "
+            "who is revoked is not known\n",
+            d->opt.corp_url, err.text);
+    return ok;
+}
+
+static bool check_sandbox(void)
+{
+    bool ok = xeno_sandbox_has_seccomp();
+
+    printf("%-8s seccomp        the kernel must filter system calls\n", ok ? "ok" : "MISSING");
+    if (!xeno_sandbox_has_landlock())
+        printf("note     Landlock       not in this kernel: files are protected by their owners "
+               "only\n");
+    return ok;
+}
+
 /* Looked at beside a daemon that runs; the sums are computed again. */
 int xstored_check(struct xstored *d)
 {
     struct xstored_total t = { 0 };
     struct xeno_err err = XENO_ERR_INIT;
     char size[32], until[XENO_TIME_TEXT];
-    int r = open_dir(d, &err);
+    bool ok;
+    int r = xstored_open_dir(d, &err);
 
     if (r == 0)
-        r = open_identity(d, &err);
+        r = xstored_loop(d, &err);
+    if (r == 0)
+        r = xstored_identity_open(d, &err);
     if (r == 0)
         r = check_books(d, &t, &err);
     if (r < 0) {
         printf("MISSING  %s\n", err.text);
         return EXIT_FAILURE;
     }
-    printf("ok       credential     %s, until %s\n", d->id.s,
-           xeno_time_text(d->cert->not_after, until));
+    printf("ok       credential     %s, until %s\n", xeno_member_id(d->member)->s,
+           xeno_time_text(xeno_member_cert(d->member)->not_after, until));
     printf("ok       objects        %" PRId64 ", %s, %" PRId64 " of them damaged\n", t.blobs,
            xeno_size_text(t.bytes, size), t.damaged);
-    printf("%-8s seccomp        the kernel must filter system calls\n",
-           xeno_sandbox_has_seccomp() ? "ok" : "MISSING");
-    if (!xeno_sandbox_has_landlock())
-        printf("note     Landlock       not in this kernel: files are protected by their owners "
-               "only\n");
-    return xeno_sandbox_has_seccomp() ? EXIT_SUCCESS : EXIT_FAILURE;
+    ok = check_corp(d);
+    return check_sandbox() && ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

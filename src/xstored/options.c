@@ -20,6 +20,8 @@ static const struct xeno_conf_item items[] = {
          .help = "Folder of the objects themselves; default: objects in dir"),
     ITEM(listen, "listen", TEXT, .fallback = "0.0.0.0:8445", .min = 3, .max = 80,
          .help = "Address and port of the API; not used with socket activation"),
+    ITEM(corp_url, "corp-url", TEXT, .min = 8, .max = 200, .required = true,
+         .help = "Where the XenoCorp is, for example https://corp.example:8440"),
     ITEM(user, "user", TEXT, .min = 1, .max = 32,
          .help = "User to become when started as root; default: stay"),
     ITEM(operators, "operators", TEXT, .max = 1000, .reloadable = true,
@@ -50,6 +52,25 @@ static const struct xeno_conf_item items[] = {
     ITEM(running_per_peer, "requests-per-peer", INT, .fallback = "400", .min = 1, .max = 100000,
          .help = "Most requests of one peer at work at once"),
     ITEM(debug, "debug", BOOL, .fallback = "no", .reloadable = true, .help = "Log more"),
+    ITEM(capacity_bytes, "capacity", SIZE, .fallback = "0", .max = INT64_C(1) << 56,
+         .help =
+             "Bytes this store has for objects, told at enrolment; 0: what is free where they are"),
+    ITEM(endpoint, "endpoint", TEXT, .max = 200,
+         .help = "URL clients reach this store by; told at enrolment"),
+    ITEM(hosts, "hosts", TEXT, .fallback = "127.0.0.1,localhost", .max = 500,
+         .help = "Names and addresses for the certificate, with commas; told at enrolment"),
+    ITEM(name, "name", TEXT, .fallback = "xenostore", .min = 1, .max = 100,
+         .help = "What this store is called; told at enrolment"),
+    ITEM(owner, "owner", TEXT, .fallback = "unknown", .min = 1, .max = 200,
+         .help = "Who runs it; told at enrolment"),
+    ITEM(contact, "contact", TEXT, .max = 200, .help = "How to reach them; told at enrolment"),
+    ITEM(payout, "payout", TEXT, .max = 500,
+         .help = "Where earnings are paid to; told at enrolment"),
+};
+
+static const struct xeno_conf_verb verbs[] = {
+    { "enrol", "TOKEN", "make a key, register with the XenoCorp, save the credential" },
+    { NULL },
 };
 
 const struct xeno_conf_program xstored_program = {
@@ -57,4 +78,5 @@ const struct xeno_conf_program xstored_program = {
     .purpose = "XenoStore: keeps templates and overlays, as an OCI registry",
     .items = items,
     .count = XENO_LEN(items),
+    .verbs = verbs,
 };

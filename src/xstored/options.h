@@ -9,11 +9,14 @@
 #include "conf/args.h"
 
 struct xstored_options {
-    char *dir, *listen, *objects, *user, *operators;
+    char *dir, *listen, *corp_url, *objects, *user, *operators;
     int64_t quota_bytes, entries, uploads_per_owner, scrub_bytes;
     xeno_time upload_life, grace, scrub_every;
     int64_t connections, connections_per_address, running_per_peer;
     bool debug;
+    /* Told to the XenoCorp at enrolment. */
+    int64_t capacity_bytes;
+    char *endpoint, *hosts, *name, *owner, *contact, *payout;
 };
 
 extern const struct xeno_conf_program xstored_program;

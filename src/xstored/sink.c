@@ -90,13 +90,13 @@ static int open_inflow(struct xeno_http_req *q, void *user, void **ret, struct x
     xeno_auto(xstored_inflow) in = xeno_new0(struct xstored_inflow);
     const char *repo = xeno_http_param(q, "name");
     int64_t used = 0;
-    struct xeno_id who;
+    struct xstored_asker who;
     int r;
 
     in->d = user;
     in->fd = -1;
     in->promised = -1;
-    r = xstored_who(q, &who, err);
+    r = xstored_who(user, q, &who, err);
     if (r == 0)
         r = xstored_name_check(repo, err);
     if (r == 0)

@@ -12,9 +12,11 @@
 
 #include "base/env.h"
 #include "crypto/x509.h"
+#include "doc/pass.h"
 #include "db/db.h"
 #include "db/work.h"
 #include "http/server.h"
+#include "member/member.h"
 #include "xstored/backend.h"
 #include "xstored/meta.h"
 #include "xstored/options.h"
@@ -26,7 +28,7 @@ struct xstored_scrub;
 /* Since the start, for /metrics. Only the loop's thread writes. */
 struct xstored_counts {
     int64_t requests, refused, received_bytes, pushed, mounted, expired, collected, scrubbed_bytes,
-        quarantined;
+        quarantined, passes;
 };
 
 struct xstored {
@@ -36,11 +38,9 @@ struct xstored {
     const struct xeno_env *env;
     sd_event *loop;
 
-    int dirfd; /* of opt.dir; locked while it is ours */
-    struct xeno_key *key;
-    struct xeno_id id;
-    char *cert_pem, *ca_pem;
-    struct xeno_cert *cert;
+    int dirfd;                  /* of opt.dir; locked while it is ours */
+    struct xeno_member *member; /* who we are: identity.c */
+    struct xeno_http_client *client;
 
     struct xeno_db *books; /* the writer's, once `work` runs */
     struct xeno_db *view;  /* the loop's */
@@ -58,7 +58,18 @@ struct xstored {
     struct xstored_counts counts;
 };
 
+/* --- identity.c: the member of the XenoCorp that a store is --- */
+int xstored_identity_open(struct xstored *d, struct xeno_err *err);
+/* Opens the folder, too; prints the id. */
+int xstored_enrol(struct xstored *d, const char *token, struct xeno_err *err);
+/* Renewal and revocations from now on. Context: before the sandbox; with a server. */
+int xstored_identity_start(struct xstored *d, struct xeno_err *err);
+void xstored_identity_stop(struct xstored *d);
+
 /* --- open.c --- */
+int xstored_open_dir(struct xstored *d, struct xeno_err *err);
+/* The loop, once. */
+int xstored_loop(struct xstored *d, struct xeno_err *err);
 /* Folder, lock, key, credential, metadata, objects: needs the rights the daemon starts with. */
 int xstored_open(struct xstored *d, struct xeno_err *err);
 /* The loop and the listening server, which answers nobody until the loop runs. Context: before the
@@ -76,18 +87,30 @@ void xstored_tend_stop(struct xstored *d);
 /* An object was found not to have its content: quarantine what `fd` (taken) has open. */
 void xstored_damaged(struct xstored *d, const char *digest, int fd, const char *why);
 
-/* --- who.c --- */
-/* Who asks: the one place. Later also by bearer tokens. Errors: -EACCES. */
-int xstored_who(const struct xeno_http_req *q, struct xeno_id *ret, struct xeno_err *err);
-/* May they read from, write to that repository? Its name was checked. Errors: -EPERM store.owner */
-int xstored_may_read(const struct xeno_id *who, const char *repo, struct xeno_err *err);
-int xstored_may_write(const struct xeno_id *who, const char *repo, struct xeno_err *err);
+/* --- who.c: who asks, by whatever they show, and what they may: the one place --- */
+struct xstored_asker {
+    struct xeno_id id;
+    bool limited;          /* to what `pass` allows; else to what the party itself may */
+    unsigned changes;      /* what a change is here: XENO_PASS_PUSH or _DELETE */
+    struct xeno_pass pass; /* of either kind */
+};
+/* By credential, access pass (Bearer) or login pass (Basic). Errors: -EACCES, with http.credential
+ * for nothing, and what is wrong with what was shown. */
+int xstored_who(struct xstored *d, const struct xeno_http_req *q, struct xstored_asker *ret,
+                struct xeno_err *err);
+/* May they read from, change that repository? Its name was checked.
+ * Errors: -EPERM store.owner, -EACCES pass.scope (another pass would do). */
+int xstored_may_read(const struct xstored_asker *who, const char *repo, struct xeno_err *err);
+int xstored_may_write(const struct xstored_asker *who, const char *repo, struct xeno_err *err);
+/* May they have the list of their own repositories? */
+int xstored_may_list(const struct xstored_asker *who, struct xeno_err *err);
 bool xstored_is_operator(const struct xstored *d, const struct xeno_http_req *q);
 
 /* --- api.c --- */
 extern const struct xeno_http_route xstored_routes[];
 /* Every problem document of the server also says it in the form of the distribution spec. */
-void xstored_problem(const struct xeno_err *err, struct xeno_json *problem, void *user);
+void xstored_problem(struct xeno_http_req *q, const struct xeno_err *err, struct xeno_json *problem,
+                     void *user);
 /* Answer a failure. */
 void xstored_refuse(struct xstored *d, struct xeno_http_req *q, const struct xeno_err *err);
 /* Who asks for the repository of the path, and for what? Also answers the request when it is none
@@ -101,6 +124,12 @@ void xstored_location(struct xeno_http_req *q, const char *repo, const char *wha
                       const char *name);
 /* "Link: <...&last=LAST>; rel="next"" for the present path. */
 void xstored_next(struct xeno_http_req *q, const char *name, const char *value, const char *last);
+
+/* --- pass.c --- */
+/* Say where a pass is to be had, with an answer that asks for one. */
+void xstored_challenge(struct xstored *d, struct xeno_http_req *q, const struct xeno_err *err);
+void xstored_get_token(struct xeno_http_req *q, void *user);
+void xstored_post_login(struct xeno_http_req *q, void *user);
 
 void xstored_get_base(struct xeno_http_req *q, void *user);
 void xstored_get_catalog(struct xeno_http_req *q, void *user);

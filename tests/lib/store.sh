@@ -1,7 +1,7 @@
 # tests/lib/store.sh - a XenoStore under test beside a XenoCorp; source tap.sh and corp.sh first.
 #
 #     corp_init; corp_start; join op client "$token"     (corp.sh)
-#     store_join                  makes its key and credential in $work/store
+#     store_join                  enrols it in $work/store; its id is in $work/store.id
 #     store_start [OPTION...]     starts it on its port; $store is HOST:PORT, $store_pid
 #     store_stop [-9]
 #     to WHO METHOD PATH [CURL-OPTION...]   asks it as WHO; prints the answer's body, its status is in
@@ -10,19 +10,21 @@
 #     certs_of WHO                makes $work/WHO.d, what the tools of containers take by --cert-dir
 PATH=$build/src/xstored:$PATH
 
+store_options() { printf '%s\n' --dir "$work/store" --listen "$store" --corp-url "$url"; }
+
 store_join() {
-    local tok
-    tok=$(as op POST /v1/admin/tokens '{"kind":"server","lifetime_s":600}' | jq -r .token)
-    join store server "$tok" "$a_server" || bail "the store gets no credential" "$(cat "$work/store.joined")"
-    mkdir -p "$work/store"
-    install -m 600 "$work/store.key" "$work/store/key.pem"
-    cp "$work/store.pem" "$work/store/credential.pem"
-    cp "$corp_dir/ca.pem" "$work/store/ca.pem"
+    local tok options
     store=127.0.0.1:$(free_port)
+    tok=$(as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' | jq -r .token)
+    mapfile -t options < <(store_options)
+    xstored "${options[@]}" --hosts 127.0.0.1 --enrol "$tok" >"$work/store.id" 2>"$work/enrol.log" ||
+        bail "xstored --enrol" "$(cat "$work/enrol.log")"
 }
 
 store_start() {
-    background store xstored --dir "$work/store" --listen "$store" "$@"
+    local options
+    mapfile -t options < <(store_options)
+    background store xstored "${options[@]}" "$@"
     store_pid=$pid
     wait_for 10 to nobody GET /healthz || bail "xstored does not answer" "$(cat "$work/store.log")"
 }

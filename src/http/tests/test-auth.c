@@ -39,6 +39,10 @@ static void good_and_anonymous(void **state)
     assert_non_null(strstr(body, "\"x\":\"a b\""));
     assert_non_null(strstr(body, "\"loopback\":true"));
     free(body);
+    assert_int_equal(ask(&w, w.client, "GET", "/private?x=1&y=9&x=2&x=3", NULL, NULL, &body, &err),
+                     200);
+    assert_non_null(strstr(body, "\"x\":\"1\",\"count\":3,\"second\":\"2\""));
+    free(body);
     assert_int_equal(ask(&w, anon, "GET", "/ping", NULL, NULL, &body, &err), 200);
     assert_non_null(strstr(body, "nobody"));
     free(body);

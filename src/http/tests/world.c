@@ -32,11 +32,14 @@ unsigned world_pings;
 static void h_ping(struct xeno_http_req *q, void *user)
 {
     struct xeno_json *j = xeno_json_object();
+    const char *all[2] = { NULL };
 
     (void)user;
     world_pings++;
     xeno_json_set_str(j, "peer", xeno_http_peer(q) ? xeno_http_peer(q)->id.s : "nobody");
     xeno_json_set_str(j, "x", xeno_http_query(q, "x"));
+    xeno_json_set_int(j, "count", (int64_t)xeno_http_query_all(q, "x", all, XENO_LEN(all)));
+    xeno_json_set_str(j, "second", all[1]);
     xeno_json_set_str(j, "name", xeno_http_param(q, "name"));
     xeno_json_set_bool(j, "loopback", xeno_http_from_loopback(q));
     xeno_http_reply_json(q, 200, j);
