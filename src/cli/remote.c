@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/out.h"
 #include "cli/profile.h"
+#include "cli/store-login.h"
 
 #define FILE_NAME "store.json"
 #define FILE_MAX  16384
@@ -246,6 +247,25 @@ static int read_host(const char *text, char ret[XENO_REGISTRY_HOST_MAX + 1], str
     return xeno_registry_host_ok(ret) ? 0 : cli_usage(err, "'%s' is not HOST[:PORT]", ret);
 }
 
+int cli_remote_host(const struct cli *cli, const char *text, char ret[XENO_REGISTRY_HOST_MAX + 1],
+                    char ret_id[XENO_ID_CHARS + 1], struct xeno_err *err)
+{
+    char host[XENO_REGISTRY_HOST_MAX + 1];
+    autoknown k = { .trust = NULL };
+    int r = known_load(cli, &k, err);
+
+    if (r == 0 && text)
+        r = read_host(text, host, err);
+    if (r < 0)
+        return r;
+    if (!text && !k.host[0])
+        return xeno_fail(err, -ENOENT, "store.none", "you have no default store");
+    snprintf(ret, sizeof host, "%s", text ? host : k.host);
+    memcpy(ret_id, strcmp(ret, k.host) == 0 ? k.id : "",
+           strcmp(ret, k.host) == 0 ? sizeof k.id : 1);
+    return 0;
+}
+
 static void show_known(struct cli *cli, const struct known *k)
 {
     if (cli->json) {
@@ -325,5 +345,26 @@ const struct cli_command cli_store_commands[] = {
       .examples = "xeno store show",
       .options = no_options,
       .run = run_show },
+    { .name = "store login",
+      .usage = "[HOST[:PORT]]",
+      .summary = "let podman, skopeo and other tools use a XenoStore as you",
+      .about = "Gets a password from the store and writes it where these tools look, together\n"
+               "with the CA that the store's certificate is of. It ends with your credential, or\n"
+               "when the XenoCorp disables you. Your repositories there are ID/NAME.",
+      .examples = "xeno store login store.example.org:8445\n"
+                  "# then, for example\n"
+                  "podman push busybox docker://store.example.org:8445/ID/busybox",
+      .options = cli_login_options,
+      .max_words = 1,
+      .run = cli_run_login },
+    { .name = "store token",
+      .usage = "[HOST[:PORT]]",
+      .summary = "print a password for a XenoStore, and write it nowhere",
+      .about = "For a machine that shall push or pull as you for a while. The user is your id.",
+      .examples = "xeno store token store.example.org:8445 --lifetime 1h |\n"
+                  "    podman login --username ID --password-stdin store.example.org:8445",
+      .options = cli_pass_options,
+      .max_words = 1,
+      .run = cli_run_pass },
     { NULL },
 };

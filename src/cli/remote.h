@@ -41,4 +41,9 @@ XENO_DEFINE_AUTO(cli_remote, cli_remote_free);
 int cli_remote_open(struct cli *cli, const struct cli_args *args, const char *text,
                     const char *from, bool write, struct cli_remote **ret, struct xeno_err *err);
 
+/* The store that `text` names as HOST[:PORT]; NULL: the default store. *ret_id is the party it must
+ * be, "" when any of the XenoCorp will do. Errors: usage, -ENOENT store.none. */
+int cli_remote_host(const struct cli *cli, const char *text, char ret[XENO_REGISTRY_HOST_MAX + 1],
+                    char ret_id[XENO_ID_CHARS + 1], struct xeno_err *err);
+
 #endif
