@@ -90,6 +90,16 @@ static mode_t file_type(enum xeno_tar_type type)
     }
 }
 
+/* What the tar says of its time: the archive writes a fraction for some members only, so none has
+ * one, or table and tar would differ. */
+static int tell_member(struct xeno_pack *p, const struct xeno_tar_entry *e, struct xeno_err *err)
+{
+    struct xeno_tar_entry said = *e;
+
+    said.mtime.tv_nsec = 0;
+    return p->output.member(p->output.arg, &said, err);
+}
+
 int xeno_pack_add(struct xeno_pack *p, const struct xeno_tar_entry *e, struct xeno_err *err)
 {
     locale_t old = p->utf8 ? uselocale(p->utf8) : (locale_t)0;
@@ -101,7 +111,7 @@ int xeno_pack_add(struct xeno_pack *p, const struct xeno_tar_entry *e, struct xe
     archive_entry_set_perm(p->e, (mode_t)e->mode);
     archive_entry_set_uid(p->e, e->uid);
     archive_entry_set_gid(p->e, e->gid);
-    archive_entry_set_mtime(p->e, e->mtime.tv_sec, e->mtime.tv_nsec);
+    archive_entry_set_mtime(p->e, e->mtime.tv_sec, 0);
     archive_entry_set_size(p->e, e->type == XENO_TAR_FILE ? e->size_bytes : 0);
     if (e->type == XENO_TAR_SYMLINK)
         archive_entry_set_symlink(p->e, e->link);
@@ -115,7 +125,7 @@ int xeno_pack_add(struct xeno_pack *p, const struct xeno_tar_entry *e, struct xe
         uselocale(old);
     if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
         return fail(p, e->name, err);
-    return p->output.member ? p->output.member(p->output.arg, e, err) : 0;
+    return p->output.member ? tell_member(p, e, err) : 0;
 }
 
 int xeno_pack_data(struct xeno_pack *p, const void *data, size_t len, struct xeno_err *err)

@@ -1,7 +1,7 @@
 /* src/image/pack.h - write a tar whose bytes depend on its content only (libarchive behind).
  *
- * Members come in the order they are added; no access or change times, no user names, no inode
- * numbers: the same calls give the same bytes on every machine.
+ * Members come in the order they are added; times in whole seconds, no access or change times, no
+ * user names, no inode numbers: the same calls give the same bytes on every machine.
  */
 #ifndef XENO_IMAGE_PACK_H
 #define XENO_IMAGE_PACK_H

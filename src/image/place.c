@@ -183,7 +183,7 @@ int xeno_place_file(struct xeno_place *p, const char *path, struct xeno_tar *t,
     int r;
 
     if (p->root < 0)
-        return copy_data(-1, path, t, e, err);
+        return t ? copy_data(-1, path, t, e, err) : 0;
     r = parent_of(p, path, &base, err);
     if (r < 0)
         return r;

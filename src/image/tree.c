@@ -30,6 +30,7 @@ struct seen {
     enum seen_type type;
     bool implicit; /* a folder that only what is in it has named so far */
     bool opaque;
+    int64_t member; /* that made it; -1: none */
     unsigned mode;
     int64_t uid, gid;
     struct timespec mtime;
@@ -65,6 +66,7 @@ static int seen_add(struct xeno_tree *tr, const char *path, size_t len, enum see
     s = xeno_alloc0(1, sizeof(*s) + len + 1);
     memcpy(s->path, path, len);
     s->type = type;
+    s->member = -1;
     s->mode = 0755;
     HASH_ADD_KEYPTR(hh, tr->names, s->path, len, s);
     tr->disk_bytes += type == SEEN_DIR ? BLOCK : INODE;
@@ -212,17 +214,23 @@ static int make_parents(struct xeno_tree *tr, const char *path, struct xeno_err 
 }
 
 /* The table's entry for a new file at `path`, or an error when the name is taken. */
-static int claim(struct xeno_tree *tr, const char *path, struct xeno_err *err)
+static int claim(struct xeno_tree *tr, const char *path, int64_t member, struct xeno_err *err)
 {
     size_t len = strlen(path);
     struct seen *s = seen_find(tr, path, len);
+    int r = 0;
 
     if (!s)
-        return seen_add(tr, path, len, SEEN_FILE, &s, err);
-    if (s->type != SEEN_WHITEOUT)
+        r = seen_add(tr, path, len, SEEN_FILE, &s, err);
+    else if (s->type != SEEN_WHITEOUT)
         return xeno_fail(err, -EINVAL, "unpack.twice", "'%.200s' is in the archive twice", path);
+    else
+        r = xeno_place_unlink(&tr->place, path, err);
+    if (r < 0)
+        return r;
     s->type = SEEN_FILE; /* replaces what is below anyhow */
-    return xeno_place_unlink(&tr->place, path, err);
+    s->member = member;
+    return 0;
 }
 
 static int add_dir(struct xeno_tree *tr, const char *path, const struct xeno_tar_entry *e,
@@ -239,6 +247,7 @@ static int add_dir(struct xeno_tree *tr, const char *path, const struct xeno_tar
     if (r < 0)
         return r;
     s->implicit = false;
+    s->member = tr->entries - 1;
     s->mode = e->mode;
     s->uid = e->uid;
     s->gid = e->gid;
@@ -261,7 +270,7 @@ static int add_hardlink(struct xeno_tree *tr, const char *path, const struct xen
                          "'%.200s' is a hard link to '%.200s', which is no file of this layer so "
                          "far",
                          path, target);
-    r = claim(tr, path, err);
+    r = claim(tr, path, s->member, err);
     return r < 0 ? r : xeno_place_hardlink(&tr->place, path, target, err);
 }
 
@@ -343,7 +352,7 @@ int xeno_tree_add(struct xeno_tree *tr, struct xeno_tar *t, const struct xeno_ta
         return add_dir(tr, path, e, err);
     if (e->type == XENO_TAR_HARDLINK)
         return add_hardlink(tr, path, e, err);
-    r = claim(tr, path, err);
+    r = claim(tr, path, tr->entries - 1, err);
     if (r < 0)
         return r;
     if (e->type == XENO_TAR_SYMLINK)
@@ -371,6 +380,30 @@ int xeno_tree_end(struct xeno_tree *tr, struct xeno_err *err)
             return r;
     }
     return 0;
+}
+
+int xeno_tree_each(const struct xeno_tree *tr,
+                   int (*fn)(void *arg, const struct xeno_tree_name *n, struct xeno_err *err),
+                   void *arg, struct xeno_err *err)
+{
+    static const int kinds[] = { [SEEN_DIR] = XENO_TREE_DIR,
+                                 [SEEN_FILE] = XENO_TREE_FILE,
+                                 [SEEN_WHITEOUT] = XENO_TREE_WHITEOUT };
+    int r = 0;
+
+    for (struct seen *s = tr->names; s && r >= 0; s = s->hh.next) {
+        struct xeno_tree_name n = { .path = s->path,
+                                    .kind = kinds[s->type],
+                                    .opaque = s->opaque,
+                                    .member = s->member,
+                                    .mode = s->mode,
+                                    .uid = s->uid,
+                                    .gid = s->gid,
+                                    .mtime = s->mtime };
+
+        r = fn(arg, &n, err);
+    }
+    return r < 0 ? r : 0;
 }
 
 /* The hook wants the plain name, which xeno_tree_add() keeps to itself. */

@@ -17,12 +17,29 @@ struct xeno_tree *xeno_tree_new(int root, bool own, const struct xeno_unpack_lim
 void xeno_tree_free(struct xeno_tree *tr);
 XENO_DEFINE_AUTO(xeno_tree, xeno_tree_free);
 
-/* The member just read from `t`; its data is read from there. Errors: image/unpack.h. */
+/* The member just read from `t`; its data is read from there. t NULL, only without a folder: there
+ * is no data, as when a table of contents is judged. Errors: image/unpack.h. */
 int xeno_tree_add(struct xeno_tree *tr, struct xeno_tar *t, const struct xeno_tar_entry *e,
                   struct xeno_err *err);
 
 /* After the last: modes and times of folders, which filling them would have changed. */
 int xeno_tree_end(struct xeno_tree *tr, struct xeno_err *err);
+
+/* What the members made, each name once, a folder before what is in it; "." is the first. */
+struct xeno_tree_name {
+    const char *path;                                                /* in plain form */
+    enum { XENO_TREE_DIR, XENO_TREE_FILE, XENO_TREE_WHITEOUT } kind; /* file: or link, or fifo */
+    bool opaque;
+    /* Which call of xeno_tree_add() made it, from 0; of a hard link the one of what it is a link
+     * to; -1: none by itself (a folder that only others named, a whiteout). */
+    int64_t member;
+    unsigned mode; /* of folders, as are the next three */
+    int64_t uid, gid;
+    struct timespec mtime;
+};
+int xeno_tree_each(const struct xeno_tree *tr,
+                   int (*fn)(void *arg, const struct xeno_tree_name *n, struct xeno_err *err),
+                   void *arg, struct xeno_err *err);
 
 int64_t xeno_tree_entries(const struct xeno_tree *tr);
 int64_t xeno_tree_disk_bytes(const struct xeno_tree *tr);

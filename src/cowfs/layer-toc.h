@@ -1,0 +1,49 @@
+/* src/cowfs/layer-toc.h - a layer that is a table of contents; its files are fetched as they are
+ * read.
+ *
+ * The table (image/toc.h) is judged as the unpacker judges an archive (image/tree.h), and refused
+ * whole for the same reasons. What is seen is what unpacking would have made (image/unpack.h):
+ * owners shifted, whiteouts as devices 0:0, user.overlay.opaque on opaque directories, the same
+ * attributes kept, hard links as one object. Inode numbers follow from the table alone.
+ *
+ * Names, attributes and the places of pieces are in memory (tests/test-layer-toc.c: some 150 bytes
+ * for an object with one piece); contents come from the cache of pieces (image/pieces.h), and what
+ * is not there from the sources (image/source.h). Pieces of zeros cost nothing. A read that cannot
+ * have the right bytes fails with -EIO.
+ */
+#ifndef XENO_COWFS_LAYER_TOC_H
+#define XENO_COWFS_LAYER_TOC_H
+
+#include "cowfs/layer.h"
+#include "image/pieces.h"
+#include "image/source.h"
+
+struct xeno_cowfs_toc_opts {
+    struct xeno_pieces *pieces;    /* this and the next two are borrowed until the layer is freed */
+    struct xeno_pieces_user *user; /* who is said to read; NULL: nobody */
+    struct xeno_sources *sources;
+    uint32_t shift; /* of owners: XENO_SUBID_BASE for what a session mounts */
+    bool own;       /* all belongs to the caller, who is not root (image/unpack.h) */
+    /* Why a read fails; NULL. From any thread. */
+    void (*failed)(void *arg, const char *digest, const struct xeno_err *err);
+    void *arg;
+};
+
+/* The table is read by way of the cache too, so that what is cached can be mounted when nobody
+ * answers. Errors: -ENODATA image.toc: the layer has no table; -EBADMSG image.corrupt; those of
+ * xeno_toc_parse(), of image/unpack.h, and of the sources. */
+int xeno_cowfs_layer_toc(const struct xeno_layer *layer, const struct xeno_cowfs_toc_opts *opts,
+                         struct xeno_cowfs_layer **ret, struct xeno_err *err);
+
+/* --- its pieces, for who fetches ahead --- */
+
+size_t xeno_cowfs_toc_pieces(const struct xeno_cowfs_layer *l);
+const uint8_t *xeno_cowfs_toc_sha(const struct xeno_cowfs_layer *l, size_t i); /* 32 bytes */
+int64_t xeno_cowfs_toc_blob_bytes(const struct xeno_cowfs_layer *l, size_t i); /* 0: of zeros */
+/* As xeno_pieces_ahead(). */
+int xeno_cowfs_toc_ahead(struct xeno_cowfs_layer *l, size_t i, struct xeno_err *err);
+
+/* Bytes in memory for the layer. */
+size_t xeno_cowfs_toc_memory(const struct xeno_cowfs_layer *l);
+
+#endif
