@@ -124,12 +124,21 @@ static uint64_t next_wait_ms(struct xeno_http_call *call, int64_t asked_s)
 
     if (!call->retry || call->started)
         return 0;
+    if (call->tries_max > 0 && call->tries >= call->tries_max)
+        return 0;
     if (call->deadline.ns == 0 && (call->sink || call->part.fd >= 0) &&
         (call->tries >= BULK_TRIES || asked_s > BULK_ASKED_S))
         return 0;
     xeno_random(call->client->trust.env, &rnd, sizeof(rnd));
     wait = http_retry_wait_ms(call->tries, asked_s, rnd);
     return (int64_t)wait < left_ms(call) ? wait : 0;
+}
+
+/* Could it be otherwise the next time? A certificate stays what it is. */
+static bool may_pass(const struct xeno_http_call *call, CURLcode res)
+{
+    return res != CURLE_PEER_FAILED_VERIFICATION && res != CURLE_SSL_CACERT_BADFILE &&
+           !(res == CURLE_SSL_CONNECT_ERROR && call->client->web);
 }
 
 static bool connected(const struct xeno_http_call *call)
@@ -196,7 +205,7 @@ void http_call_completed(struct xeno_http_call *call, CURLcode res)
     if (res == CURLE_OK && worth_a_retry((int)status)) {
         curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &asked);
         wait = next_wait_ms(call, asked);
-    } else if (res != CURLE_OK && call->err.code == 0) {
+    } else if (res != CURLE_OK && call->err.code == 0 && may_pass(call, res)) {
         wait = next_wait_ms(call, 0);
     }
     if (wait > 0) {
@@ -291,6 +300,7 @@ struct xeno_http_call *xeno_http_send(struct xeno_http_client *c, const struct x
     call->follows = ask->redirects > 0;
     call->pace_s = ask->pace_s ? ask->pace_s : XENO_HTTP_PACE_S;
     call->retry = ask->retry;
+    call->tries_max = ask->tries;
     if (ask->deadline.ns > 0 || !stream)
         call->deadline =
             xeno_time_add(mono(c), xeno_ns(ask->deadline.ns > 0 ? ask->deadline.ns : DEADLINE_NS));

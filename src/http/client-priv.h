@@ -74,7 +74,7 @@ struct xeno_http_call {
     bool retry, flying, cancelled, started; /* started: a stream's bytes were handed out */
     bool plain;                             /* http:// to the loopback */
     bool head_seen;
-    unsigned tries;
+    unsigned tries, tries_max; /* tries_max 0: until the deadline */
     xeno_time deadline; /* monotonic; 0: none */
     struct xeno_err err;
     struct xeno_buf out;

@@ -99,6 +99,7 @@ struct xeno_http_ask {
     size_t header_count;
     const char *idempotency_key; /* NULL: none */
     bool retry;
+    unsigned tries; /* of a `retry`; 0: until the deadline */
     /* Follow so many (GET and HEAD; 0: a redirect is an answer like others). https stays https; to
      * another host goes neither an Authorization nor our credential. Errors: -ELOOP http.redirect,
      * -EPROTO http.redirect. */

@@ -26,6 +26,13 @@ static bool is_loopback(const char *ip)
     return inet_pton(AF_INET6, ip, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
+static void not_loopback(struct xeno_http_call *call, const char *what)
+{
+    xeno_fail(&call->err, -EPERM, "http.plain",
+              "%s: without TLS only an address of this machine's loopback is asked, not %s",
+              call->shown, what);
+}
+
 /* The last moment before a byte of the request leaves. */
 static int before_request(void *user, char *ip, char *local_ip, int port, int local_port)
 {
@@ -41,9 +48,7 @@ static int before_request(void *user, char *ip, char *local_ip, int port, int lo
     if (call->plain) {
         if (is_loopback(ip))
             return CURL_PREREQFUNC_OK;
-        xeno_fail(&call->err, -EPERM, "http.plain",
-                  "%s: without TLS only an address of this machine's loopback is asked, not %s",
-                  call->shown, ip);
+        not_loopback(call, ip);
         return CURL_PREREQFUNC_ABORT;
     }
     if (call->client->web)
@@ -305,6 +310,8 @@ void http_transfer_url(struct xeno_http_call *call, const char *url)
         bool six = len > 2 && host[0] == '[';
 
         call->host = six ? xeno_strndup(host + 1, len - 2) : xeno_strdup(host);
+        if (call->plain && strcmp(call->host, "localhost") != 0 && !is_loopback(call->host))
+            not_loopback(call, call->host);
     } else {
         xeno_fail(&call->err, -EINVAL, "http.url", "'%s' is not a URL that starts with https://",
                   url);

@@ -126,6 +126,7 @@ void registry_ask_send(struct ask *a)
                                  .headers = headers,
                                  .header_count = a->header_count,
                                  .retry = a->retry,
+                                 .tries = REGISTRY_TRIES,
                                  .redirects = XENO_HTTP_REDIRECTS,
                                  .pace_s = r->pace_s,
                                  .max_body = a->max_body,

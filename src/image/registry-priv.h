@@ -12,6 +12,7 @@
 
 #define REGISTRY_PARALLEL   4
 #define REGISTRY_HEADERS    4
+#define REGISTRY_TRIES      5
 #define REGISTRY_WAIT_S     60          /* for an answer that has no large body */
 #define REGISTRY_TOKEN_MAX  (16 * 1024) /* bytes */
 #define REGISTRY_ANSWER_MAX (64 * 1024) /* of answers that are no manifest and no blob */

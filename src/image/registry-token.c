@@ -118,6 +118,7 @@ static void fetch_token(struct xeno_registry *r, const struct challenge *c)
                                  .headers = &header,
                                  .header_count = basic ? 1 : 0,
                                  .retry = true,
+                                 .tries = REGISTRY_TRIES,
                                  .redirects = XENO_HTTP_REDIRECTS,
                                  .max_body = REGISTRY_ANSWER_MAX,
                                  .done = on_token,
