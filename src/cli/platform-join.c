@@ -182,6 +182,8 @@ int platform_join_client(struct cli *cli, struct platform *p, xeno_credit amount
     client.home = p->client;
     if (r == 0)
         r = list_servers(&client, p, err);
+    if (r == 0)
+        r = platform_use_store(&client, p, err);
     cli_release(&client);
     return r;
 }

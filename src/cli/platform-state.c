@@ -66,6 +66,11 @@ char *platform_server_url(const struct platform_server *s)
     return xeno_asprintf("https://127.0.0.1:%d", s->port);
 }
 
+char *platform_store_url(const struct platform_store *s)
+{
+    return xeno_asprintf("https://127.0.0.1:%d", s->port);
+}
+
 /* --- processes --- */
 
 static int64_t start_of(pid_t pid)
@@ -147,6 +152,17 @@ static struct xeno_json *server_json(const struct platform_server *s)
     return j;
 }
 
+static struct xeno_json *store_json(const struct platform_store *s)
+{
+    struct xeno_json *j = xeno_json_object();
+
+    xeno_json_set_int(j, "port", s->port);
+    xeno_json_set_str(j, "id", s->id);
+    xeno_json_set_int(j, "uid", s->uid);
+    xeno_json_set(j, "xstored", process_json(&s->xstored));
+    return j;
+}
+
 int platform_save(const struct platform *p, struct xeno_err *err)
 {
     xeno_auto(xeno_json) j = xeno_json_object();
@@ -165,6 +181,8 @@ int platform_save(const struct platform *p, struct xeno_err *err)
     for (size_t i = 0; i < p->count; i++)
         xeno_json_append(list, server_json(&p->servers[i]));
     xeno_json_set(j, "servers", list);
+    if (p->store.port)
+        xeno_json_set(j, "store", store_json(&p->store));
     text = xeno_json_format(j, true, &len);
     return xeno_file_write(AT_FDCWD, path, 0644, text, len, err);
 }
@@ -240,9 +258,22 @@ static int read_server(const struct xeno_json_at *at, struct platform_server *s,
     return r;
 }
 
+static int read_store(const struct xeno_json_at *at, struct platform_store *s, struct xeno_err *err)
+{
+    int r = read_int(at, "port", 65535, &s->port, err);
+
+    if (r == 0)
+        r = read_text(at, "id", 0, s->id, sizeof s->id, err);
+    if (r == 0)
+        r = read_uid(at, "uid", &s->uid, err);
+    if (r == 0)
+        r = read_process(at, "xstored", &s->xstored, err);
+    return r;
+}
+
 static int read_state(const struct xeno_json_at *top, struct platform *p, struct xeno_err *err)
 {
-    struct xeno_json_at list;
+    struct xeno_json_at list, store;
     const char *client = NULL;
     int r;
 
@@ -265,7 +296,11 @@ static int read_state(const struct xeno_json_at *top, struct platform *p, struct
 
         r = read_server(&at, &p->servers[i], err);
     }
-    return r;
+    if (r == 0)
+        r = xeno_json_obj_opt(top, "store", &store, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return read_store(&store, &p->store, err);
 }
 
 int platform_load(const char *dir, struct platform **ret, struct xeno_err *err)

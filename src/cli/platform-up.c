@@ -17,11 +17,12 @@
 #include "cli/platform.h"
 #include "cli/progress.h"
 #include "cli/server.h"
+#include "cli/words.h"
 #include "image/store.h"
 
-#define BASE_PORT 7440
-#define ARGS_MAX  64
-#define ACCEPT_S  20
+#define BASE_PORT   7440
+#define ACCEPT_S    20
+#define STORE_INDEX 255 /* for a user of its own: above those of XenoServers */
 
 const struct cli_option platform_up_options[] = {
     { "dir", 0, "DIR", "where its state is", false, CLI_OFFER_DIR },
@@ -33,6 +34,8 @@ const struct cli_option platform_up_options[] = {
     { "corp-set", 0, "KEY=VALUE", "option for xenocorpd", true, 0 },
     { "server-set", 0, "KEY=VALUE", "option for every xenod", true, 0 },
     { "task-set", 0, "KEY=VALUE", "option for every xeno-taskd", true, 0 },
+    { "store", 0, NULL, "a XenoStore node, too; the client pushes to and pulls from it", false, 0 },
+    { "store-set", 0, "KEY=VALUE", "option for xstored", true, 0 },
     { NULL },
 };
 
@@ -45,45 +48,9 @@ struct up {
     char operator_id[XENO_ID_CHARS + 1];
 };
 
-/* --- argument lists --- */
-
-struct words {
-    char *list[ARGS_MAX + 1];
-    size_t count;
-};
-
-static void words_release(struct words *w)
-{
-    for (size_t i = 0; i < w->count; i++)
-        free(w->list[i]);
-}
-#define autowords __attribute__((cleanup(words_release))) struct words
-
-static void word(struct words *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void word(struct words *w, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    if (w->count < ARGS_MAX)
-        w->list[w->count++] = xeno_vasprintf(fmt, ap);
-    va_end(ap);
-}
-
-/* What the user sets comes last, and so wins. */
-static void words_set(struct words *w, const struct cli_args *args, const char *option)
-{
-    const char *const *list;
-    size_t n;
-
-    list = cli_values(args, option, &n);
-    for (size_t i = 0; i < n; i++)
-        word(w, "--%s", list[i]);
-}
-
 /* --- folders --- */
 
-static int own_folder(const char *path, mode_t mode, uid_t uid, struct xeno_err *err)
+int platform_folder(const char *path, mode_t mode, uid_t uid, struct xeno_err *err)
 {
     int r = xeno_mkdirs(AT_FDCWD, path, mode, err);
 
@@ -100,12 +67,12 @@ static int make_folders(const struct platform *p, struct xeno_err *err)
     for (size_t i = 0; r == 0 && i < XENO_LEN(below); i++) {
         xeno_autofree char *path = platform_path(p, "%s", below[i]);
 
-        r = own_folder(path, 0755, geteuid(), err);
+        r = platform_folder(path, 0755, geteuid(), err);
     }
     if (r == 0) {
         xeno_autofree char *corp = platform_path(p, "corp");
 
-        r = own_folder(corp, 0700, p->corp_uid, err);
+        r = platform_folder(corp, 0700, p->corp_uid, err);
     }
     return r;
 }
@@ -133,15 +100,15 @@ static int start_corp(struct up *u, struct xeno_err *err)
 {
     struct platform *p = u->p;
     xeno_autofree char *log = platform_path(p, "log/corp.log");
-    autowords w = { .count = 0 };
+    cli_autowords w = { .count = 0 };
     struct platform_spawn s = { .program = "xenocorpd", .uid = p->corp_uid, .log = log };
 
     if (platform_alive(&p->corp))
         return 0;
     p->corp_port = platform_port(p->corp_port);
-    word(&w, "--dir=%s/corp", p->dir);
-    word(&w, "--listen=127.0.0.1:%d", p->corp_port);
-    words_set(&w, u->args, "corp-set");
+    cli_word(&w, "--dir=%s/corp", p->dir);
+    cli_word(&w, "--listen=127.0.0.1:%d", p->corp_port);
+    cli_words_set(&w, u->args, "corp-set");
     s.argv = (const char *const *)w.list;
     cli_progress_say(u->progress, "starting the XenoCorp");
     return platform_start(u->cli, p, &s, &p->corp, err);
@@ -206,7 +173,7 @@ static int bring_corp(struct up *u, struct xeno_err *err)
 /* --- a XenoServer --- */
 
 /* Each sells its part of the machine, so that all of them together sell it once. */
-static void share_words(struct words *w, const struct up *u)
+static void share_words(struct cli_words *w, const struct up *u)
 {
     struct sysinfo si;
     struct statvfs fs;
@@ -214,13 +181,13 @@ static void share_words(struct words *w, const struct up *u)
     int64_t n = (int64_t)u->p->count;
 
     if (sysinfo(&si) == 0)
-        word(w, "--capacity.memory=%" PRId64, (int64_t)si.totalram * si.mem_unit / n);
+        cli_word(w, "--capacity.memory=%" PRId64, (int64_t)si.totalram * si.mem_unit / n);
     if (statvfs(u->p->dir, &fs) == 0)
-        word(w, "--capacity.disk=%" PRId64, (int64_t)fs.f_bavail * (int64_t)fs.f_frsize / n);
-    word(w, "--capacity.cpu=%" PRId64, (int64_t)cpus * 1000 / n);
-    word(w, "--reserve.cpu=%" PRId64, 100 / n);
-    word(w, "--reserve.memory=%" PRId64, (INT64_C(256) << 20) / n);
-    word(w, "--reserve.disk=%" PRId64, (INT64_C(1) << 30) / n);
+        cli_word(w, "--capacity.disk=%" PRId64, (int64_t)fs.f_bavail * (int64_t)fs.f_frsize / n);
+    cli_word(w, "--capacity.cpu=%" PRId64, (int64_t)cpus * 1000 / n);
+    cli_word(w, "--reserve.cpu=%" PRId64, 100 / n);
+    cli_word(w, "--reserve.memory=%" PRId64, (INT64_C(256) << 20) / n);
+    cli_word(w, "--reserve.disk=%" PRId64, (INT64_C(1) << 30) / n);
 }
 
 static bool has_template(const struct platform *p)
@@ -233,29 +200,29 @@ static bool has_template(const struct platform *p)
            xeno_store_resolve(st, "template://busybox", NULL, &im, NULL) == 0;
 }
 
-static void xenod_words(struct words *w, const struct up *u, const struct platform_server *s)
+static void xenod_words(struct cli_words *w, const struct up *u, const struct platform_server *s)
 {
     const struct platform *p = u->p;
 
-    word(w, "--dir=%s/%s", p->dir, s->name);
-    word(w, "--instance=%s", s->instance);
-    word(w, "--listen=127.0.0.1:%d", s->port);
-    word(w, "--corp-url=https://127.0.0.1:%d", p->corp_port);
-    word(w, "--task-socket=%s/run/%s.sock", p->dir, s->name);
-    word(w, "--images=%s/images", p->dir);
-    word(w, "--driver=%s", p->null_driver ? "null" : "oci");
-    word(w, "--pool=10.201.%d.0/24", s->index);
-    word(w, "--port-first=%d", 20000 + 500 * s->index);
-    word(w, "--port-last=%d", 20000 + 500 * s->index + 499);
-    word(w, "--hosts=127.0.0.1,localhost");
-    word(w, "--endpoint=https://127.0.0.1:%d", s->port);
-    word(w, "--name=%s", s->name);
-    word(w, "--owner=xeno platform up");
-    word(w, "--operators=%s", u->operator_id);
+    cli_word(w, "--dir=%s/%s", p->dir, s->name);
+    cli_word(w, "--instance=%s", s->instance);
+    cli_word(w, "--listen=127.0.0.1:%d", s->port);
+    cli_word(w, "--corp-url=https://127.0.0.1:%d", p->corp_port);
+    cli_word(w, "--task-socket=%s/run/%s.sock", p->dir, s->name);
+    cli_word(w, "--images=%s/images", p->dir);
+    cli_word(w, "--driver=%s", p->null_driver ? "null" : "oci");
+    cli_word(w, "--pool=10.201.%d.0/24", s->index);
+    cli_word(w, "--port-first=%d", 20000 + 500 * s->index);
+    cli_word(w, "--port-last=%d", 20000 + 500 * s->index + 499);
+    cli_word(w, "--hosts=127.0.0.1,localhost");
+    cli_word(w, "--endpoint=https://127.0.0.1:%d", s->port);
+    cli_word(w, "--name=%s", s->name);
+    cli_word(w, "--owner=xeno platform up");
+    cli_word(w, "--operators=%s", u->operator_id);
     if (has_template(p))
-        word(w, "--template=template://busybox");
+        cli_word(w, "--template=template://busybox");
     share_words(w, u);
-    words_set(w, u->args, "server-set");
+    cli_words_set(w, u->args, "server-set");
 }
 
 static int enrol(struct up *u, struct platform_server *s, struct xeno_err *err)
@@ -266,15 +233,15 @@ static int enrol(struct up *u, struct platform_server *s, struct xeno_err *err)
     xeno_autofree char *log = platform_path(u->p, "log/%s.log", s->name);
     struct cli op = platform_operator(u->cli, u->p, &home);
     struct platform_spawn spawn = { .program = "xenod", .uid = s->uid, .log = log };
-    autowords w = { .count = 0 };
+    cli_autowords w = { .count = 0 };
     int r = platform_token(&op, "server", &token, err);
 
     cli_release(&op);
     if (r < 0)
         return r;
     xenod_words(&w, u, s);
-    word(&w, "--enrol");
-    word(&w, "%s", token);
+    cli_word(&w, "--enrol");
+    cli_word(&w, "%s", token);
     spawn.argv = (const char *const *)w.list;
     r = platform_run(&spawn, &id, err);
     if (r == 0 && !xeno_id_ok(id))
@@ -289,18 +256,18 @@ static int start_taskd(struct up *u, struct platform_server *s, struct xeno_err 
     struct platform *p = u->p;
     xeno_autofree char *log = platform_path(p, "log/%s-task.log", s->name);
     struct platform_spawn spawn = { .program = "xeno-taskd", .uid = geteuid(), .log = log };
-    autowords w = { .count = 0 };
+    cli_autowords w = { .count = 0 };
 
     if (platform_alive(&s->taskd))
         return 0;
-    word(&w, "--dir=%s/%s-task", p->dir, s->name);
-    word(&w, "--socket=%s/run/%s.sock", p->dir, s->name);
-    word(&w, "--peer-uid=%u", (unsigned)s->uid);
-    word(&w, "--instance=%s", s->instance);
-    word(&w, "--images=%s/images", p->dir);
-    word(&w, "--cache=%s/cache", p->dir);
-    word(&w, "--pool=10.201.%d.0/24", s->index);
-    words_set(&w, u->args, "task-set");
+    cli_word(&w, "--dir=%s/%s-task", p->dir, s->name);
+    cli_word(&w, "--socket=%s/run/%s.sock", p->dir, s->name);
+    cli_word(&w, "--peer-uid=%u", (unsigned)s->uid);
+    cli_word(&w, "--instance=%s", s->instance);
+    cli_word(&w, "--images=%s/images", p->dir);
+    cli_word(&w, "--cache=%s/cache", p->dir);
+    cli_word(&w, "--pool=10.201.%d.0/24", s->index);
+    cli_words_set(&w, u->args, "task-set");
     spawn.argv = (const char *const *)w.list;
     return platform_start(u->cli, p, &spawn, &s->taskd, err);
 }
@@ -309,7 +276,7 @@ static int start_xenod(struct up *u, struct platform_server *s, struct xeno_err 
 {
     xeno_autofree char *log = platform_path(u->p, "log/%s.log", s->name);
     struct platform_spawn spawn = { .program = "xenod", .uid = s->uid, .log = log };
-    autowords w = { .count = 0 };
+    cli_autowords w = { .count = 0 };
 
     if (platform_alive(&s->xenod))
         return 0;
@@ -328,7 +295,7 @@ static int bring_server(struct up *u, struct platform_server *s, struct xeno_err
     if (!platform_alive(&s->taskd))
         r = platform_claim_again(u->p, s->index, err);
     if (r == 0)
-        r = own_folder(dir, 0700, s->uid, err);
+        r = platform_folder(dir, 0700, s->uid, err);
     if (r == 0 && !s->id[0])
         r = enrol(u, s, err);
     if (r == 0)
@@ -421,6 +388,10 @@ static int open_platform(struct up *u, struct xeno_err *err)
     if (!known)
         r = new_platform(u, xeno_take(&dir), err);
     u->want = known ? (int64_t)u->p->count : 3;
+    if (r == 0 && !u->p->store.port && cli_flag(u->args, "store"))
+        u->p->store =
+            (struct platform_store){ .port = u->p->corp_port > 1 ? u->p->corp_port - 1 : 1,
+                                     .uid = platform_user("xstored", STORE_INDEX) };
     if (r == 0)
         r = cli_number(u->args, "servers", 0, PLATFORM_SERVERS_MAX, &u->want, err);
     if (r == 0)
@@ -446,6 +417,10 @@ static int bring_up(struct up *u, xeno_credit fund, struct xeno_err *err)
     for (size_t i = 0; r == 0 && i < p->count; i++)
         if ((r = cli_guard_check(err)) == 0)
             r = bring_server(u, &p->servers[i], err);
+    if (r == 0 && p->store.port && (r = cli_guard_check(err)) == 0) {
+        cli_progress_say(u->progress, "starting the XenoStore");
+        r = platform_bring_store(u->cli, p, u->args, err);
+    }
     if (r == 0 && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(u->progress, "registering a client");
         r = platform_join_client(u->cli, p, fund, err);
@@ -482,6 +457,11 @@ static void print_up(struct cli *cli, const struct platform *p)
         xeno_autofree char *at = platform_server_url(&p->servers[i]);
 
         cli_field(cli, p->servers[i].name, "%s at %s", p->servers[i].id, at);
+    }
+    if (p->store.port) {
+        xeno_autofree char *at = platform_store_url(&p->store);
+
+        cli_field(cli, "store", "%s at %s", p->store.id, at);
     }
     cli_field(cli, "you", "profile %s", p->client);
     print_next(cli, p);

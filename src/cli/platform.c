@@ -60,6 +60,12 @@ static bool all_rows(const struct platform *p, struct cli_table *t, struct xeno_
         status_row(t, list, taskd, &s->taskd, NULL);
         up = up && platform_alive(&s->xenod) && platform_alive(&s->taskd);
     }
+    if (p->store.port) {
+        xeno_autofree char *at = platform_store_url(&p->store);
+
+        status_row(t, list, "xstored", &p->store.xstored, at);
+        up = up && platform_alive(&p->store.xstored);
+    }
     return up;
 }
 
@@ -90,6 +96,14 @@ static struct xeno_json *platform_json(const struct platform *p)
         xeno_json_append(servers, s);
     }
     xeno_json_set(j, "servers", servers);
+    if (p->store.port) {
+        struct xeno_json *store = xeno_json_object();
+        xeno_autofree char *at = platform_store_url(&p->store);
+
+        xeno_json_set_str(store, "id", p->store.id);
+        xeno_json_set_str(store, "url", at);
+        xeno_json_set(j, "store", store);
+    }
     return j;
 }
 
@@ -242,6 +256,10 @@ static int stop_all(struct cli *cli, struct platform *p, struct cli_progress *pr
         else if (first == 0)
             first = r;
     }
+    if (p->store.port) {
+        cli_progress_say(progress, "stopping the XenoStore");
+        platform_stop(cli, &p->store.xstored, xeno_s(TERM_S));
+    }
     cli_progress_say(progress, "stopping the XenoCorp");
     platform_stop(cli, &p->corp, xeno_s(TERM_S));
     return first;
@@ -263,7 +281,7 @@ static int purge(const struct platform *p, struct xeno_err *err)
         if (p->corp_id[0] && strcmp(cli_str(&top, "corp_id"), p->corp_id) == 0) {
             static const char *const files[] = {
                 "profile.json", "credential.pem", "ca.pem",   "key.pem",        "servers.json",
-                "wallet",       "agreed",         "log-head", "log-head.other",
+                "wallet",       "agreed",         "log-head", "log-head.other", "store.json",
             };
 
             for (size_t i = 0; i < XENO_LEN(files); i++) {
@@ -320,7 +338,9 @@ const struct cli_command cli_platform_commands[] = {
                "are containers, and\nthe daemons that face the network run as users of their own; "
                "otherwise sessions run nothing\n(the null driver).",
       .examples = "xeno platform up\nxeno platform up --servers 1 --dir /var/tmp/try\n"
-                  "xeno platform up --null --server-set charge-interval=1s",
+                  "xeno platform up --null --server-set charge-interval=1s\n"
+                  "# with a XenoStore: then xeno template push\n"
+                  "xeno platform up --store",
       .options = platform_up_options,
       .run = platform_up },
     { .name = "platform down",

@@ -1,7 +1,8 @@
-/* src/cli/platform.h - a whole platform on one machine: one XenoCorp, N XenoServers.
+/* src/cli/platform.h - a whole platform on one machine: one XenoCorp, N XenoServers, a XenoStore.
  *
  *     DIR/platform.json     what is there and what runs, by pid and start time
  *     DIR/corp  DIR/xN      folders of xenocorpd and of each xenod, owned by their users
+ *     DIR/store             of xstored, when there is one
  *     DIR/xN-task           of each xeno-taskd; DIR/cache: layers unpacked for all of them
  *     DIR/images            the image store;  DIR/run: sockets;  DIR/log: what they print
  *     DIR/operator          an operator's profile; DIR/client: a client's, when the user has his
@@ -36,6 +37,13 @@ struct platform_server {
     struct platform_process xenod, taskd;
 };
 
+struct platform_store {
+    int port;                   /* 0: the platform has none */
+    char id[XENO_ID_CHARS + 1]; /* "" before it has joined */
+    uid_t uid;
+    struct platform_process xstored;
+};
+
 struct platform {
     char *dir;
     bool null_driver;
@@ -46,6 +54,7 @@ struct platform {
     char *client; /* profile folder */
     size_t count;
     struct platform_server servers[PLATFORM_SERVERS_MAX];
+    struct platform_store store;
 };
 void platform_free(struct platform *p);
 XENO_DEFINE_AUTO(platform, platform_free);
@@ -61,6 +70,7 @@ char *platform_path(const struct platform *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 char *platform_corp_url(const struct platform *p);
 char *platform_server_url(const struct platform_server *s);
+char *platform_store_url(const struct platform_store *s);
 
 bool platform_alive(const struct platform_process *proc);
 struct platform_process platform_process_of(pid_t pid);
@@ -120,6 +130,15 @@ int platform_join_client(struct cli *cli, struct platform *p, xeno_credit fund,
                          struct xeno_err *err);
 /* The image store, and a small template to begin with, when the machine has a static busybox. */
 int platform_template(struct cli *cli, const struct platform *p, struct xeno_err *err);
+
+/* --- platform-up.c, platform-store.c --- */
+/* Make a folder of that mode, owned by `uid`. Errors: io.mkdir, platform.dir. */
+int platform_folder(const char *path, mode_t mode, uid_t uid, struct xeno_err *err);
+/* Enrol and start what of the XenoStore is not there yet. */
+int platform_bring_store(struct cli *cli, struct platform *p, const struct cli_args *args,
+                         struct xeno_err *err);
+/* Make it the default store of the client, unless he has another. */
+int platform_use_store(struct cli *client, const struct platform *p, struct xeno_err *err);
 
 /* --- the verbs --- */
 int platform_up(struct cli *cli, const struct cli_args *args, struct xeno_err *err);

@@ -266,6 +266,21 @@ int cli_remote_host(const struct cli *cli, const char *text, char ret[XENO_REGIS
     return 0;
 }
 
+int cli_remote_default(const struct cli *cli, const char *host, const char *id,
+                       struct xeno_err *err)
+{
+    autoknown k = { .trust = NULL };
+    int r = known_load(cli, &k, err);
+
+    if (r < 0 || (k.host[0] && strcmp(k.id, id) != 0))
+        return r;
+    snprintf(k.host, sizeof k.host, "%s", host);
+    snprintf(k.id, sizeof k.id, "%s", id);
+    free(k.trust);
+    k.trust = xeno_strdup("corp");
+    return known_save(cli, &k, err);
+}
+
 static void show_known(struct cli *cli, const struct known *k)
 {
     if (cli->json) {

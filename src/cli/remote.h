@@ -46,4 +46,8 @@ int cli_remote_open(struct cli *cli, const struct cli_args *args, const char *te
 int cli_remote_host(const struct cli *cli, const char *text, char ret[XENO_REGISTRY_HOST_MAX + 1],
                     char ret_id[XENO_ID_CHARS + 1], struct xeno_err *err);
 
+/* Make a XenoStore of our XenoCorp the default store, unless there is another already. */
+int cli_remote_default(const struct cli *cli, const char *host, const char *id,
+                       struct xeno_err *err);
+
 #endif
