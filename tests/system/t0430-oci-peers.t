@@ -4,6 +4,7 @@
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/image.sh"
+. "$(dirname "$0")/../lib/store.sh"
 for p in docker-registry skopeo htpasswd; do
     command -v $p >/dev/null || bail "$p is not installed"
 done
@@ -144,18 +145,13 @@ for who in me you; do
     XENO_HOME=$work/$who
     ok "$who joins" xeno register "$url" --token "$(new_token client)" --name $who
 done
-join store node "$(new_token node)" '{"endpoint":"https://127.0.0.1:1","owner":"o","payout":{"iban":"x"},"storage":{"capacity_bytes":1000000000},"hosts":["127.0.0.1"]}' ||
-    bail "no node" "$(cat "$work/store.joined")"
-mkdir xs && mv store.key xs/key.pem && mv store.pem xs/credential.pem && cp "$corp_dir/ca.pem" xs/ca.pem
-chmod 700 xs
-port=$(free_port)
-background xstored "$build/src/xstored/xstored" --dir="$work/xs" --listen="127.0.0.1:$port"
-wait_for 10 bash -c "</dev/tcp/127.0.0.1/$port" || bail "xstored does not answer" "$(cat xstored.log)"
+store_join
+store_start
 XENO_HOME=$work/me XENO_IMAGES=$work/here
-ok "the default store" x 0 store use "127.0.0.1:$port" --id "$(id_of store)"
+ok "the default store" x 0 store use "$store" --id "$(id_of store)"
 ok "a template is pushed by its name" x 0 template push t:1
 where=$(get .where)
-is "$where" "oci://127.0.0.1:$port/$(xeno whoami --json | jq -r .id)/t:1" "to a repository of ours"
+is "$where" "oci://$store/$(xeno whoami --json | jq -r .id)/t:1" "to a repository of ours"
 ok "again" x 0 template push t:1
 is "$(get .blobs_there)" 2 "nothing is sent again"
 ok "and the update" x 0 template push t:2
@@ -166,7 +162,7 @@ ok "and the update" x 0 template pull "${where%1}2" --trust corp
 is "$(get '"\(.digest) \(.layers_pieced)"')" "$second 1" "by its pieces"
 ok "but does not push to it" x 3 template push t:1 "$where" --trust corp
 ok "nor is the store believed by the machine's CAs" x 1 template pull "$where"
-ok "another party than expected" x 0 store use "127.0.0.1:$port" --id "$(id_of op)"
+ok "another party than expected" x 0 store use "$store" --id "$(id_of op)"
 ok "is not spoken to" x 3 template pull "$where"
 is "$(error)" http.peer "though it is of our XenoCorp"
 done_testing
