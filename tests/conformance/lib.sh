@@ -151,6 +151,20 @@ xenod_start() {
     export SERVER_URL=$server_url SERVER_ID=$(id_of "$name")
 }
 
+# store_start [OPTION...]: a XenoStore that joined $corp; sets $store_url; its files are in
+# $work/store.
+store_start() {
+    need xstored
+    token node
+    local all=(--dir "$work/store" --listen 127.0.0.1:0 --corp-url "$corp_url" --name store)
+    xstored "${all[@]}" --enrol "$token" >"$work/store.id" 2>"$work/enrol.log" ||
+        bail "xstored --enrol" "$(cat "$work/enrol.log")"
+    background xstored xstored "${all[@]}" "$@"
+    wait_for 10 log_has xstored ' port=' || bail "xstored starts" "$(cat "$work/xstored.log")"
+    store_url=https://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' "$work/xstored.log" | tail -n 1)
+    export STORE_URL=$store_url STORE_ID=$(cat "$work/store.id")
+}
+
 server_accepts() {
     call - GET "$server_url/v1/status"
     [ "$(jq -r .status.accepting <<<"$body")" = true ]

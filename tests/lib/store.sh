@@ -8,8 +8,6 @@
 #                                 $work/status and its header in $work/header
 #     header NAME                 of the last answer
 #     certs_of WHO                makes $work/WHO.d, what the tools of containers take by --cert-dir
-PATH=$build/src/xstored:$PATH
-
 store_options() { printf '%s\n' --dir "$work/store" --listen "$store" --corp-url "$url"; }
 
 store_join() {

@@ -1,0 +1,54 @@
+// tests/conformance/openapi-xstored.mjs - what a XenoStore has beside the registry's own interface.
+import fs from 'node:fs';
+import { call as callAt, covered, done, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
+import { read, textOfCertificate } from './documents.mjs';
+
+const base = process.env.STORE_URL;
+const call = (...args) => callAt(base, ...args);
+const anybody = nobody(), alice = party('alice'), eve = party('eve');
+const basic = (user, password) => ({ Authorization: 'Basic ' + Buffer.from(`${user}:${password}`).toString('base64') });
+
+const health = await call(anybody, 'getHealth', 200);
+is(typeof health.json.corp, 'boolean', 'it says whether the XenoCorp answers');
+await call(anybody, 'getMetrics', 200);
+
+// --- a password ---
+const login = (await call(alice, 'login', 200)).json;
+is(login.client, alice.id, 'the user is the caller');
+const hour = (await call(alice, 'login', 200, { json: { lifetime_s: 3600 } })).json;
+ok(hour.expires_ms <= Date.now() + 3600000 && hour.expires_ms < login.expires_ms, 'it ends when it is asked to');
+await call(alice, 'login', 400, { json: { lifetime_s: 0 } });
+await call(anybody, 'login', 401);
+
+// --- a pass ---
+const scope = `repository:${alice.id}/base:pull,push`;
+const query = { service: process.env.STORE_ID, scope };
+const pass = (await call(alice, 'getToken', 200, { query })).json;
+is(pass.token, pass.access_token, 'by both names');
+ok(pass.expires_in > 0 && pass.expires_in <= 300, 'for minutes', pass);
+const key = await textOfCertificate(fs.readFileSync(`${process.env.WORK}/store/credential.pem`, 'utf8'));
+const doc = await read(pass.token, 'xeno-store-access+json', key);
+is(doc.client, alice.id, 'a JOSE library reads whose it is');
+is(doc.store, process.env.STORE_ID, 'and of which store');
+is(doc.scopes.join(), scope, 'and what for');
+const other = (await call(eve, 'getToken', 200, { query })).json;
+is((await read(other.token, 'xeno-store-access+json', key)).scopes.join(), `repository:${alice.id}/base:pull`, 'another one may pull');
+await call(anybody, 'getToken', 200, { query, headers: basic(alice.id, login.password) });
+await call(anybody, 'getToken', 401, { query, headers: basic(eve.id, login.password) });
+await call(anybody, 'getToken', 401, { query, headers: { Authorization: `Bearer ${pass.token}` } });
+await call(anybody, 'getToken', 401, { query });
+await call(alice, 'getToken', 400, { query: { service: alice.id } });
+await call(alice, 'getToken', 400, { query: { scope: 'machine:x:pull' } });
+await call(alice, 'getToken', 400, { query: Array(9).fill(['scope', scope]) });
+
+// --- what it is good for ---
+const bearer = { Authorization: `Bearer ${pass.token}` };
+is((await request(anybody, 'GET', `${base}/v2/`, bearer)).status, 200, 'the registry takes it');
+const refused = await request(anybody, 'GET', `${base}/v2/${alice.id}/other/tags/list`, bearer);
+is(refused.status, 401, 'for nothing else');
+is(JSON.parse(refused.text).errors[0].code, 'UNAUTHORIZED', 'which is said in the words of registries, too');
+ok(/error="insufficient_scope"/.test(refused.headers['www-authenticate']), 'and what it lacks', refused.headers);
+
+covered('xenostore');
+await nothing_else(base, alice, 'xenostore');
+done();
