@@ -154,6 +154,7 @@ struct xeno_http_server {
     sd_event *loop;
     sd_event_source *io, *timer, *scan, *later;
     uint64_t paid_until; /* monotonic us: what has been taken of the ration of timer runs */
+    unsigned free_runs;  /* of the timer, that cost nothing of it */
     struct MHD_Daemon *mhd;
     struct xeno_http_server_opts opts;
     struct xeno_http_limits limits;
