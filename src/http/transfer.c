@@ -150,12 +150,14 @@ static size_t on_part(char *out, size_t size, size_t count, void *user)
     return (size_t)n;
 }
 
-/* A kept connection had been closed by the peer meanwhile: libcurl asks anew on another. */
+/* A kept connection broke before an answer: libcurl would ask anew on another. Where a repeat does
+ * harm it must not, once a byte was sent: the peer may have kept it. */
 static int on_rewind(void *user, curl_off_t offset, int origin)
 {
     struct xeno_http_call *call = user;
 
-    if (origin != SEEK_SET || offset < 0 || offset > call->part.len)
+    if ((!call->retry && call->part_sent > 0) || origin != SEEK_SET || offset < 0 ||
+        offset > call->part.len)
         return CURL_SEEKFUNC_FAIL;
     call->part_sent = offset;
     return CURL_SEEKFUNC_OK;
