@@ -207,13 +207,14 @@ static void on_done(const struct xeno_http_answer *from, void *arg)
     keep(from, "OCI-Subject", a->subject, sizeof a->subject);
     keep(from, "Content-Range", a->content_range, sizeof a->content_range);
     keep(from, "OCI-Filters-Applied", a->filters, sizeof a->filters);
+    keep(from, "WWW-Authenticate", a->challenge, sizeof a->challenge);
     keep_code(a);
 }
 
 int fixture_ask(struct fixture *f, const struct question *q, struct answer *a)
 {
     xeno_autofree char *url = xeno_asprintf("%s%s", f->base, q->path);
-    struct xeno_http_header headers[2];
+    struct xeno_http_header headers[3];
     struct call call = { .a = a };
     struct xeno_http_ask ask = { .method = q->method,
                                  .url = url,
@@ -232,6 +233,9 @@ int fixture_ask(struct fixture *f, const struct question *q, struct answer *a)
     if (q->content_range)
         headers[ask.header_count++] =
             (struct xeno_http_header){ "Content-Range", q->content_range };
+    if (q->authorization)
+        headers[ask.header_count++] =
+            (struct xeno_http_header){ "Authorization", q->authorization };
     answer_release(a);
     xeno_http_send(f->client[q->who], &ask);
     while (!call.over)

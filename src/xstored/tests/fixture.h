@@ -39,6 +39,7 @@ struct answer {
     size_t len;
     char location[512], range[64], digest[XENO_DIGEST_TEXT], link[512], subject[128], type[128],
         content_range[80], filters[64], code[64]; /* code: of the first of "errors" */
+    char challenge[768];                          /* WWW-Authenticate */
 };
 void answer_release(struct answer *a);
 
@@ -47,7 +48,7 @@ struct question {
     const char *method, *path;
     const char *type, *body; /* NULL: none */
     size_t len;              /* of body; 0: up to its end */
-    const char *range, *content_range;
+    const char *range, *content_range, *authorization;
 };
 /* Ask, run the loop, and tell; the answer before is released. Returns: the status. */
 int fixture_ask(struct fixture *f, const struct question *q, struct answer *a);
