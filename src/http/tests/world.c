@@ -278,7 +278,27 @@ static void h_file(struct xeno_http_req *q, void *user)
     }
 }
 
+static void h_redirect(struct xeno_http_req *q, void *user)
+{
+    (void)user;
+    xeno_http_set_header(q, "Location", xeno_http_query(q, "to"));
+    xeno_http_reply_data(q, 307, "text/plain", "elsewhere", 9);
+}
+
+/* What of the asker can be seen here. */
+static void h_seen(struct xeno_http_req *q, void *user)
+{
+    const char *auth = xeno_http_header(q, "Authorization");
+    xeno_autofree char *text =
+        xeno_asprintf("%s, %s", xeno_http_peer(q) ? "known" : "anonymous", auth ? auth : "no word");
+
+    (void)user;
+    xeno_http_reply_data(q, 200, "text/plain", text, strlen(text));
+}
+
 static const struct xeno_http_route routes[] = {
+    { "GET", "/redirect", XENO_ROUTE_ANON, 0, h_redirect },
+    { "GET", "/seen", XENO_ROUTE_ANON, 0, h_seen },
     { "GET", "/ping", XENO_ROUTE_ANON, 0, h_ping },
     { "GET", "/names/{name}/x", XENO_ROUTE_ANON, 0, h_ping },
     { "GET", "/private", 0, 0, h_ping },
