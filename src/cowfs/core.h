@@ -60,7 +60,8 @@ struct xeno_cowfs_node {
     struct part *parts;
     int parts_count;
     atomic_bool impure, used;
-    uint64_t upper_ino; /* in the table of inodes when not 0 */
+    atomic_bool renumbered; /* a directory: something in it has another number */
+    uint64_t upper_ino;     /* in the table of inodes when not 0 */
     uint64_t refs;
     struct xeno_cowfs_file *files;
     UT_hash_handle by_name, by_ino;
@@ -76,6 +77,7 @@ struct xeno_cowfs {
     dev_t *devs; /* of layers, each once */
     int *dev_of; /* of a layer: index in devs */
     int work, lock;
+    void (*waits)(void);         /* NULL: nobody wants to know */
     atomic_uint_fast64_t serial; /* of names in work */
     struct xeno_cowfs_node *root, *names, *inos, *nodes;
     atomic_int open_dirs;

@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/uio.h>
 
+#include "cowfs/fuse-loop.h"
 #include "cowfs/fuse-priv.h"
+
+#define COPIED_MAX (128 << 10) /* bytes */
 
 /* --- files --- */
 
@@ -62,18 +66,37 @@ static struct fuse_bufvec of_file(const struct fuse_file_info *fi, size_t size, 
     return b;
 }
 
+/* What is in the page cache: a small answer is cheaper copied than spliced. Returns: its bytes, or
+ * -1 when it is not all there. */
+static ssize_t read_now(int fd, void *buf, size_t size, off_t off)
+{
+    struct iovec iov = { buf, size };
+    ssize_t n = preadv2(fd, &iov, 1, off, RWF_NOWAIT);
+    struct stat st;
+
+    if (n < 0 || (size_t)n == size)
+        return n;
+    return fstat(fd, &st) == 0 && off + n >= st.st_size ? n : -1;
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
     struct fuse_bufvec b = of_file(fi, size, off);
-    xeno_autofree char *buf = NULL;
-    ssize_t n;
+    xeno_autofree char *buf = xeno_try_alloc(size);
+    ssize_t n = -1;
 
     (void)ino;
+    if (buf && b.buf[0].fd >= 0 && size <= COPIED_MAX)
+        n = read_now(b.buf[0].fd, buf, size, off);
+    if (n >= 0) {
+        fuse_reply_buf(req, buf, (size_t)n);
+        return;
+    }
+    fuse_may_wait();
     if (b.buf[0].fd >= 0) {
         fuse_reply_data(req, &b, FUSE_BUF_SPLICE_MOVE);
         return;
     }
-    buf = xeno_try_alloc(size);
     n = buf ? xeno_cowfs_file_read(file_of(fi), buf, size, off) : -ENOMEM;
     if (n < 0)
         fuse_reply_err(req, (int)-n);
@@ -85,22 +108,15 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t 
                   struct fuse_file_info *fi)
 {
     struct fuse_bufvec out = of_file(fi, fuse_buf_size(in), off);
-    ssize_t n = fuse_buf_copy(&out, in, 0);
+    ssize_t n;
 
     (void)ino;
+    fuse_may_wait();
+    n = fuse_buf_copy(&out, in, 0);
     if (n < 0)
         fuse_reply_err(req, (int)-n);
     else
         fuse_reply_write(req, (size_t)n);
-}
-
-void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    int fd = xeno_cowfs_file_fd(file_of(fi)), copy = fd < 0 ? -1 : dup(fd);
-
-    (void)ino;
-    /* What close(2) says of the upper is what the caller is told. */
-    fuse_reply_err(req, fd >= 0 && (copy < 0 || close(copy) < 0) ? errno : 0);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -115,6 +131,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
     int fd = xeno_cowfs_file_fd(file_of(fi));
 
     (void)ino;
+    fuse_may_wait();
     fuse_reply_err(req, fd >= 0 && (datasync ? fdatasync(fd) : fsync(fd)) < 0 ? errno : 0);
 }
 
@@ -122,6 +139,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
                   struct fuse_file_info *fi)
 {
     (void)ino;
+    fuse_may_wait();
     fuse_reply_err(req, fallocate(xeno_cowfs_file_fd(file_of(fi)), mode, off, len) < 0 ? errno : 0);
 }
 
@@ -145,6 +163,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in, struct fuse
 
     (void)in;
     (void)out;
+    fuse_may_wait();
     errno = EOPNOTSUPP; /* then the kernel copies by reading */
     if (from >= 0)
         n = copy_file_range(from, &off_in, xeno_cowfs_file_fd(file_of(fi_out)), &off_out, len,
@@ -170,8 +189,9 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct dir *d = xeno_new0(struct dir);
 
-    (void)ino;
     fi->fh = (uint64_t)(uintptr_t)d;
+    fi->cache_readdir = 1; /* by the kernel, which drops it when it changes the directory */
+    fi->keep_cache = !xeno_cowfs_list_renumbered(node_of(req, ino));
     if (fuse_reply_open(req, fi) < 0)
         free(d);
 }
@@ -268,5 +288,6 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 {
     (void)datasync;
     (void)fi;
+    fuse_may_wait();
     reply_result(req, xeno_cowfs_sync_dir(stack_of(req), node_of(req, ino)));
 }

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "cowfs/fuse-loop.h"
 #include "cowfs/fuse-priv.h"
 
 #define BACKGROUND  64 /* requests that the kernel makes ahead of time */
@@ -289,7 +290,6 @@ static const struct fuse_lowlevel_ops ops = {
     .open = op_open,
     .read = op_read,
     .write_buf = op_write_buf,
-    .flush = op_flush,
     .release = op_release,
     .fsync = op_fsync,
     .fallocate = op_fallocate,
@@ -319,6 +319,7 @@ int xeno_cowfs_mount(struct xeno_cowfs *c, const struct xeno_cowfs_mount_opts *o
     struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 
     m->threads = opts->threads;
+    xeno_cowfs_when_waiting(c, fuse_may_wait);
     m->session = fuse_session_new(&args, &ops, sizeof ops, c);
     fuse_opt_free_args(&args);
     if (!m->session)
@@ -333,21 +334,10 @@ int xeno_cowfs_mount(struct xeno_cowfs *c, const struct xeno_cowfs_mount_opts *o
 
 int xeno_cowfs_serve(struct xeno_cowfs_mount *m, struct xeno_err *err)
 {
-    struct fuse_loop_config *cfg;
-    int r;
-
     if (fuse_set_signal_handlers(m->session) < 0)
         return xeno_fail(err, -EIO, "cowfs.serve", "cannot set signal handlers");
     m->signals = true;
-    cfg = fuse_loop_cfg_create();
-    fuse_loop_cfg_set_max_threads(cfg, (unsigned)m->threads);
-    fuse_loop_cfg_set_idle_threads(cfg, (unsigned)m->threads);
-    fuse_loop_cfg_set_clone_fd(cfg, 0);
-    r = fuse_session_loop_mt(m->session, cfg);
-    fuse_loop_cfg_destroy(cfg);
-    if (r < 0)
-        return xeno_fail_errno(err, r, "cowfs.serve", "read requests");
-    return 0; /* unmounted, or told to by a signal */
+    return fuse_loop(m->session, m->threads, err); /* unmounted, or told to by a signal */
 }
 
 void xeno_cowfs_mount_free(struct xeno_cowfs_mount *m)

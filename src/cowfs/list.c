@@ -158,6 +158,11 @@ void xeno_cowfs_list_free(struct xeno_cowfs_list *l)
     free(l);
 }
 
+bool xeno_cowfs_list_renumbered(struct xeno_cowfs_node *n)
+{
+    return atomic_exchange(&n->renumbered, false);
+}
+
 bool xeno_cowfs_list_at(const struct xeno_cowfs_list *l, size_t at, struct xeno_cowfs_entry *ret)
 {
     if (at >= l->count)

@@ -153,7 +153,7 @@ void trim(struct xeno_cowfs *c)
 int probe_name(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
                bool skip_upper, struct probe *ret)
 {
-    int top = -1;
+    int top = -1, last = -1; /* descriptors of the topmost's folder and of the lowest part's */
 
     ret->count = 0;
     if (parent->gone)
@@ -172,12 +172,16 @@ int probe_name(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char 
             return r;
         if (is_whiteout(&st) || (ret->count > 0 && !S_ISDIR(st.st_mode)))
             break;
+        /* Asked only now that there is something below to hide. */
+        if (ret->count > 0 && is_opaque(c, ret->layers[ret->count - 1], last, name))
+            break;
         if (ret->count == 0) {
             ret->st = st;
             top = fd;
         }
         ret->layers[ret->count++] = (short)layer;
-        if (!S_ISDIR(st.st_mode) || is_opaque(c, layer, fd, name))
+        last = fd;
+        if (!S_ISDIR(st.st_mode))
             break;
     }
     if (ret->count == 0)

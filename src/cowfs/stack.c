@@ -144,6 +144,11 @@ int xeno_cowfs_open(const char *upper, const char *work, struct xeno_cowfs_layer
     return 0;
 }
 
+void xeno_cowfs_when_waiting(struct xeno_cowfs *c, void (*fn)(void))
+{
+    c->waits = fn;
+}
+
 void xeno_cowfs_free(struct xeno_cowfs *c)
 {
     struct xeno_cowfs_node *n, *next;

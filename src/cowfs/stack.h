@@ -70,6 +70,11 @@ int xeno_cowfs_open(const char *upper, const char *work, struct xeno_cowfs_layer
 void xeno_cowfs_free(struct xeno_cowfs *c); /* with all nodes; no file may be open */
 XENO_DEFINE_AUTO(xeno_cowfs, xeno_cowfs_free);
 
+/* Call fn, in the thread of a call, before it copies a file to the upper, which takes as long as
+ * the disk takes: so a front end that has one thread for quick calls can give the others to
+ * another. Before the first call. */
+void xeno_cowfs_when_waiting(struct xeno_cowfs *c, void (*fn)(void));
+
 /* --- nodes --- */
 
 /* The root, without a reference of its own: it is there until the stack is freed. */
@@ -161,6 +166,9 @@ int xeno_cowfs_list_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
                          struct xeno_cowfs_list **ret);
 void xeno_cowfs_list_free(struct xeno_cowfs_list *l);
 XENO_DEFINE_AUTO(xeno_cowfs_list, xeno_cowfs_list_free);
+/* Since this was asked last, has something in directory n got another inode number, without a
+ * change of names? For a front end that keeps listings. */
+bool xeno_cowfs_list_renumbered(struct xeno_cowfs_node *n);
 /* The entry at place `at`; false at the end. Borrowed from l. */
 bool xeno_cowfs_list_at(const struct xeno_cowfs_list *l, size_t at, struct xeno_cowfs_entry *ret);
 

@@ -79,11 +79,19 @@ static int copy_bytes(const struct contents *in, int out, off_t at, off_t end)
     return 0;
 }
 
-/* Holes stay holes. */
-static int copy_contents(const struct contents *in, int out, off_t size)
+/* Holes stay holes. solid: it has none. */
+static int copy_contents(const struct contents *in, int out, off_t size, bool solid)
 {
     off_t at = 0;
+    struct stat st;
 
+    if (solid) {
+        int r = copy_bytes(in, out, 0, size);
+
+        if (r < 0)
+            return r;
+        at = size;
+    }
     while (at < size) {
         off_t data = contents_seek(in, at, SEEK_DATA), hole;
         int r;
@@ -100,7 +108,7 @@ static int copy_contents(const struct contents *in, int out, off_t size)
             return r;
         at = hole;
     }
-    if (ftruncate(out, size) < 0)
+    if (fstat(out, &st) < 0 || (st.st_size != size && ftruncate(out, size) < 0))
         return -errno;
     return size > 0 && fdatasync(out) < 0 ? -errno : 0;
 }
@@ -128,16 +136,28 @@ static int copy_xattr(struct xeno_cowfs *c, const struct at *from, const char *a
     return -errno;
 }
 
-/* Attributes of users need the right to write, so they come first; those of the system come after
- * the owner, who would undo them. */
-static int copy_xattrs(struct xeno_cowfs *c, const struct at *from, const char *to, bool users)
+/* The names of the attributes, one after the other; the caller's. Returns: their bytes. */
+static ssize_t list_xattrs(struct xeno_cowfs *c, const struct at *from, char **ret)
 {
     struct xeno_cowfs_layer *l = c->layers[from->layer];
-    xeno_autofree char *list = xeno_alloc0(1, XATTR_LIST_MAX + 1);
-    ssize_t len = l->ops->listxattr(l, from->dir, from->name, list, XATTR_LIST_MAX);
+    char few[256];
+    ssize_t len = l->ops->listxattr(l, from->dir, from->name, few, sizeof few);
 
-    if (len < 0)
-        return len == -EOPNOTSUPP ? 0 : (int)len;
+    *ret = NULL;
+    if (len > 0) {
+        *ret = xeno_memdup(few, (size_t)len);
+    } else if (len == -ERANGE) {
+        *ret = xeno_alloc0(1, XATTR_LIST_MAX + 1);
+        len = l->ops->listxattr(l, from->dir, from->name, *ret, XATTR_LIST_MAX);
+    }
+    return len == -EOPNOTSUPP ? 0 : len;
+}
+
+/* Attributes of users need the right to write, so they come first; those of the system come after
+ * the owner, who would undo them. */
+static int copy_xattrs(struct xeno_cowfs *c, const struct at *from, const char *list, ssize_t len,
+                       const char *to, bool users)
+{
     for (const char *a = list; a < list + len; a += strlen(a) + 1) {
         int r = 0;
 
@@ -150,29 +170,56 @@ static int copy_xattrs(struct xeno_cowfs *c, const struct at *from, const char *
     return 0;
 }
 
+/* Owner, mode and times. out: its descriptor, whose times are set when it is complete; -1: none. */
+static int copy_owner(struct xeno_cowfs *c, const struct stat *st, const char *tmp, int out)
+{
+    struct stat now;
+
+    if (out < 0)
+        return fchownat(c->work, tmp, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    if (fstat(out, &now) < 0)
+        return -errno;
+    if (now.st_uid == st->st_uid && now.st_gid == st->st_gid)
+        return 0;
+    return fchown(out, st->st_uid, st->st_gid) < 0 ? -errno : 0;
+}
+
+static int copy_mode(struct xeno_cowfs *c, const struct stat *st, const char *tmp, int out)
+{
+    mode_t mode = st->st_mode & 07777;
+
+    if (S_ISLNK(st->st_mode))
+        return 0;
+    return (out >= 0 ? fchmod(out, mode) : fchmodat(c->work, tmp, mode, 0)) < 0 ? -errno : 0;
+}
+
 static int copy_meta(struct xeno_cowfs *c, const struct at *from, const struct stat *st,
-                     const char *tmp, uint64_t ino)
+                     const char *tmp, int out, uint64_t ino)
 {
     struct timespec ts[2] = { st->st_atim, st->st_mtim };
     char path[XENO_COWFS_PROC_PATH], text[INO_DIGITS + 1];
-    bool link = S_ISLNK(st->st_mode), marks = S_ISREG(st->st_mode) || S_ISDIR(st->st_mode);
-    int r = 0;
+    bool marks = S_ISREG(st->st_mode) || S_ISDIR(st->st_mode);
+    xeno_autofree char *list = NULL;
+    ssize_t len = list_xattrs(c, from, &list);
+    int r = len < 0 ? (int)len : 0;
 
     xeno_cowfs_proc_path(c->work, tmp, path);
-    if (marks)
-        r = copy_xattrs(c, from, path, true);
+    if (r == 0 && marks)
+        r = copy_xattrs(c, from, list, len, path, true);
     if (r == 0 && marks && ino) {
         snprintf(text, sizeof text, "%016" PRIx64, ino);
-        r = set_mark(c->work, tmp, INO_ATTR, text);
+        if (out >= 0)
+            r = fsetxattr(out, INO_ATTR, text, INO_DIGITS, 0) < 0 ? -errno : 0;
+        else
+            r = set_mark(c->work, tmp, INO_ATTR, text);
     }
-    if (r < 0)
-        return r;
-    if (fchownat(c->work, tmp, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    if (!link && fchmodat(c->work, tmp, st->st_mode & 07777, 0) < 0)
-        return -errno;
-    r = copy_xattrs(c, from, path, false);
-    if (r == 0 && utimensat(c->work, tmp, ts, AT_SYMLINK_NOFOLLOW) < 0)
+    if (r == 0)
+        r = copy_owner(c, st, tmp, out);
+    if (r == 0)
+        r = copy_mode(c, st, tmp, out);
+    if (r == 0)
+        r = copy_xattrs(c, from, list, len, path, false);
+    if (r == 0 && out < 0 && utimensat(c->work, tmp, ts, AT_SYMLINK_NOFOLLOW) < 0)
         r = -errno;
     return r;
 }
@@ -220,11 +267,11 @@ static int copy_shell(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct so
 {
     /* Written from now on, it is a file of its own, with a number of its own. */
     bool apart = !S_ISDIR(n->type) && s->st.st_nlink > 1;
-    int r;
+    int r, out = -1;
 
     if (S_ISREG(n->type)) {
-        *ret_out = xeno_cowfs_beneath(c->work, tmp, O_RDWR | O_CREAT | O_EXCL, 0600);
-        r = *ret_out < 0 ? *ret_out : 0;
+        out = *ret_out = xeno_cowfs_beneath(c->work, tmp, O_RDWR | O_CREAT | O_EXCL, 0600);
+        r = out < 0 ? out : 0;
     } else if (S_ISLNK(n->type)) {
         r = copy_link(c, &s->at, tmp);
     } else if (S_ISDIR(n->type)) {
@@ -233,7 +280,7 @@ static int copy_shell(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct so
         r = mknodat(c->work, tmp, n->type | 0600, s->st.st_rdev) < 0 ? -errno : 0;
     }
     if (r == 0)
-        r = copy_meta(c, &s->at, &s->st, tmp, apart ? 0 : n->ino);
+        r = copy_meta(c, &s->at, &s->st, tmp, out, apart ? 0 : n->ino);
     return r;
 }
 
@@ -309,7 +356,7 @@ int take_over_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n)
     return 0;
 }
 
-/* Whoever reads the file reads the copy from now on. */
+/* Whoever reads the file reads the copy, `fd`, from now on. */
 static void swap_readers(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int fd)
 {
     struct xeno_cowfs_file *f;
@@ -323,45 +370,73 @@ static void swap_readers(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int fd
     pthread_mutex_unlock(&c->table);
 }
 
-static int place(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *tmp, int reader,
+/* The copy gets its name, or, of an object that has none any more, replaces its descriptor. */
+static int put_copy(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *tmp, bool apart)
+{
+    int r, fd;
+
+    if (n->gone) {
+        fd = xeno_cowfs_beneath(c->work, tmp, O_PATH, 0);
+        if (fd < 0)
+            return fd;
+        if (unlinkat(c->work, tmp, 0) < 0) {
+            close(fd);
+            return -errno;
+        }
+        c->layers[n->layer]->ops->dir_close(c->layers[n->layer], n->fd);
+        n->fd = fd;
+        return 0;
+    }
+    r = take_over_dir(c, n->parent);
+    if (r == 0 && !apart && S_ISREG(n->type))
+        r = mark_impure(c, n->parent);
+    return r < 0 ? r : appear(c, n->parent, tmp, node_name(n));
+}
+
+/* out: of a regular file, open for writing. */
+static int place(struct xeno_cowfs *c, struct xeno_cowfs_node *n, const char *tmp, int out,
                  bool apart)
 {
-    xeno_autoclose int fd = xeno_cowfs_beneath(c->work, tmp, O_PATH, 0);
+    char path[XENO_COWFS_PROC_PATH];
+    xeno_autoclose int reader = -1;
     struct stat st;
-    int r = 0;
+    int r;
 
-    if (fd < 0)
-        return fd;
-    if (fstat(fd, &st) < 0)
+    if (fstatat(c->work, tmp, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
-    if (n->gone) {
-        if (unlinkat(c->work, tmp, 0) < 0)
+    if (n->files) { /* opened first: what can fail comes before what cannot be undone */
+        reader = open(xeno_cowfs_proc_path(out, "", path), O_RDONLY | O_CLOEXEC);
+        if (reader < 0)
             return -errno;
-        c->layers[n->layer]->ops->dir_close(c->layers[n->layer], n->fd);
-        n->fd = xeno_take_fd(&fd);
-    } else {
-        r = take_over_dir(c, n->parent);
-        if (r == 0 && !apart && S_ISREG(n->type))
-            r = mark_impure(c, n->parent);
-        if (r == 0)
-            r = appear(c, n->parent, tmp, node_name(n));
     }
+    r = put_copy(c, n, tmp, apart);
     if (r < 0)
         return r;
-    if (apart)
+    if (apart) {
         n->ino = ino_of(c, UPPER, &st);
+        atomic_store(&n->parent->renumbered, true);
+    }
     node_is_upper(c, n, st.st_ino);
     if (reader >= 0)
         swap_readers(c, n, reader);
     return 0;
 }
 
+/* The contents of a regular file, of which `keep` bytes are wanted, and its times. */
+static int fill_copy(const struct source *s, int out, off_t keep)
+{
+    struct timespec ts[2] = { s->st.st_atim, s->st.st_mtim };
+    off_t size = s->st.st_size;
+    bool solid = s->in.fd >= 0 && s->st.st_blocks * 512 >= size;
+    int r = copy_contents(&s->in, out, keep < 0 || keep > size ? size : keep, solid);
+
+    return r == 0 && futimens(out, ts) < 0 ? -errno : r;
+}
+
 static int take_over_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, off_t keep)
 {
     struct source s = SOURCE_NONE;
     xeno_autoclose int out = -1;
-    xeno_autoclose int reader = -1;
-    struct timespec ts[2];
     char tmp[WORK_NAME];
     int r;
 
@@ -373,22 +448,11 @@ static int take_over_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, off_t
     pthread_rwlock_unlock(&c->tree);
     if (r > 0)
         return 0;
-    if (r == 0 && S_ISREG(n->type)) {
-        ts[0] = s.st.st_atim;
-        ts[1] = s.st.st_mtim;
-        r = copy_contents(&s.in, out, keep < 0 || keep > s.st.st_size ? s.st.st_size : keep);
-        if (r == 0 && futimens(out, ts) < 0)
-            r = -errno;
-        if (r == 0) {
-            char path[XENO_COWFS_PROC_PATH];
-
-            reader = open(xeno_cowfs_proc_path(out, "", path), O_RDONLY | O_CLOEXEC);
-            r = reader < 0 ? -errno : 0;
-        }
-    }
+    if (r == 0 && S_ISREG(n->type))
+        r = fill_copy(&s, out, keep);
     if (r == 0) {
         pthread_rwlock_wrlock(&c->tree);
-        r = place(c, n, tmp, reader, s.st.st_nlink > 1);
+        r = place(c, n, tmp, out, s.st.st_nlink > 1);
         pthread_rwlock_unlock(&c->tree);
     }
     if (r < 0)
@@ -413,6 +477,8 @@ int take_over(struct xeno_cowfs *c, struct xeno_cowfs_node *n, off_t keep)
         pthread_rwlock_unlock(&c->tree);
         return r;
     }
+    if (c->waits)
+        c->waits();
     pthread_mutex_lock(lock);
     r = take_over_file(c, n, keep);
     pthread_mutex_unlock(lock);

@@ -53,6 +53,27 @@ ok "xeno-cowfs over its own again" cowfs_mount up-xeno-cowfs wk-xeno-cowfs on-xe
 ok "with the numbers that its files had" diff <(ino on-xeno-cowfs) c.ino
 not_ok "a second server for it is refused" cowfs_mount up-xeno-cowfs wk-xeno-cowfs on-overlayfs
 
+# Listings are kept by the kernel: what is written becomes a file of its own, with its own number.
+mkdir -p links/l links/u links/w links/m
+echo text >links/l/a
+ln links/l/a links/l/b
+ok "over hard links" "$cowfs" --lower=links/l --upper=links/u --work=links/w --mount=links/m
+listed() { # d_ino and name, as getdents64(2) has them: other tools ask stat(2)
+    perl -MFcntl -e 'sysopen(D, $ARGV[0], O_RDONLY | O_DIRECTORY) or die; my $b = "\0" x 32768; my $n;
+        my $nr = `uname -m` =~ /x86_64/ ? 217 : 61;
+        while (($n = syscall($nr, fileno(D), $b, 32768)) > 0) { for (my $at = 0; $at < $n;) {
+            my ($i, $o, $l, $t, $f) = unpack("QqSCZ*", substr($b, $at)); print "$i $f\n" if $f !~ /^\./; $at += $l; } }' "$1" | sort
+}
+numbers() { [ "$(listed links/m)" = "$(cd links/m && stat -c '%i %n' -- * | sort)" ]; }
+ok "a listing has the numbers of what is in it" numbers
+echo more >>links/m/a
+ok "also once one of them was taken over" numbers
+ls links/m >/dev/null
+rm links/m/b
+touch links/m/c
+is "$(ls links/m | tr '\n' ' ')" "a c " "and the names that are there"
+umount links/m
+
 # As an ordinary user in a user namespace of one's own, with a /dev/fuse that all may open, as udev
 # makes it.
 mkdir -p home/l home/u home/w home/m && echo text >home/l/file && chown -R 1000:1000 home

@@ -1,0 +1,26 @@
+/* src/cowfs/fuse-loop.h - which thread reads the next request; for the files of the front end.
+ *
+ * One thread at a time reads requests, and as long as none waits and nothing takes long it serves
+ * them itself: a second one that took turns with it would be woken on another processor for each
+ * request, which costs more than most requests do. It lets another thread read, which is made when
+ * there is none, when a further request is there already, or when it is about to wait for a disk, a
+ * network or a lock that is kept for long: whoever serves a request says so with fuse_may_wait().
+ *
+ * libfuse's own loop has all its threads wait in the kernel, which wakes the one that has waited
+ * longest.
+ */
+#ifndef XENO_COWFS_FUSE_LOOP_H
+#define XENO_COWFS_FUSE_LOOP_H
+
+#include "base/err.h"
+
+struct fuse_session;
+
+/* Serve with at most `threads`, until the session's end; signals that end it are the caller's to
+ * set (fuse_set_signal_handlers). Errors: token cowfs.serve. */
+int fuse_loop(struct fuse_session *session, int threads, struct xeno_err *err);
+
+/* The calling thread may wait now. Again, and in a thread that is not of a loop: no effect. */
+void fuse_may_wait(void);
+
+#endif
