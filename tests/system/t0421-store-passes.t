@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/store.sh"
-for tool in skopeo jq; do command -v $tool >/dev/null || cannot "there is no $tool"; done
+for tool in skopeo podman jq; do command -v $tool >/dev/null || cannot "there is no $tool"; done
 export XENO_HOME=$work/ann HOME=$work REGISTRY_AUTH_FILE=$work/auth.json XDG_RUNTIME_DIR=$work
 echo '{"default":[{"type":"insecureAcceptAnything"}]}' >"$work/policy.json"
 skopeo_() { timeout 30 skopeo --policy "$work/policy.json" "$@"; }
@@ -83,7 +83,10 @@ ok "skopeo pushes with the password" skopeo_ copy "oci:$work/images:base" "docke
 is "$(skopeo_ inspect "docker://$store/$ann/base:1" | jq -r .Digest)" \
     "$(to ann HEAD "/v2/$ann/base/manifests/1" && header docker-content-digest)" \
     "and reads what is there"
-not_ok "but not into a repository of another" skopeo_ copy "oci:$work/images:base" "docker://$store/$(id_of bob)/base:1"
+podman_() { timeout 30 podman --root "$work/pr" --runroot "$work/prr" --storage-driver vfs --cgroup-manager cgroupfs "$@"; }
+rm "$work/auth.json"
+ok "podman logs in by what xeno store token prints" podman_ login --username "$ann" --password "$(xeno store token "$store" --quiet)" "$store"
+not_ok "skopeo does not push to a repository of another" skopeo_ copy "oci:$work/images:base" "docker://$store/$(id_of bob)/base:1"
 
 # --- the end ---
 as op POST "/v1/admin/parties/$ann/disable" '{}' >/dev/null
