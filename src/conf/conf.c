@@ -293,3 +293,18 @@ int xeno_conf_file(const struct xeno_conf_item *items, size_t count, void *conf,
                          path);
     return xeno_conf_parse(items, count, conf, text, path, err);
 }
+
+void xeno_conf_take(const struct xeno_conf_item *items, size_t count, void *conf, void *fresh)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *to = (char *)conf + items[i].offset, *from = (char *)fresh + items[i].offset;
+        size_t size = items[i].type == XENO_CONF_BOOL ? sizeof(bool) : sizeof(int64_t);
+        char old[sizeof(int64_t)];
+
+        if (!items[i].reloadable)
+            continue;
+        memcpy(old, to, size);
+        memcpy(to, from, size);
+        memcpy(from, old, size);
+    }
+}

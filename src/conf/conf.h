@@ -46,6 +46,9 @@ int xeno_conf_parse(const struct xeno_conf_item *items, size_t count, void *conf
 /* One "name=value". */
 int xeno_conf_set(const struct xeno_conf_item *items, size_t count, void *conf, const char *name,
                   const char *value, struct xeno_err *err);
+/* Of `fresh`, read anew, take what may change while the program runs; what was there before goes
+ * with `fresh`, to be released. */
+void xeno_conf_take(const struct xeno_conf_item *items, size_t count, void *conf, void *fresh);
 /* Are all required ones there? Errors: -EINVAL conf.missing. */
 int xeno_conf_complete(const struct xeno_conf_item *items, size_t count, const void *conf,
                        struct xeno_err *err);

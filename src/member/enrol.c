@@ -42,12 +42,11 @@ static struct xeno_json *hosts_json(const char *hosts)
 /* Where clients reach us when the operator did not say: the first host, the port we listen on. */
 static char *endpoint_of(const struct xeno_member_join *join)
 {
-    const char *port = strrchr(join->listen, ':');
+    const char *port = strrchr(join->listen, ':'), *hosts = join->told->hosts;
 
-    if (join->endpoint)
-        return xeno_strdup(join->endpoint);
-    return xeno_asprintf("https://%.*s%s", (int)strcspn(join->hosts, ", "), join->hosts,
-                         port ? port : "");
+    if (join->told->endpoint)
+        return xeno_strdup(join->told->endpoint);
+    return xeno_asprintf("https://%.*s%s", (int)strcspn(hosts, ", "), hosts, port ? port : "");
 }
 
 static int make_request(const struct xeno_member *m, const char *token,
@@ -58,18 +57,19 @@ static int make_request(const struct xeno_member *m, const char *token,
     xeno_autofree char *csr = NULL;
     xeno_autofree char *endpoint = endpoint_of(join);
     struct xeno_json *payout = xeno_json_object();
+    const struct xeno_member_told *told = join->told;
     int r = xeno_csr_make(m->key, &csr, err);
 
-    xeno_json_set_str(payout, "account", join->payout);
+    xeno_json_set_str(payout, "account", told->payout);
     xeno_json_set_str(body, "token", token);
     xeno_json_set_str(body, "csr", csr);
-    xeno_json_set_str(body, "name", join->name);
-    xeno_json_set_str(body, "owner", join->owner);
-    xeno_json_set_str(body, "contact", join->contact ? join->contact : join->owner);
+    xeno_json_set_str(body, "name", told->name);
+    xeno_json_set_str(body, "owner", told->owner);
+    xeno_json_set_str(body, "contact", told->contact ? told->contact : told->owner);
     xeno_json_set(body, "payout", payout);
     xeno_json_set(body, join->about, xeno_json_ref(join->has));
     xeno_json_set_str(body, "endpoint", endpoint);
-    xeno_json_set(body, "hosts", hosts_json(join->hosts));
+    xeno_json_set(body, "hosts", hosts_json(told->hosts));
     if (r < 0)
         return r;
     *ret = xeno_json_format(body, false, ret_len);

@@ -26,6 +26,7 @@
 #include "crypto/x509.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "member/options.h"
 
 struct sd_event;
 struct xeno_member;
@@ -59,13 +60,11 @@ XENO_DEFINE_AUTO(xeno_member, xeno_member_free);
 
 /* What is told to the XenoCorp. Borrows. */
 struct xeno_member_join {
-    const char *name, *owner;
-    const char *contact;  /* NULL: the owner */
-    const char *payout;   /* where earnings are paid to; NULL: not told */
-    const char *endpoint; /* URL clients reach it by; NULL: the first host and the port of listen */
-    const char *listen;   /* "0.0.0.0:8443" */
-    const char *hosts;    /* names and addresses for the certificate, with commas */
-    const char *about;    /* the member in which a kind says what it has: "machine", "storage" */
+    /* What its operator says. No contact: the owner; no endpoint: the first host, with the port of
+     * listen; no payout: not told. */
+    const struct xeno_member_told *told;
+    const char *listen;    /* "0.0.0.0:8443" */
+    const char *about;     /* the member in which a kind says what it has: "machine", "storage" */
     struct xeno_json *has; /* its value */
 };
 

@@ -102,8 +102,8 @@ void xenod_get_status(struct xeno_http_req *q, void *user)
     xeno_json_set_str(status, "key", key);
     xeno_json_append_str(classes, strcmp(d->opt.driver, "null") == 0 ? "null" : "container");
     xeno_json_set_str(status, "corp", xeno_member_corp(d->member)->s);
-    xeno_json_set_str(status, "name", d->opt.name);
-    xeno_json_set_str(status, "endpoint", d->opt.endpoint);
+    xeno_json_set_str(status, "name", d->opt.told.name);
+    xeno_json_set_str(status, "endpoint", d->opt.told.endpoint);
     xeno_json_set_str(status, "version", xeno_version());
     xeno_json_set_str(status, "template", d->opt.template_ref);
     xeno_json_set(status, "isolation", classes);

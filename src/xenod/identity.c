@@ -56,13 +56,8 @@ static struct xeno_json *machine_json(const struct xenod *d)
 int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err)
 {
     xeno_auto(xeno_json) machine = NULL;
-    struct xeno_member_join join = { .name = d->opt.name,
-                                     .owner = d->opt.owner,
-                                     .contact = d->opt.contact,
-                                     .payout = d->opt.payout,
-                                     .endpoint = d->opt.endpoint,
+    struct xeno_member_join join = { .told = &d->opt.told,
                                      .listen = d->opt.listen,
-                                     .hosts = d->opt.hosts,
                                      .about = "machine" };
     int r = xeno_member_dir(d->opt.dir, &d->dirfd, err);
 

@@ -285,23 +285,6 @@ int xenod_adopt(struct xenod *d, struct xeno_err *err)
 
 /* --- reload --- */
 
-/* Of the options just read, take those that may change while running. */
-static void take_reloadable(struct xenod *d, struct xenod_options *fresh)
-{
-    for (size_t i = 0; i < xenod_program.count; i++) {
-        const struct xeno_conf_item *it = &xenod_program.items[i];
-        char *to = (char *)&d->opt + it->offset, *from = (char *)fresh + it->offset;
-        size_t size = it->type == XENO_CONF_BOOL ? sizeof(bool) : sizeof(int64_t);
-        char old[sizeof(int64_t)];
-
-        if (!it->reloadable)
-            continue;
-        memcpy(old, to, size);
-        memcpy(to, from, size);
-        memcpy(from, old, size); /* released with the rest */
-    }
-}
-
 void xenod_reload(struct xenod *d)
 {
     struct xenod_options fresh = { .dir = NULL };
@@ -313,7 +296,7 @@ void xenod_reload(struct xenod *d)
     if (r == 0)
         r = xenod_options_check(&fresh, &err);
     if (r == 0) {
-        take_reloadable(d, &fresh);
+        xeno_conf_take(xenod_program.items, xenod_program.count, &d->opt, &fresh);
         r = number_tariff(d, &err);
     }
     if (r == 0) {

@@ -103,17 +103,7 @@ static const struct xeno_conf_item items[] = {
     ITEM(connections_per_address, "connections-per-address", INT, .fallback = "1000", .min = 1,
          .max = 15000, .help = "Most connections from one address"),
     ITEM(debug, "debug", BOOL, .fallback = "no", .reloadable = true, .help = "Log more"),
-    ITEM(endpoint, "endpoint", TEXT, .max = 200,
-         .help = "URL clients reach this XenoServer by; told at enrolment"),
-    ITEM(hosts, "hosts", TEXT, .fallback = "127.0.0.1,localhost", .max = 500,
-         .help = "Names and addresses for the certificate, with commas; told at enrolment"),
-    ITEM(name, "name", TEXT, .fallback = "xenoserver", .min = 1, .max = 100,
-         .help = "What this XenoServer is called; told at enrolment"),
-    ITEM(owner, "owner", TEXT, .fallback = "unknown", .min = 1, .max = 200,
-         .help = "Who runs it; told at enrolment"),
-    ITEM(contact, "contact", TEXT, .max = 200, .help = "How to reach them; told at enrolment"),
-    ITEM(payout, "payout", TEXT, .max = 500,
-         .help = "Where earnings are paid to; told at enrolment"),
+    XENO_MEMBER_ITEMS(struct xenod_options, told, "xenoserver", "XenoServer"),
 };
 
 static const struct xeno_conf_verb verbs[] = {

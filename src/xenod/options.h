@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "conf/args.h"
+#include "member/options.h"
 
 /* Units as in the table; every text may be NULL where the table has no fallback. */
 struct xenod_options {
@@ -24,8 +25,7 @@ struct xenod_options {
     char *operators;
     int64_t connections, connections_per_address;
     bool debug;
-    /* Told to the XenoCorp at enrolment. */
-    char *endpoint, *hosts, *name, *owner, *contact, *payout;
+    struct xeno_member_told told;
 };
 
 extern const struct xeno_conf_program xenod_program;

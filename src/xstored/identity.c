@@ -44,15 +44,9 @@ static int64_t capacity(const struct xstored *d)
 int xstored_enrol(struct xstored *d, const char *token, struct xeno_err *err)
 {
     xeno_auto(xeno_json) storage = xeno_json_object();
-    struct xeno_member_join join = { .name = d->opt.name,
-                                     .owner = d->opt.owner,
-                                     .contact = d->opt.contact,
-                                     .payout = d->opt.payout,
-                                     .endpoint = d->opt.endpoint,
-                                     .listen = d->opt.listen,
-                                     .hosts = d->opt.hosts,
-                                     .about = "storage",
-                                     .has = storage };
+    struct xeno_member_join join = {
+        .told = &d->opt.told, .listen = d->opt.listen, .about = "storage", .has = storage
+    };
     int r = xstored_open_dir(d, err);
 
     if (r == 0)

@@ -135,23 +135,6 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
     return sd_event_exit(d->loop, 0);
 }
 
-/* Of the options just read, take those that may change while running. */
-static void take_reloadable(struct xstored *d, struct xstored_options *fresh)
-{
-    for (size_t i = 0; i < xstored_program.count; i++) {
-        const struct xeno_conf_item *it = &xstored_program.items[i];
-        char *to = (char *)&d->opt + it->offset, *from = (char *)fresh + it->offset;
-        size_t size = it->type == XENO_CONF_BOOL ? sizeof(bool) : sizeof(int64_t);
-        char old[sizeof(int64_t)];
-
-        if (!it->reloadable)
-            continue;
-        memcpy(old, to, size);
-        memcpy(to, from, size);
-        memcpy(from, old, size); /* released with the rest */
-    }
-}
-
 static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
 {
     struct xstored *d = user;
@@ -164,7 +147,7 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
     if (xeno_conf_args(&xstored_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
     } else {
-        take_reloadable(d, &fresh);
+        xeno_conf_take(xstored_program.items, xstored_program.count, &d->opt, &fresh);
         xeno_member_fetch_now(d->member);
         xeno_log_init("xstored", d->opt.debug ? LOG_DEBUG : LOG_INFO);
         xeno_log(LOG_NOTICE, "config.reloaded", "quota=%" PRId64, d->opt.quota_bytes);

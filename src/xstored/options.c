@@ -55,17 +55,7 @@ static const struct xeno_conf_item items[] = {
     ITEM(capacity_bytes, "capacity", SIZE, .fallback = "0", .max = INT64_C(1) << 56,
          .help =
              "Bytes this store has for objects, told at enrolment; 0: what is free where they are"),
-    ITEM(endpoint, "endpoint", TEXT, .max = 200,
-         .help = "URL clients reach this store by; told at enrolment"),
-    ITEM(hosts, "hosts", TEXT, .fallback = "127.0.0.1,localhost", .max = 500,
-         .help = "Names and addresses for the certificate, with commas; told at enrolment"),
-    ITEM(name, "name", TEXT, .fallback = "xenostore", .min = 1, .max = 100,
-         .help = "What this store is called; told at enrolment"),
-    ITEM(owner, "owner", TEXT, .fallback = "unknown", .min = 1, .max = 200,
-         .help = "Who runs it; told at enrolment"),
-    ITEM(contact, "contact", TEXT, .max = 200, .help = "How to reach them; told at enrolment"),
-    ITEM(payout, "payout", TEXT, .max = 500,
-         .help = "Where earnings are paid to; told at enrolment"),
+    XENO_MEMBER_ITEMS(struct xstored_options, told, "xenostore", "store"),
 };
 
 static const struct xeno_conf_verb verbs[] = {

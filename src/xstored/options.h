@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "conf/args.h"
+#include "member/options.h"
 
 struct xstored_options {
     char *dir, *listen, *corp_url, *objects, *user, *operators;
@@ -14,9 +15,8 @@ struct xstored_options {
     xeno_time upload_life, grace, scrub_every;
     int64_t connections, connections_per_address, running_per_peer;
     bool debug;
-    /* Told to the XenoCorp at enrolment. */
-    int64_t capacity_bytes;
-    char *endpoint, *hosts, *name, *owner, *contact, *payout;
+    int64_t capacity_bytes; /* told at enrolment, too */
+    struct xeno_member_told told;
 };
 
 extern const struct xeno_conf_program xstored_program;

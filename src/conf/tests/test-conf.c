@@ -264,6 +264,58 @@ static void arguments_win_over_the_file(void **state)
     unlink(path);
 }
 
+static void takes_what_may_change(void **state)
+{
+    static const struct xeno_conf_item some[] = {
+        ITEM(listen, "listen", XENO_CONF_TEXT, .fallback = "a", .help = "x"),
+        ITEM(token, "token", XENO_CONF_TEXT, .fallback = "b", .reloadable = true, .help = "x"),
+        ITEM(workers, "workers", XENO_CONF_INT, .fallback = "1", .reloadable = true, .help = "x"),
+        ITEM(fast, "fast", XENO_CONF_BOOL, .fallback = "no", .reloadable = true, .help = "x"),
+    };
+    struct conf c, fresh;
+
+    (void)state;
+    memset(&c, 0, sizeof c);
+    memset(&fresh, 0, sizeof fresh);
+    xeno_conf_defaults(some, XENO_LEN(some), &c);
+    xeno_conf_defaults(some, XENO_LEN(some), &fresh);
+    assert_int_equal(xeno_conf_parse(some, XENO_LEN(some), &fresh,
+                                     "listen = c\ntoken = d\nworkers = 2\nfast = yes", "t", NULL),
+                     0);
+    xeno_conf_take(some, XENO_LEN(some), &c, &fresh);
+    assert_string_equal(c.listen, "a");
+    assert_string_equal(c.token, "d");
+    assert_string_equal(fresh.token, "b"); /* to be released there */
+    assert_int_equal(c.workers, 2);
+    assert_true(c.fast);
+    xeno_conf_release(some, XENO_LEN(some), &fresh);
+    xeno_conf_release(some, XENO_LEN(some), &c);
+}
+
+static void finds_the_folder(void **state)
+{
+    const struct {
+        const char *one, *two, *want;
+    } rows[] = {
+        { "--config", "/etc/xeno/a.conf", "/etc/xeno" },
+        { "--config=/a.conf", "--x=y", "/" },
+        { "--x=y", "--config=a.conf", "." },
+        { "--x=y", "--config", NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        char *argv[] = { (char *)"t", (char *)(uintptr_t)rows[i].one,
+                         (char *)(uintptr_t)rows[i].two };
+        xeno_autofree char *folder = xeno_conf_folder(3, argv);
+
+        if (rows[i].want)
+            assert_string_equal(folder, rows[i].want);
+        else
+            assert_null(folder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +327,8 @@ int main(void)
         cmocka_unit_test(files),
         cmocka_unit_test(arguments),
         cmocka_unit_test(arguments_win_over_the_file),
+        cmocka_unit_test(takes_what_may_change),
+        cmocka_unit_test(finds_the_folder),
     };
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
 }

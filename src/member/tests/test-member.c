@@ -253,13 +253,13 @@ static struct xeno_member *member_of(struct fake *f, enum xeno_party kind)
 static int enrol(struct fake *f, struct xeno_member *m, struct xeno_err *err)
 {
     xeno_auto(xeno_json) has = xeno_json_object();
-    struct xeno_member_join join = { .name = "s1",
-                                     .owner = "somebody",
-                                     .payout = "account 7",
-                                     .listen = "0.0.0.0:8444",
-                                     .hosts = "127.0.0.1, store.example",
-                                     .about = "storage",
-                                     .has = has };
+    struct xeno_member_told told = { .name = (char[]){ "s1" },
+                                     .owner = (char[]){ "somebody" },
+                                     .payout = (char[]){ "account 7" },
+                                     .hosts = (char[]){ "127.0.0.1, store.example" } };
+    struct xeno_member_join join = {
+        .told = &told, .listen = "0.0.0.0:8444", .about = "storage", .has = has
+    };
     int r;
 
     xeno_json_set_int(has, "capacity_bytes", 4096);
