@@ -94,7 +94,7 @@ static int stage(struct xstored *d, struct put *p, struct xeno_err *err)
 
     if (r == 0)
         r = d->objects->back->stage_add(d->objects, fd, 0, p->text, p->len, err);
-    return r < 0 ? r : d->objects->back->settle(d->objects, p->stage, err);
+    return r < 0 ? r : d->objects->back->settle(d->objects, p->stage, (int64_t)p->len, err);
 }
 
 static int prepare_put(struct job *j, struct xeno_err *err)
@@ -142,6 +142,9 @@ static int fill_put(struct xstored *d, struct xeno_http_req *q, struct put *p, s
     if (r < 0)
         return r;
     p->text = xeno_http_body(q, &p->len);
+    if (d->objects->back->room(d->objects) - d->opt.reserve_bytes < (int64_t)p->len)
+        return xeno_fail(err, -ENOSPC, "store.full",
+                         "this XenoStore has no room left for that: try another, or later");
     snprintf(p->type, sizeof p->type, "%.*s", type ? (int)strcspn(type, "; \t") : 0,
              type ? type : "");
     xeno_sha256_of(p->text, p->len, sum);

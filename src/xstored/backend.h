@@ -45,16 +45,19 @@ struct xstored_backend {
      * Errors: token store.write. */
     int (*stage_open)(struct xstored_objects *o, const char *id, int *ret_fd, int64_t *ret_size,
                       struct xeno_err *err);
-    /* `at`: how much there is so far. Errors: -ENOSPC store.full, token store.write. */
+    /* `at`: how much there is so far, and still is after a failure. Errors: -ENOSPC store.full,
+     * token store.write. */
     int (*stage_add)(struct xstored_objects *o, int fd, int64_t at, const void *data, size_t len,
                      struct xeno_err *err);
     void (*stage_drop)(struct xstored_objects *o, const char *id);
+    /* How many bytes can still be staged, as far as anybody knows. */
+    int64_t (*room)(struct xstored_objects *o);
     /* Call `each` with the id of every stage there is. Context: before serving. */
     int (*stages)(struct xstored_objects *o, void (*each)(const char *id, void *arg), void *arg,
                   struct xeno_err *err);
 
-    /* Context: a helper thread. Errors: token store.write. */
-    int (*settle)(struct xstored_objects *o, const char *id, struct xeno_err *err);
+    /* All `size` bytes of it. Context: a helper thread. Errors: token store.write. */
+    int (*settle)(struct xstored_objects *o, const char *id, int64_t size, struct xeno_err *err);
     /* The stage is gone then. An object of that name is replaced, and so healed; whoever reads the
      * old one goes on. Again after it was done: no effect. Context: the writer. */
     int (*publish)(struct xstored_objects *o, const char *id, const char *digest,

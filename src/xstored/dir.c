@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/enc.h"
@@ -90,6 +91,16 @@ static int dir_stage_open(struct xstored_objects *o, const char *id, int *ret_fd
     return 0;
 }
 
+/* What came of a piece before it failed is not counted: it goes. */
+static int fail_write(const struct dir *d, int fd, int64_t at, int code, struct xeno_err *err)
+{
+    (void)!ftruncate(fd, at);
+    if (code == -ENOSPC || code == -EDQUOT)
+        return xeno_fail(err, -ENOSPC, "store.full",
+                         "the disk of this XenoStore is full: try another, or later");
+    return xeno_fail_errno(err, code, "store.write", "write to '%s'", d->path);
+}
+
 static int dir_stage_add(struct xstored_objects *o, int fd, int64_t at, const void *data,
                          size_t len, struct xeno_err *err)
 {
@@ -103,11 +114,8 @@ static int dir_stage_add(struct xstored_objects *o, int fd, int64_t at, const vo
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == ENOSPC || errno == EDQUOT))
-            return xeno_fail(err, -ENOSPC, "store.full",
-                             "the disk of this XenoStore is full: try another, or later");
         if (n < 0)
-            return xeno_fail_errno(err, -errno, "store.write", "write to '%s'", d->path);
+            return fail_write(d, fd, at, -errno, err);
         done += (size_t)n;
     }
     if ((at + (int64_t)len) / WRITE_OUT_BYTES * WRITE_OUT_BYTES > out)
@@ -121,6 +129,17 @@ static void dir_stage_drop(struct xstored_objects *o, const char *id)
 
     stage_name(id, name);
     (void)unlinkat(((struct dir *)o)->fd, name, 0);
+}
+
+static int64_t dir_room(struct xstored_objects *o)
+{
+    struct statvfs vfs;
+    int64_t room;
+
+    if (fstatvfs(((struct dir *)o)->fd, &vfs) < 0 ||
+        __builtin_mul_overflow(vfs.f_bavail, vfs.f_frsize, &room))
+        return INT64_MAX;
+    return room;
 }
 
 /* A stream of our own over the folder: positions of one descriptor are shared. */
@@ -152,16 +171,20 @@ static int dir_stages(struct xstored_objects *o, void (*each)(const char *id, vo
 
 /* --- from stage to object --- */
 
-static int dir_settle(struct xstored_objects *o, const char *id, struct xeno_err *err)
+static int dir_settle(struct xstored_objects *o, const char *id, int64_t size, struct xeno_err *err)
 {
     struct dir *d = (struct dir *)o;
     xeno_autoclose int fd = -1;
     char name[STAGE_NAME];
+    struct stat sb;
 
     stage_name(id, name);
     fd = openat(d->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fsync(fd) < 0)
+    if (fd < 0 || fstat(fd, &sb) < 0 || fsync(fd) < 0)
         return xeno_fail_errno(err, -errno, "store.write", "sync '%s/%s'", d->path, name);
+    if (sb.st_size != size)
+        return xeno_fail(err, -EIO, "store.write", "'%s/%s' has %lld bytes, not %lld", d->path,
+                         name, (long long)sb.st_size, (long long)size);
     return 0;
 }
 
@@ -269,6 +292,7 @@ const struct xstored_backend xstored_backend_dir = {
     .stage_open = dir_stage_open,
     .stage_add = dir_stage_add,
     .stage_drop = dir_stage_drop,
+    .room = dir_room,
     .stages = dir_stages,
     .settle = dir_settle,
     .publish = dir_publish,

@@ -57,7 +57,7 @@ static int prepare(struct job *j, struct xeno_err *err)
                          "the %" PRId64 " bytes that arrived have the digest %s, not %s: begin "
                          "again",
                          f->u->size, have, f->digest);
-    return j->d->objects->back->settle(j->d->objects, f->u->id, err);
+    return j->d->objects->back->settle(j->d->objects, f->u->id, f->u->size, err);
 }
 
 static int act(struct job *j, struct xeno_db *db, struct xeno_err *err)
@@ -78,7 +78,7 @@ static void finish(struct job *j)
     struct finish *f = j->args;
     struct xstored *d = j->d;
 
-    if (xeno_err_is(&j->item.err, "store.busy")) {
+    if (f->u->kept && xeno_err_is(&j->item.err, "store.busy")) {
         xstored_upload_release(d, f->u); /* nothing was done: it can be tried again */
     } else if (j->item.result < 0) {
         xstored_upload_drop(d, f->u);

@@ -6,6 +6,9 @@
 #include "base/log.h"
 #include "http/problem.h"
 
+/* They wait for the disk, most of the time. */
+#define HELPERS 8
+
 void job_free(struct job *j)
 {
     if (j->free_args)
@@ -61,7 +64,10 @@ int job_start(struct xstored *d, struct xeno_err *err)
 {
     const struct xeno_work_books books = { .user = d, .begin = begin, .commit = commit };
 
-    return xeno_work_new(&books, &xeno_work_limits_default, &d->work, err);
+    struct xeno_work_limits limits = xeno_work_limits_default;
+
+    limits.checkers = HELPERS;
+    return xeno_work_new(&books, &limits, &d->work, err);
 }
 
 /* --- on the loop --- */

@@ -11,7 +11,7 @@
 
 struct xstored_options {
     char *dir, *listen, *corp_url, *objects, *user, *operators;
-    int64_t quota_bytes, entries, uploads_per_owner, scrub_bytes;
+    int64_t quota_bytes, entries, uploads_per_owner, reserve_bytes, scrub_bytes;
     xeno_time upload_life, grace, scrub_every;
     int64_t connections, connections_per_address, running_per_peer;
     bool debug;

@@ -110,6 +110,7 @@ static int open_inflow(struct xeno_http_req *q, void *user, void **ret, struct x
     if (r < 0)
         return r;
     in->room = in->d->opt.quota_bytes - used;
+    in->disk = in->d->objects->back->room(in->d->objects) - in->d->opt.reserve_bytes;
     *ret = xeno_take(&in);
     return 0;
 }
@@ -124,6 +125,9 @@ static int check_piece(const struct xstored_inflow *in, size_t len, struct xeno_
     if (in->promised >= 0 && n > in->promised - in->got)
         return xeno_fail(err, -EINVAL, "store.size",
                          "more than the %" PRId64 " bytes that Content-Range says", in->promised);
+    if (n > in->disk - in->got)
+        return xeno_fail(err, -ENOSPC, "store.full",
+                         "this XenoStore has no room left for that: try another, or later");
     left = in->room - in->u->use->bytes;
     if (n > left)
         return xeno_fail(err, -EPERM, "store.quota",

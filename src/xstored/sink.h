@@ -13,6 +13,7 @@ struct xstored_inflow {
     int64_t promised;         /* bytes that Content-Range says; -1: it says nothing */
     int64_t got;
     int64_t room; /* bytes the owner may have in open uploads */
+    int64_t disk; /* bytes there are for this request */
 };
 /* The upload is dropped when it was for this request alone, and else may be taken again. */
 void xstored_inflow_free(struct xstored_inflow *in);

@@ -38,8 +38,10 @@ struct xstored_scrub {
 
 /* --- what is over --- */
 
+static void start_over(struct xstored *d);
+
 struct over {
-    int removed;
+    int expired, removed;
 };
 
 static int act_over(struct job *j, struct xeno_db *db, struct xeno_err *err)
@@ -49,6 +51,7 @@ static int act_over(struct job *j, struct xeno_db *db, struct xeno_err *err)
     char digest[XENO_DIGEST_TEXT];
     int r = xstored_meta_expire(db, before, TICK_ROWS, err);
 
+    o->expired = r;
     o->removed = 0;
     while (r >= 0 && o->removed < TICK_ROWS && (r = xstored_meta_collect(db, digest, err)) > 0) {
         r = j->d->objects->back->remove(j->d->objects, digest, err);
@@ -66,6 +69,8 @@ static void finish_over(struct job *j)
         xeno_log_err(LOG_ERR, "tend", &j->item.err, "again=soon");
     else
         j->d->counts.collected += o->removed;
+    if (j->item.result >= 0 && (o->expired == TICK_ROWS || o->removed == TICK_ROWS))
+        start_over(j->d); /* there is more */
 }
 
 static void start_over(struct xstored *d)

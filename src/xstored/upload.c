@@ -111,7 +111,7 @@ static int act_drop(struct job *j, struct xeno_db *db, struct xeno_err *err)
     return xstored_meta_upload_drop(db, j->args, err);
 }
 
-/* A row that stays is dropped at the next start, when its stage is not there. */
+/* A row that stays is an empty upload after the next start, which its age ends. */
 static void finish_drop(struct job *j)
 {
     if (j->item.result < 0)

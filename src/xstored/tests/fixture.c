@@ -195,7 +195,8 @@ static void on_done(const struct xeno_http_answer *from, void *arg)
 
     c->over = true;
     a->status = from->status;
-    a->body = xeno_strndup(from->body, from->len);
+    a->body = xeno_alloc0(from->len + 1, 1);
+    memcpy(a->body, from->body, from->len);
     a->len = from->len;
     if (!from->status)
         print_message("no answer: %s\n", from->err ? from->err->text : "");
