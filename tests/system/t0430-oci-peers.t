@@ -98,6 +98,13 @@ ok "a fraction of it was fetched ($(get .fetched_bytes) of $whole bytes, $(get .
     [ "$(get '.fetched_bytes * 5')" -lt "$whole" ]
 is "$(get '.fetched_bytes + .reused_bytes > .size_bytes')" true "the rest was here"
 ok "every byte is right" x 0 template show t:2 --verify
+for v in 1 2; do
+    skopeo copy -q --dest-tls-verify=false --dest-compress-format zstd:chunked "oci:here:t:$v" "docker://$plain/sk/t:$v"
+done
+XENO_IMAGES=$work/by-skopeo
+ok "what skopeo wrote in pieces" x 0 template pull "$at/sk/t:1" --insecure-http
+ok "and its update" x 0 template pull "$at/sk/t:2" --insecure-http
+is "$(get '"\(.layers_pieced) \(.fetched_bytes * 2 < .size_bytes)"')" "1 true" "by its pieces too"
 mkdir -p bare && XENO_IMAGES=$work/bare
 ok "whole, where nothing is" x 0 template pull "$at/me/t:2" --insecure-http
 is "$(get '"\(.layers_pieced) \(.fetched_bytes > .size_bytes)"')" "0 true" "all of it was fetched"
