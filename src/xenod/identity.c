@@ -18,7 +18,7 @@ static void keep(const char *text, void *ctx)
     xenod_keep_put(ctx, revocations_name, text);
 }
 
-static struct xeno_member *member_of(struct xenod *d)
+struct xeno_member *xenod_identity_new(struct xenod *d)
 {
     struct xeno_member_opts opts = { .env = d->env,
                                      .kind = XENO_PARTY_SERVER,
@@ -35,7 +35,7 @@ static struct xeno_member *member_of(struct xenod *d)
 
 int xenod_identity_open(struct xenod *d, struct xeno_err *err)
 {
-    d->member = member_of(d);
+    d->member = xenod_identity_new(d);
     return xeno_member_load(d->member, d->loop, err);
 }
 
@@ -68,7 +68,7 @@ int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err)
         return xeno_fail_errno(err, r, "loop.new", "make an event loop");
     xenod_probe(&d->machine, d->opt.dir);
     join.has = machine = machine_json(d);
-    d->member = member_of(d);
+    d->member = xenod_identity_new(d);
     r = xeno_member_enrol(d->member, d->loop, token, &join, err);
     if (r < 0)
         return r;

@@ -82,6 +82,7 @@ void xenod_host_config(const struct xenod *d, struct xeno_host_config *ret);
 /* --- identity.c --- */
 /* The member of the XenoCorp that we are, from the open folder; its revocations are in the journal.
  * Errors: those of xeno_member_load(). */
+struct xeno_member *xenod_identity_new(struct xenod *d); /* not loaded */
 int xenod_identity_open(struct xenod *d, struct xeno_err *err);
 int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err);
 

@@ -8,7 +8,7 @@
 
 #define TICK_US (1000 * 1000)
 
-static struct xeno_member *member_of(const struct xstored *d)
+struct xeno_member *xstored_identity_new(const struct xstored *d)
 {
     struct xeno_member_opts opts = { .env = d->env,
                                      .kind = XENO_PARTY_NODE,
@@ -22,7 +22,7 @@ static struct xeno_member *member_of(const struct xstored *d)
 
 int xstored_identity_open(struct xstored *d, struct xeno_err *err)
 {
-    d->member = member_of(d);
+    d->member = xstored_identity_new(d);
     return xeno_member_load(d->member, d->loop, err);
 }
 
@@ -54,7 +54,7 @@ int xstored_enrol(struct xstored *d, const char *token, struct xeno_err *err)
     if (r < 0)
         return r;
     xeno_json_set_int(storage, "capacity_bytes", capacity(d));
-    d->member = member_of(d);
+    d->member = xstored_identity_new(d);
     r = xeno_member_enrol(d->member, d->loop, token, &join, err);
     if (r < 0)
         return r;

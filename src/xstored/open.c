@@ -37,7 +37,7 @@ static int lock_dir(struct xstored *d, struct xeno_err *err)
     return 0;
 }
 
-static int open_books(struct xstored *d, struct xeno_err *err)
+int xstored_open_books(struct xstored *d, struct xeno_err *err)
 {
     xeno_autofree char *url = xeno_asprintf("sqlite:%s/store.db", d->opt.dir);
     int r = xeno_db_open(url, &d->books, err);
@@ -68,7 +68,7 @@ int xstored_open(struct xstored *d, struct xeno_err *err)
     if (r == 0)
         r = lock_dir(d, err);
     if (r == 0)
-        r = open_books(d, err);
+        r = xstored_open_books(d, err);
     if (r == 0)
         r = open_objects(d, err);
     if (r == 0)
@@ -218,71 +218,4 @@ void xstored_release(struct xstored *d)
     if (d->dirfd >= 0)
         close(d->dirfd);
     xeno_conf_release(xstored_program.items, xstored_program.count, &d->opt);
-}
-
-/* --- --check --- */
-
-static int check_books(struct xstored *d, struct xstored_total *t, struct xeno_err *err)
-{
-    int r;
-
-    if (faccessat(d->dirfd, "store.db", F_OK, 0) < 0)
-        return 0; /* it never ran */
-    r = open_books(d, err);
-    if (r == 0)
-        r = xstored_meta_check(d->view, err);
-    return r < 0 ? r : xstored_meta_total(d->view, t, err);
-}
-
-static bool check_corp(struct xstored *d)
-{
-    struct xeno_err err = XENO_ERR_INIT;
-    bool ok = xeno_member_corp_check(d->member, d->loop, &err) == 0;
-
-    if (ok)
-        printf("ok       XenoCorp       %s answers\n", d->opt.corp_url);
-    else
-        printf(
-            "MISSING  XenoCorp       %s: %s; until it answers the credential is not renewed, and "
-            "who is revoked is not known\n",
-            d->opt.corp_url, err.text);
-    return ok;
-}
-
-static bool check_sandbox(void)
-{
-    bool ok = xeno_sandbox_has_seccomp();
-
-    printf("%-8s seccomp        the kernel must filter system calls\n", ok ? "ok" : "MISSING");
-    if (!xeno_sandbox_has_landlock())
-        printf("note     Landlock       not in this kernel: files are protected by their owners "
-               "only\n");
-    return ok;
-}
-
-/* Looked at beside a daemon that runs; the sums are computed again. */
-int xstored_check(struct xstored *d)
-{
-    struct xstored_total t = { 0 };
-    struct xeno_err err = XENO_ERR_INIT;
-    char size[32], until[XENO_TIME_TEXT];
-    bool ok;
-    int r = xstored_open_dir(d, &err);
-
-    if (r == 0)
-        r = xstored_loop(d, &err);
-    if (r == 0)
-        r = xstored_identity_open(d, &err);
-    if (r == 0)
-        r = check_books(d, &t, &err);
-    if (r < 0) {
-        printf("MISSING  %s\n", err.text);
-        return EXIT_FAILURE;
-    }
-    printf("ok       credential     %s, until %s\n", xeno_member_id(d->member)->s,
-           xeno_time_text(xeno_member_cert(d->member)->not_after, until));
-    printf("ok       objects        %" PRId64 ", %s, %" PRId64 " of them damaged\n", t.blobs,
-           xeno_size_text(t.bytes, size), t.damaged);
-    ok = check_corp(d);
-    return check_sandbox() && ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -59,6 +59,7 @@ struct xstored {
 };
 
 /* --- identity.c: the member of the XenoCorp that a store is --- */
+struct xeno_member *xstored_identity_new(const struct xstored *d); /* not loaded */
 int xstored_identity_open(struct xstored *d, struct xeno_err *err);
 /* Opens the folder, too; prints the id. */
 int xstored_enrol(struct xstored *d, const char *token, struct xeno_err *err);
@@ -68,6 +69,7 @@ void xstored_identity_stop(struct xstored *d);
 
 /* --- open.c --- */
 int xstored_open_dir(struct xstored *d, struct xeno_err *err);
+int xstored_open_books(struct xstored *d, struct xeno_err *err);
 /* The loop, once. */
 int xstored_loop(struct xstored *d, struct xeno_err *err);
 /* Folder, lock, key, credential, metadata, objects: needs the rights the daemon starts with. */
@@ -79,6 +81,8 @@ int xstored_listen(struct xstored *d, struct xeno_err *err);
 int xstored_start(struct xstored *d, struct xeno_err *err);
 /* Finish what is at work, and close; any state. */
 void xstored_release(struct xstored *d);
+
+/* --- check.c --- */
 int xstored_check(struct xstored *d); /* prints; returns the exit code */
 
 /* --- tend.c: what is done without being asked --- */

@@ -75,19 +75,45 @@ done
 like "$(line images)" '^(ok|MISSING .*xeno template build)' "images"
 nc=$(free_port)
 background taken python3 -m http.server --bind 127.0.0.1 "$nc"
+taken_pid=$pid
 wait_for 10 sh -c "ss -Hltn 'sport = :$nc' | grep -q ."
 check "${xenod[@]}" --listen "127.0.0.1:$nc" --check >/dev/null
 like "$(line listen)" 'note .*is taken: .*ss -ltnp' "a port that is taken"
 is "$(check "${xenod[@]}" --listen "10.9.9.9:$nc" --check)" 1 "an address of another machine"
 like "$(line listen)" 'MISSING .*Cannot assign' "is named"
+
+# --- store ---
+xstored=(xstored --dir "$work/s" --corp-url "$url" --listen "127.0.0.1:$(free_port)")
+is "$(check "${xstored[@]}" --check)" 1 "nothing is there yet"
+like "$(line folder)" 'MISSING .*owned by the user xstored runs as' "its folder"
+ok "which is not made by asking" [ ! -e "$work/s" ]
+is "$(check "${xstored[@]}")" 1 "it does not start"
+like "$(cat "$work/e")" 'run xstored --enrol TOKEN' "and says what to do"
+as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' >/dev/null
+node_token=$(jq -r .token "$work/body")
+is "$(check "${xstored[@]}" --enrol "$node_token")" 0 "it enrols"
+is "$(check "${xstored[@]}" --check)" 0 "nothing is missing"
+for what in clock folder credential objects XenoCorp listen seccomp; do
+    like "$(line "$what")" '^ok' "$what"
+done
+is "$(check "${xstored[@]}" --objects "$work/none" --check) $(line objects | grep -c 'MISSING .*make it, owned by')" "1 1" \
+    "a folder for objects that is not there"
+background xstored "${xstored[@]}"
+wait_for 20 grep -q ' port=' "$work/xstored.log"
+is "$(check "${xstored[@]}" --check)" 0 "one that runs is not in the way of its check"
+like "$(line listen)" 'note .*by this xstored if it runs' "which says so"
+
+# --- without a XenoCorp ---
 corp_stop
-is "$(check "${xenod[@]}" --check)" 1 "XenoCorp is away"
+is "$(check "${xstored[@]}" --check)" 1 "XenoCorp is away for a store"
+like "$(line XenoCorp)" 'MISSING .*does not answer.*who is revoked is not known' "and what that means is said"
+is "$(check "${xenod[@]}" --check)" 1 "and for an environment manager"
 like "$(line XenoCorp)" 'MISSING .*does not answer.*no session can begin, those that run go' "and what that means is said"
 is "$(check "${xenod[@]}" --task-socket "$work/nobody" --check)" 1 "no task manager"
 like "$(line 'task manager')" 'MISSING .*start xeno-taskd.*peer-uid' "is told what to start, and who must be allowed"
 is "$(check "${user[@]}" "$(command -v xenod)" "${xenod[@]:1}" --check)" 1 "the wrong user"
 like "$(line folder)" 'MISSING .*owned by the user xenod runs as' "is told whose folder it is"
-kill -9 "$pid" 2>/dev/null
+kill -9 "$taken_pid" 2>/dev/null
 kill "$taskd_pid"
 wait "$taskd_pid"
 ok "nothing of it stays in the kernel" "${taskd[@]}" --images "$work/images" --remove

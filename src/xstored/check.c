@@ -1,0 +1,64 @@
+/* src/xstored/check.c - --check: what is missing for serving, and what to do about it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "member/check.h"
+#include "xstored/xstored.h"
+
+/* Looked at beside a daemon that runs; the sums are computed again. */
+static void check_books(struct xstored *d, struct xeno_check *c)
+{
+    struct xstored_total t = { 0 };
+    struct xeno_err err = XENO_ERR_INIT;
+    char size[32];
+    int r = 0;
+
+    if (faccessat(d->dirfd, "store.db", F_OK, 0) == 0) { /* else it never ran */
+        r = xstored_open_books(d, &err);
+        if (r == 0)
+            r = xstored_meta_check(d->view, &err);
+        if (r == 0)
+            r = xstored_meta_total(d->view, &t, &err);
+    }
+    if (r < 0)
+        xeno_check_say(c, false, "objects", "%s", err.text);
+    else
+        xeno_check_say(c, true, "objects", "%" PRId64 ", %s, %" PRId64 " of them damaged", t.blobs,
+                       xeno_size_text(t.bytes, size), t.damaged);
+}
+
+/* A folder of their own is somebody else's to make. */
+static void check_objects(const struct xstored *d, struct xeno_check *c)
+{
+    const char *dir = d->opt.objects;
+
+    if (dir && *dir && access(dir, W_OK | X_OK) < 0)
+        xeno_check_say(
+            c, false, "objects",
+            "%s: make it, owned by the user xstored runs as, and let its unit write there", dir);
+}
+
+int xstored_check(struct xstored *d)
+{
+    struct xeno_check c = { .program = "xstored" };
+
+    if (xstored_loop(d, NULL) < 0)
+        return EXIT_FAILURE;
+    xeno_check_clock(&c, d->env);
+    d->dirfd = xeno_check_dir(&c, d->opt.dir);
+    if (d->dirfd >= 0) {
+        d->member = xstored_identity_new(d);
+        xeno_check_credential(&c, d->member, d->loop);
+        check_books(d, &c);
+    }
+    check_objects(d, &c);
+    if (d->member && xeno_member_cert(d->member))
+        xeno_check_corp(&c, d->member, d->opt.corp_url, d->loop,
+                        "the credential is not renewed, and who is revoked is not known");
+    xeno_check_listen(&c, d->opt.listen);
+    xeno_check_sandbox(&c);
+    return xeno_check_end(&c);
+}
