@@ -73,6 +73,8 @@ static int make_object(int dir, const char *tmp, const struct xeno_cowfs_new *wh
     switch (what->mode & S_IFMT) {
     case S_IFREG:
         *ret_fd = xeno_cowfs_beneath(dir, tmp, O_RDWR | O_CREAT | O_EXCL, mode & 0777);
+        if (*ret_fd >= 0 && what->tag)
+            return set_number(dir, tmp, *ret_fd, TAG_ATTR, *what->tag);
         return *ret_fd < 0 ? *ret_fd : 0;
     case S_IFDIR:
         r = mkdirat(dir, tmp, mode & 0777);

@@ -25,6 +25,8 @@
 
 #define UPPER          0 /* the layer that can be written */
 #define INO_ATTR       XENO_COWFS_OWN_PREFIX "xenoino"
+#define NAME_ATTR      XENO_COWFS_OWN_PREFIX "xenoname"
+#define TAG_ATTR       XENO_COWFS_OWN_PREFIX "xenotag"
 #define INO_DIGITS     16
 #define COPY_LOCKS     64
 #define XATTR_LIST_MAX 65536 /* the kernel's own limit */
@@ -136,6 +138,8 @@ int upper_fd(struct xeno_cowfs *c, struct xeno_cowfs_node *n);
 int node_stat(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct stat *ret);
 void stat_as_node(const struct xeno_cowfs_node *n, struct stat *st);
 uint64_t ino_of(const struct xeno_cowfs *c, int layer, const struct stat *st);
+/* A number that an object of the upper carries as an attribute. Errors: -ENODATA. */
+int number_kept(struct xeno_cowfs *c, int dir, const char *name, const char *attr, uint64_t *ret);
 /* The number that an object of the upper was given when it was taken over; 0: none. */
 uint64_t ino_kept(struct xeno_cowfs *c, int dir, const char *name);
 bool is_opaque(struct xeno_cowfs *c, int layer, int dir, const char *name);
@@ -151,6 +155,11 @@ ssize_t contents_read(const struct contents *in, void *buf, size_t len, off_t of
 off_t contents_seek(const struct contents *in, off_t off, int whence);
 void contents_close(struct contents *in); /* again: no effect */
 
+/* --- identity.c; `tree` read or written --- */
+
+/* Of a file with several names in a layer: the number of this one. */
+uint64_t name_number(const struct xeno_cowfs_node *n);
+
 /* --- up.c --- */
 
 /* Take over; keep: bytes of the contents that are wanted, -1: all. No lock held. */
@@ -161,6 +170,8 @@ int take_over_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n);
 #define WORK_NAME 24
 const char *work_name(struct xeno_cowfs *c, char buf[WORK_NAME]);
 int set_mark(int dir, const char *name, const char *attr, const char *value);
+/* fd: of the object when it is open, else -1. */
+int set_number(int dir, const char *name, int fd, const char *attr, uint64_t n);
 /* `dir`, taken over, holds an object with a number kept. */
 int mark_impure(struct xeno_cowfs *c, struct xeno_cowfs_node *dir);
 

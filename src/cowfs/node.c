@@ -33,18 +33,29 @@ uint64_t ino_of(const struct xeno_cowfs *c, int layer, const struct stat *st)
            (fs << INO_BITS);
 }
 
-uint64_t ino_kept(struct xeno_cowfs *c, int dir, const char *name)
+int number_kept(struct xeno_cowfs *c, int dir, const char *name, const char *attr, uint64_t *ret)
 {
     char text[INO_DIGITS + 1], *end;
     ssize_t n =
-        c->layers[UPPER]->ops->getxattr(c->layers[UPPER], dir, name, INO_ATTR, text, INO_DIGITS);
-    uint64_t ino;
+        c->layers[UPPER]->ops->getxattr(c->layers[UPPER], dir, name, attr, text, INO_DIGITS);
+    uint64_t number;
 
     if (n != INO_DIGITS)
-        return 0;
+        return -ENODATA;
     text[n] = '\0';
-    ino = strtoull(text, &end, 16);
-    return *end == '\0' ? ino : 0;
+    number = strtoull(text, &end, 16);
+    if (*end != '\0')
+        return -ENODATA;
+    *ret = number;
+    return 0;
+}
+
+uint64_t ino_kept(struct xeno_cowfs *c, int dir, const char *name)
+{
+    uint64_t ino = 0;
+
+    number_kept(c, dir, name, INO_ATTR, &ino);
+    return ino;
 }
 
 bool is_opaque(struct xeno_cowfs *c, int layer, int dir, const char *name)

@@ -64,6 +64,8 @@ static int number_layers(struct xeno_cowfs *c, struct xeno_err *err)
         c->devs[k] = st.st_dev;
         used = k < used ? used : k + 1;
         c->dev_of[i] = k;
+        if (i == UPPER)
+            c->root->ino = ino_of(c, UPPER, &st);
     }
     return 0;
 }

@@ -1,6 +1,6 @@
 /* src/cowfs/stack.h - one writable directory over any number of read-only layers.
  *
- * The core of xeno-cowfs: what a front end (FUSE today) asks for, in nodes and names. A stack is an
+ * The core of xeno-cowfs: what a front end (FUSE, NFS) asks for, in nodes and names. A stack is an
  * upper directory, a work directory on the same file system, and layers (cowfs/layer.h), topmost
  * first. What is looked up is the topmost object of that name; directories of one name are merged.
  * A file is copied to the upper, whole and once, when it is first written or its owner, mode, times
@@ -13,6 +13,8 @@
  *     -EXDEV, as overlayfs does, and mv(1) copies it then.
  *   - user.overlay.xenoino on an object of the upper is the inode number it had in its layer (16
  *     hex digits); user.overlay.impure=y on a directory says that some are in it (docs/decisions).
+ *     user.overlay.xenoname is the number in its identity of a file that had several names in a
+ *     layer, and user.overlay.xenotag what its maker told it with (both below).
  *     Attributes that begin with user.overlay. are neither shown nor can they be set.
  *
  * Promises:
@@ -89,6 +91,24 @@ int xeno_cowfs_stat(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct stat
 ssize_t xeno_cowfs_readlink(struct xeno_cowfs *c, struct xeno_cowfs_node *n, char *buf,
                             size_t size);
 int xeno_cowfs_statvfs(struct xeno_cowfs *c, struct statvfs *ret);
+/* The directory it is in, with a reference unless it is the root; the root's is the root.
+ * Errors: -ESTALE for what has lost its name. */
+int xeno_cowfs_parent(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
+                      struct xeno_cowfs_node **ret);
+
+/* What no other object of the stack has, had or will have, over restarts and taking over, and
+ * whatever it is called: for file handles. The number is the inode number, but of a file with
+ * several names in a layer, each of which may become a file of its own: there it is of the name.
+ * The one exception is that of inode numbers: symbolic links and the like that were taken over.
+ * Inode numbers of the upper are used again: `born` tells who has it now, where the file system
+ * knows when a file was made. */
+struct xeno_cowfs_identity {
+    uint64_t number;
+    uint32_t born; /* 0: it comes from a layer */
+};
+/* Errors: -ESTALE as above. */
+int xeno_cowfs_identity(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
+                        struct xeno_cowfs_identity *ret);
 
 /* --- attributes --- */
 
@@ -125,11 +145,14 @@ struct xeno_cowfs_new {
     dev_t rdev;         /* of devices */
     const char *target; /* of symbolic links */
     struct xeno_cowfs_who who;
+    const uint64_t *tag; /* of regular files: kept with it from its first moment; may be NULL */
 };
 /* ret_file: of a regular file, NULL or where it is to be opened for reading and writing. */
 int xeno_cowfs_make(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
                     const struct xeno_cowfs_new *what, struct xeno_cowfs_node **ret,
                     struct stat *ret_st, struct xeno_cowfs_file **ret_file);
+/* The tag that a file was made with. Errors: -ENODATA without. */
+int xeno_cowfs_tag(struct xeno_cowfs *c, struct xeno_cowfs_node *n, uint64_t *ret);
 int xeno_cowfs_unlink(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name);
 int xeno_cowfs_rmdir(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name);
 int xeno_cowfs_link(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_node *parent,

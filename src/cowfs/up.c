@@ -34,6 +34,16 @@ int set_mark(int dir, const char *name, const char *attr, const char *value)
     return 0;
 }
 
+int set_number(int dir, const char *name, int fd, const char *attr, uint64_t n)
+{
+    char text[INO_DIGITS + 1];
+
+    snprintf(text, sizeof text, "%016" PRIx64, n);
+    if (fd >= 0)
+        return fsetxattr(fd, attr, text, INO_DIGITS, 0) < 0 ? -errno : 0;
+    return set_mark(dir, name, attr, text);
+}
+
 int mark_impure(struct xeno_cowfs *c, struct xeno_cowfs_node *dir)
 {
     int fd = upper_fd(c, dir), r;
@@ -197,7 +207,7 @@ static int copy_meta(struct xeno_cowfs *c, const struct at *from, const struct s
                      const char *tmp, int out, uint64_t ino)
 {
     struct timespec ts[2] = { st->st_atim, st->st_mtim };
-    char path[XENO_COWFS_PROC_PATH], text[INO_DIGITS + 1];
+    char path[XENO_COWFS_PROC_PATH];
     bool marks = S_ISREG(st->st_mode) || S_ISDIR(st->st_mode);
     xeno_autofree char *list = NULL;
     ssize_t len = list_xattrs(c, from, &list);
@@ -206,13 +216,8 @@ static int copy_meta(struct xeno_cowfs *c, const struct at *from, const struct s
     xeno_cowfs_proc_path(c->work, tmp, path);
     if (r == 0 && marks)
         r = copy_xattrs(c, from, list, len, path, true);
-    if (r == 0 && marks && ino) {
-        snprintf(text, sizeof text, "%016" PRIx64, ino);
-        if (out >= 0)
-            r = fsetxattr(out, INO_ATTR, text, INO_DIGITS, 0) < 0 ? -errno : 0;
-        else
-            r = set_mark(c->work, tmp, INO_ATTR, text);
-    }
+    if (r == 0 && marks && ino)
+        r = set_number(c->work, tmp, out, INO_ATTR, ino);
     if (r == 0)
         r = copy_owner(c, st, tmp, out);
     if (r == 0)
@@ -279,6 +284,8 @@ static int copy_shell(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct so
     } else {
         r = mknodat(c->work, tmp, n->type | 0600, s->st.st_rdev) < 0 ? -errno : 0;
     }
+    if (r == 0 && apart && S_ISREG(n->type) && !n->gone)
+        r = set_number(c->work, tmp, out, NAME_ATTR, name_number(n));
     if (r == 0)
         r = copy_meta(c, &s->at, &s->st, tmp, out, apart ? 0 : n->ino);
     return r;

@@ -14,6 +14,7 @@
 
 #include "base/enc.h"
 #include "base/io.h"
+#include "crypto/mac.h"
 
 /* RFC 8032 7.1, test 2. */
 static const char SEED[] = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
@@ -223,6 +224,22 @@ static void compares(void **state)
     assert_memory_equal(a, "\0\0\0", 4);
 }
 
+/* SipHash-2-4's own vector; that of BLAKE2b is Python's hashlib's. */
+static void keyed_hashes(void **state)
+{
+    uint8_t key[XENO_MAC_KEY_BYTES], text[15], mac[XENO_MAC_BYTES], want[XENO_MAC_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof key; i++)
+        key[i] = (uint8_t)i;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (uint8_t)i;
+    xeno_mac(key, "abc", 3, mac);
+    assert_true(xeno_unhex("1a64be47e4729d951c302ee543f97cf3", want, sizeof want));
+    assert_memory_equal(mac, want, sizeof want);
+    assert_true(xeno_short_hash(key, text, sizeof text) == UINT64_C(0xa129ca6149be45e5));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +251,7 @@ int main(void)
         cmocka_unit_test(key_files),
         cmocka_unit_test(pem_refuses),
         cmocka_unit_test(compares),
+        cmocka_unit_test(keyed_hashes),
     };
 
     xeno_crypto_init();

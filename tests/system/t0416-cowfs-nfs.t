@@ -1,0 +1,62 @@
+#!/bin/bash
+# xeno-cowfs over NFS with libnfs as the client: whole trees in and out, an unprivileged server, who may
+# connect, and a server that is killed while a client writes. XENO_STORM_SECONDS and XENO_STORM_SEED
+# make that longer and another one.
+. "$(dirname "$0")/../lib/tap.sh"
+cowfs=$work/xeno-cowfs # where anybody may execute it
+cp "$build/src/cowfs/xeno-cowfs" "$cowfs" || exit 1
+seconds=${XENO_STORM_SECONDS:-4} seed=${XENO_STORM_SEED:-$RANDOM}
+cd "$work" || exit 1
+
+mkdir -p layer/dir/sub layer/many up wk
+echo text >layer/file
+printf 'a%.0s' {1..100000} >layer/dir/long
+head -c 3000000 /dev/urandom >layer/dir/sub/large
+ln -s ../file layer/dir/link
+for i in {1..700}; do : >"layer/many/a-name-of-some-length-$i"; done
+before=$(find layer -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)
+as=()
+if [ "$(id -u)" = 0 ]; then # nobody special serves
+    chown -R 1000:1000 up wk layer && before=$(find layer -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)
+    as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
+fi
+ids=$("${as[@]}" id -u):$("${as[@]}" id -g)
+
+serve() { # NAME CLIENT
+    background "$1" "${as[@]}" "$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0 --nfs-client="$2" \
+        --nfs-uids="$ids" --foreground
+    ok "the $1 server is ready" wait_for 10 grep -q ^ready "$1.log"
+    port=$(sed -n 's/^ready port=//p' "$1.log")
+}
+url() { echo "nfs://127.0.0.1/$1?version=3&nfsport=$port&mountport=$port"; }
+ended() { kill "$pid" && wait_for 10 not_there "$pid"; }
+not_there() { ! kill -0 "$1" 2>/dev/null; }
+
+serve first 127.0.0.1
+is "$(nfs-ls -R "$(url /)" | awk '$1 !~ /^l/ {print $1, $5, $6}' | sort)" \
+    "$(cd layer && find . -mindepth 1 ! -type l -printf '%M %s %P\n' | sort)" "the whole tree is listed"
+nfs-cat "$(url /dir/sub/large)" >out
+ok "what is read is what is there" cmp out layer/dir/sub/large
+ok "a directory of it can be mounted" nfs-ls "$(url dir/sub/)"
+nfs-cp layer/dir/sub/large "$(url /new)" >/dev/null
+ok "what is written is in the upper" cmp layer/dir/sub/large up/new
+is "$(find layer -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)" "$before" \
+    "nothing changed in the layer"
+ok "it ends when told to" ended
+is "$(wc -l <first.log)" 1 "with nothing to say"
+
+serve second 127.0.0.9
+not_ok "another address is not served" nfs-ls "$(url /)"
+like "$(cat second.log)" 'nfs.refused.*client=127.0.0.1' "and that is logged"
+ended
+
+not_ok "a port needs clients" "$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0
+is "$("$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0 --nfs-client=127.0.0.1 --check)" ok \
+    "--check opens what would be served"
+
+mkdir storm
+said=$(timeout $((seconds * 4 + 60)) "$build/src/cowfs/tests/cowfs-nfs-storm" "$seed" "$seconds" storm "$cowfs" 2>&1)
+like "$said" "^agree: seed $seed" "nothing committed is lost, and handles stay, over kill -9"
+echo "# $(tail -n 1 <<<"$said")"
+like "$said" ", [1-9][0-9]* sent again" "the client was told to send again"
+done_testing
