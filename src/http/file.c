@@ -69,7 +69,8 @@ int xeno_http_range(const struct xeno_http_req *q, int64_t size, int64_t *ret_of
 struct file {
     struct conn *conn;
     int fd;
-    int64_t offset;
+    int64_t offset, len;
+    struct xeno_http_watch watch; /* done NULL: there is none */
 };
 
 /* libmicrohttpd asks as the socket takes more. */
@@ -83,6 +84,8 @@ static ssize_t read_file(void *cls, uint64_t pos, char *buf, size_t max)
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (f->watch.done && !f->watch.seen(f->watch.arg, buf, (size_t)n, (int64_t)pos + n == f->len))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     http_went_on(f->conn, (size_t)n);
     return n;
 }
@@ -91,6 +94,8 @@ static void free_file(void *cls)
 {
     struct file *f = cls;
 
+    if (f->watch.done)
+        f->watch.done(f->watch.arg);
     close(f->fd);
     free(f);
 }
@@ -98,10 +103,18 @@ static void free_file(void *cls)
 void xeno_http_reply_file(struct xeno_http_req *q, int status, const char *type, int fd,
                           int64_t offset, int64_t len)
 {
+    xeno_http_reply_watched(q, status, type, fd, offset, len, NULL);
+}
+
+void xeno_http_reply_watched(struct xeno_http_req *q, int status, const char *type, int fd,
+                             int64_t offset, int64_t len, const struct xeno_http_watch *watch)
+{
     struct file *f = xeno_new0(struct file);
     struct MHD_Response *r;
 
-    *f = (struct file){ .conn = q->conn, .fd = fd, .offset = offset };
+    *f = (struct file){ .conn = q->conn, .fd = fd, .offset = offset, .len = len };
+    if (watch)
+        f->watch = *watch;
     r = MHD_create_response_from_callback((uint64_t)len, BLOCK, read_file, f, free_file);
     if (!r)
         abort(); /* out of memory, like any other small allocation */

@@ -144,6 +144,17 @@ void xeno_http_set_header(struct xeno_http_req *q, const char *name, const char 
  * of the file that are gone by then end the connection. */
 void xeno_http_reply_file(struct xeno_http_req *q, int status, const char *type, int fd,
                           int64_t offset, int64_t len);
+/* Somebody who sees the bytes of such an answer before they leave. */
+struct xeno_http_watch {
+    /* Each piece, in order; the peer gets the last one only when this returns true: else the
+     * connection ends, so that it knows that it has not all of it. */
+    bool (*seen)(void *arg, const void *data, size_t len, bool last);
+    void (*done)(void *arg); /* the answer is over, whatever came of it */
+    void *arg;
+};
+/* The same, watched; to HEAD nothing is seen. */
+void xeno_http_reply_watched(struct xeno_http_req *q, int status, const char *type, int fd,
+                             int64_t offset, int64_t len, const struct xeno_http_watch *watch);
 void xeno_http_reply_json(struct xeno_http_req *q, int status, struct xeno_json *body); /* taken */
 void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type, const void *data,
                           size_t len);

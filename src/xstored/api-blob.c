@@ -1,5 +1,6 @@
 /* src/xstored/api-blob.c - pulling and deleting blobs. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,57 @@ static struct named *named_new(const char *repo, const char *digest)
 
 /* --- pull --- */
 
-static void reply_range(struct xeno_http_req *q, int fd, int64_t size)
+/* Of a blob that is pulled whole the hash is known before its last bytes leave: when it is another,
+ * they do not. Of a part it is not: whoever asks for one compares it with what names the part. */
+struct witness {
+    struct xstored *d;
+    struct xeno_sha256 *sha;
+    char digest[XENO_DIGEST_TEXT];
+    int fd; /* of our own, to put aside what was read */
+};
+
+static bool see(void *arg, const void *data, size_t len, bool last)
+{
+    struct witness *w = arg;
+    char have[XENO_DIGEST_TEXT];
+    uint8_t sum[32];
+
+    xeno_sha256_add(w->sha, data, len);
+    if (!last)
+        return true;
+    xeno_sha256_end(w->sha, sum);
+    xeno_digest_text(sum, have);
+    if (strcmp(have, w->digest) == 0)
+        return true;
+    xstored_damaged(w->d, w->digest, xeno_take_fd(&w->fd), "its content is not right");
+    return false;
+}
+
+static void free_witness(void *arg)
+{
+    struct witness *w = arg;
+
+    xeno_sha256_free(w->sha);
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w);
+}
+
+static void reply_whole(struct xstored *d, struct xeno_http_req *q, const char *digest, int fd,
+                        int64_t size)
+{
+    struct witness *w = xeno_new0(struct witness);
+    const struct xeno_http_watch watch = { see, free_witness, w };
+
+    w->d = d;
+    w->sha = xeno_sha256_new();
+    w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    snprintf(w->digest, sizeof w->digest, "%s", digest);
+    xeno_http_reply_watched(q, 200, BYTES, fd, 0, size, &watch);
+}
+
+static void reply_range(struct xstored *d, struct xeno_http_req *q, const char *digest, int fd,
+                        int64_t size)
 {
     struct xeno_err err = XENO_ERR_INIT;
     int64_t offset, len;
@@ -47,12 +98,14 @@ static void reply_range(struct xeno_http_req *q, int fd, int64_t size)
         xeno_http_reply_err(q, &err);
         return;
     }
-    if (r > 0) {
+    if (r == 0) {
+        reply_whole(d, q, digest, fd, size);
+    } else {
         snprintf(text, sizeof text, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, offset,
                  offset + len - 1, size);
         xeno_http_set_header(q, "Content-Range", text);
+        xeno_http_reply_file(q, 206, BYTES, fd, offset, len);
     }
-    xeno_http_reply_file(q, r > 0 ? 206 : 200, BYTES, fd, offset, len);
 }
 
 static void reply_blob(struct xstored *d, struct xeno_http_req *q, const char *repo,
@@ -75,7 +128,7 @@ static void reply_blob(struct xstored *d, struct xeno_http_req *q, const char *r
     }
     xeno_http_set_header(q, "Docker-Content-Digest", digest);
     xeno_http_set_header(q, "Accept-Ranges", "bytes");
-    reply_range(q, fd, size);
+    reply_range(d, q, digest, fd, size);
 }
 
 static int act_touch(struct job *j, struct xeno_db *db, struct xeno_err *err)

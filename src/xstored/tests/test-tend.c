@@ -315,7 +315,8 @@ static void damage_is_found(void **state)
     end();
 }
 
-/* Before any scrub: a manifest is looked at each time, a blob by its size. */
+/* Before any scrub: a manifest is looked at each time, a blob by its size, and by its content while
+ * all of it leaves. */
 static void damage_is_not_served(void **state)
 {
     char config[XENO_DIGEST_TEXT], layer[XENO_DIGEST_TEXT], digest[XENO_DIGEST_TEXT];
@@ -337,6 +338,12 @@ static void damage_is_not_served(void **state)
     assert_int_equal(put(repo, "x", text), 201);
     assert_int_equal(fixture_say(&f, &a, BOB, "GET", NULL, "/v2/%s/manifests/x", repo), 200);
     assert_string_equal(a.body, text);
+    spoil(config, false);
+    assert_int_equal(fixture_say(&f, &a, BOB, "GET", NULL, "/v2/%s/blobs/%s", repo, config), 0);
+    fixture_until(&f, damaged() == 1);
+    assert_false(has_blob(repo, config));
+    push_blob(&f, ALICE, repo, "{}", config);
+    assert_true(has_blob(repo, config));
     /* And one that is gone altogether. */
     assert_int_equal(f.d.objects->back->remove(f.d.objects, layer, NULL), 0);
     assert_false(has_blob(repo, layer));
