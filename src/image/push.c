@@ -9,9 +9,10 @@
  *     SEND (PATCH a piece) --2xx--> SEND the next ... --all sent--> CLOSE (PUT ?digest=)
  *       | broke off, 416, 429, 5xx           |201                      | broke off
  *     ASK (GET: how much is there?) --> SEND   over                    SEEK (HEAD) --200--> over
- *                                     or CLOSE                              |404: HEAD again, once
+ *                                     or CLOSE         (also after 404)     |404: OPEN
  *
- * Bounds: TROUBLES_MAX answers in a row that did not bring the upload further.
+ * Bounds: TROUBLES_MAX answers in a row that did not bring the upload further, RESTARTS_MAX times
+ * OPEN again where ASK or SEEK finds nothing.
  */
 #include "image/push.h"
 
@@ -27,6 +28,7 @@
 #include "image/store-priv.h"
 
 #define TROUBLES_MAX 8
+#define RESTARTS_MAX 3   /* of an upload, from its first byte */
 #define CLOSE_WAIT_S 600 /* the registry reads the whole blob again */
 #define PAUSE_MS     200 /* doubled with each trouble */
 #define PAUSE_MAX_S  60  /* Retry-After that is waited for */
@@ -47,7 +49,7 @@ struct upload {
     int64_t end;    /* of the piece that is being sent */
     int64_t shown;  /* bytes of it that progress was told of */
     unsigned troubles;
-    bool again; /* it was begun anew */
+    unsigned restarts; /* how often it was begun anew */
 };
 
 struct push {
@@ -190,6 +192,13 @@ static void next_state(struct upload *u, enum state state)
 
 /* --- one state's answer --- */
 
+static bool begin_anew(struct upload *u)
+{
+    show(u, 0);
+    u->at = 0;
+    return ++u->restarts <= RESTARTS_MAX;
+}
+
 static void on_head(struct upload *u, const struct xeno_http_answer *a)
 {
     if (a->status == 200) {
@@ -197,9 +206,7 @@ static void on_head(struct upload *u, const struct xeno_http_answer *a)
         upload_over(u);
     } else if (a->status == 404 && u->state == HEAD) {
         next_state(u, OPEN);
-    } else if (a->status == 404 && !u->again) {
-        u->again = true;
-        u->at = 0;
+    } else if (a->status == 404 && begin_anew(u)) {
         next_state(u, OPEN);
     } else {
         upload_failed(u, a->err);
@@ -257,8 +264,8 @@ static void on_asked(struct upload *u, const struct xeno_http_answer *a)
 {
     int64_t has = has_bytes(u, a);
 
-    if (a->status == 404 && !u->again) {
-        u->again = true;
+    /* It has forgotten the upload, or (docker-registry) drops one that broke. */
+    if ((a->status == 400 || a->status == 404 || a->status == 416) && begin_anew(u)) {
         next_state(u, OPEN);
         return;
     }
@@ -284,7 +291,7 @@ static void on_closed(struct upload *u, const struct xeno_http_answer *a)
 {
     if (!a->err)
         upload_over(u);
-    else if (is_trouble(a))
+    else if (is_trouble(a) || a->status == 404) /* by a repeat of libcurl's it may be closed */
         trouble(u, a, SEEK);
     else
         upload_failed(u, a->err);

@@ -208,7 +208,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def upload(self, trick, name, ref):
         if self.command == "POST":
-            where = "/v2/%s/%s/blobs/uploads/%d" % (trick, name, len(uploads))
+            where = "/v2/%s/%s/blobs/uploads/%s" % (trick, name, os.urandom(8).hex())
             uploads[where] = bytearray()
             if trick == "send_elsewhere":
                 where = "http://127.0.0.1:%d%s" % (away.server_port, where)
@@ -216,10 +216,14 @@ class Handler(BaseHTTPRequestHandler):
                 where = "//127.0.0.1:%d%s" % (away.server_port, where)
             return self.say(202, Location=where)
         where = self.path.split("?")[0]
-        have = uploads.setdefault(where, bytearray())
+        if where not in uploads:
+            return self.say(404)
+        have = uploads[where]
         size = int(self.headers.get("Content-Length", 0))
+        if trick == "forgets" and self.command == "GET":
+            return self.say(404)
         if self.command == "PATCH":
-            if trick == "takes_half" and size > 10000 and once("patch"):
+            if trick in ("takes_half", "forgets") and size > 10000 and once("patch"):
                 have += self.rfile.read(size // 2)
                 self.close_connection = True
                 self.connection.close()
@@ -236,6 +240,10 @@ class Handler(BaseHTTPRequestHandler):
             right = digest == "sha256:" + hashlib.sha256(have).hexdigest()
             if right:
                 pushed[digest] = bytes(have)
+                del uploads[where]
+            if trick == "says_nothing" and once("close"):
+                self.close_connection = True
+                return
             return self.say(201 if right else 400, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
         self.say(204 if self.command == "GET" else 202, Location=where, Range="0-%d" % max(len(have) - 1, 0))
 

@@ -133,6 +133,14 @@ ok "takes_half: pushed" push 0 takes_half
 is "$(asked 'PATCH.* [1-9][0-9]*-[0-9]*$')" 1 "what had come over was gone on with"
 another
 forget
+ok "forgets: pushed" push 0 forgets
+is "$(asked POST)" 3 "one of two blobs is begun anew"
+another
+forget
+ok "says_nothing: pushed" push 0 says_nothing
+is "$(asked POST) $(asked HEAD)" "2 3" "whether it took the blob is asked"
+another
+forget
 ok "busy: pushed" push 0 busy
 is "$(asked PATCH)" 4 "each of both blobs once more"
 another
