@@ -81,7 +81,8 @@ int xeno_pass_scope_parse(const char *text, size_t len, struct xeno_pass_scope *
         return xeno_fail(err, -EINVAL, "pass.scope", "a scope is TYPE:NAME:ACTIONS");
     name_len = (size_t)(last - first) - 1;
     s.actions = actions_of(last + 1, len - (size_t)(last + 1 - text));
-    if (begins(text, len, "registry:catalog:")) {
+    if (begins(text, len, "registry:catalog:")) { /* all of it or nothing */
+        s.actions = s.actions == XENO_PASS_ALL ? XENO_PASS_ALL : 0;
         *ret = s;
         return 0;
     }
@@ -100,7 +101,7 @@ const char *xeno_pass_scope_text(const struct xeno_pass_scope *s, char out[XENO_
     size_t at;
 
     if (!*s->name) {
-        snprintf(out, XENO_PASS_SCOPE_TEXT, "registry:catalog:*");
+        snprintf(out, XENO_PASS_SCOPE_TEXT, "registry:catalog:%s", s->actions ? "*" : "");
         return out;
     }
     at = (size_t)snprintf(out, XENO_PASS_SCOPE_TEXT, "repository:%s:", s->name);

@@ -149,6 +149,7 @@ static void scopes(void **state)
         { "repository:a/b:pul,,pushy,pull", "a/b", XENO_PASS_PULL, "repository:a/b:pull" },
         { "repository:a/b:", "a/b", 0, "repository:a/b:" },
         { "registry:catalog:*", "", XENO_PASS_ALL, "registry:catalog:*" },
+        { "registry:catalog:list", "", 0, "registry:catalog:" }, /* nothing is not all */
         { "repository::pull", NULL, 0, NULL },
         { "repository:pull", NULL, 0, NULL },
         { "repository:a\"b:pull", NULL, 0, NULL },
