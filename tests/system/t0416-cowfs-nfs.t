@@ -3,6 +3,7 @@
 # connect, and a server that is killed while a client writes. XENO_STORM_SECONDS and XENO_STORM_SEED
 # make that longer and another one.
 . "$(dirname "$0")/../lib/tap.sh"
+need_root
 cowfs=$work/xeno-cowfs # where anybody may execute it
 cp "$build/src/cowfs/xeno-cowfs" "$cowfs" || exit 1
 seconds=${XENO_STORM_SECONDS:-4} seed=${XENO_STORM_SEED:-$RANDOM}
@@ -14,17 +15,12 @@ printf 'a%.0s' {1..100000} >layer/dir/long
 head -c 3000000 /dev/urandom >layer/dir/sub/large
 ln -s ../file layer/dir/link
 for i in {1..700}; do : >"layer/many/a-name-of-some-length-$i"; done
+chown -R 1000:1000 up wk layer
 before=$(find layer -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)
-as=()
-if [ "$(id -u)" = 0 ]; then # nobody special serves
-    chown -R 1000:1000 up wk layer && before=$(find layer -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)
-    as=(setpriv --reuid 1000 --regid 1000 --clear-groups)
-fi
-ids=$("${as[@]}" id -u):$("${as[@]}" id -g)
 
-serve() { # NAME CLIENT
-    background "$1" "${as[@]}" "$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0 --nfs-client="$2" \
-        --nfs-uids="$ids" --foreground
+as=(setpriv --reuid 1000 --regid 1000 --clear-groups) # nobody special serves
+serve() { # NAME CLIENT [OPTION...]
+    background "$1" "${as[@]}" "$cowfs" --work=wk --nfs=127.0.0.1:0 --nfs-client="$2" --foreground "${@:3}"
     ok "the $1 server is ready" wait_for 10 grep -q ^ready "$1.log"
     port=$(sed -n 's/^ready port=//p' "$1.log")
 }
@@ -32,7 +28,8 @@ url() { echo "nfs://127.0.0.1/$1?version=3&nfsport=$port&mountport=$port"; }
 ended() { kill "$pid" && wait_for 10 not_there "$pid"; }
 not_there() { ! kill -0 "$1" 2>/dev/null; }
 
-serve first 127.0.0.1
+own=(--lower=layer --upper=up --nfs-uids=1000:1000)
+serve first 127.0.0.1 "${own[@]}"
 is "$(nfs-ls -R "$(url /)" | awk '$1 !~ /^l/ {print $1, $5, $6}' | sort)" \
     "$(cd layer && find . -mindepth 1 ! -type l -printf '%M %s %P\n' | sort)" "the whole tree is listed"
 nfs-cat "$(url /dir/sub/large)" >out
@@ -45,7 +42,7 @@ is "$(find layer -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)" "$be
 ok "it ends when told to" ended
 is "$(wc -l <first.log)" 1 "with nothing to say"
 
-serve second 127.0.0.9
+serve second 127.0.0.9 "${own[@]}"
 not_ok "another address is not served" nfs-ls "$(url /)"
 like "$(cat second.log)" 'nfs.refused.*client=127.0.0.1' "and that is logged"
 ended
@@ -53,6 +50,28 @@ ended
 not_ok "a port needs clients" "$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0
 is "$("$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0 --nfs-client=127.0.0.1 --check)" ok \
     "--check opens what would be served"
+
+# The table of POSIX cases, with all that NFS has requests for.
+cases=$top/tests/cowfs/posix.cases
+mkdir bottom middle up-posix && as=() && rm -r wk && mkdir wk
+ok "layers for POSIX cases" "$build/src/cowfs/tests/cowfs-suite" "$cases" prepare "$work/bottom" "$work/middle"
+serve posix 127.0.0.1 --lower=middle:bottom --upper=up-posix
+XENO_NFS_PORT=$port timeout 100 "$build/src/cowfs/tests/cowfs-suite-nfs" "$cases" run "" >posix.out
+is "$(wc -l <posix.out)" "$(grep -c '^=' "$cases")" "every case was run"
+awk -F'|' '/^#/ {next} $1 == "nfs" || $1 == "both" {print $2}' "$top/tests/cowfs/posix.differences" | sort >want
+sed -n 's/^not \(.*\): [a-z]* [^:]*: got .*/\1/p' posix.out | sort >got
+ok "it differs where it is known to, of $(grep -vc ^none posix.out) cases" diff want got || grep ^not posix.out | sed 's/^/# /'
+is "$(sed -n 's/^none .*: //p' posix.out | sort -u)" "allocation
+asking for holes
+copies by the server
+extended attributes
+files without a name
+links of open files
+locks
+mappings
+rename with flags
+times in nanoseconds, or of the server (libnfs)" "and was not asked for what there is no request for"
+ended
 
 mkdir storm
 said=$(timeout $((seconds * 4 + 60)) "$build/src/cowfs/tests/cowfs-nfs-storm" "$seed" "$seconds" storm "$cowfs" 2>&1)

@@ -388,6 +388,9 @@ int main(int argc, char **argv)
         commit(nfs, &files[i]);
         check(nfs, &files[i]);
     }
+    for (int i = 0; i < FILES; i++)
+        nfs_close(nfs, files[i].open);
+    nfs_destroy_context(nfs);
     stop();
     for (int i = 0; i < FILES; i++)
         compare(&files[i]);

@@ -2,6 +2,8 @@
  *
  *     cowfs-suite CASES prepare BOTTOM MIDDLE   make the layers: one folder a case, all alike
  *     cowfs-suite CASES run MOUNT               one line a case: "ok NAME" or "not NAME: why"
+ *     cowfs-suite-nfs CASES run ""              the same over NFS (suite-nfs.h); "none NAME: what"
+ *                                               where the protocol has no such request
  *
  * The table is a text of cases, "= NAME" and a line for each step: an operation, its arguments and
  * "-> what is wanted" (an errno's name, a text; nothing: it succeeds). The operations are the rows
@@ -25,6 +27,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+
+#ifdef SUITE_OVER_NFS
+#include "suite-nfs.h"
+#else
+static const char *suite_missing; /* what cannot be asked for: nothing, of a mount */
+#endif
 
 #define ARGS_MAX 8
 #define SLOTS    8
@@ -781,7 +789,7 @@ static bool step(struct world *w, char *line, char *why, size_t size)
     got = r < 0 ? errno_name(errno) : w->said;
     if (r == -2)
         got = "(no such operation, or too few arguments)";
-    snprintf(why, size, "%s %s: got '%s', want '%s'", word, n >= 0 ? args[0] : "", got,
+    snprintf(why, size, "%s %.80s: got '%s', want '%s'", word, n >= 0 ? args[0] : "", got,
              want ? want : "success");
     for (; n >= 0; n--)
         free(args[n]);
@@ -825,7 +833,10 @@ static int run(FILE *f, const char *root)
 
         if (!first && (!more || *line == '=')) {
             end(&w);
-            printf("%s %s%s%s\n", good ? "ok" : "not", name, good ? "" : ": ", good ? "" : why);
+            if (suite_missing)
+                printf("none %s: %s\n", name, suite_missing);
+            else
+                printf("%s %s%s%s\n", good ? "ok" : "not", name, good ? "" : ": ", good ? "" : why);
         }
         if (!more)
             return 0;
@@ -834,6 +845,7 @@ static int run(FILE *f, const char *root)
             snprintf(name, sizeof name, "%.200s", line + 2);
             good = true;
             first = false;
+            suite_missing = NULL;
             begin(&w, root, number++);
         } else if (*line != '\0' && *line != '#' && good) {
             good = step(&w, line, why, sizeof why);

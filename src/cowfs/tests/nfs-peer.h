@@ -80,7 +80,7 @@ static inline int peer_decode(struct xeno_buf *reply, uint32_t xid, xdrproc_t re
 static inline int peer_call(struct peer *p, uint32_t prog, uint32_t proc, xdrproc_t args,
                             const void *in, xdrproc_t res, void *out)
 {
-    static char call[(1 << 20) + 4096];
+    static __thread char call[(1 << 20) + 4096];
     xeno_autobuf reply = XENO_BUF_INIT;
     size_t len = peer_encode(p, prog, proc, args, in, call, sizeof call);
     int r = xeno_nfs_answer(p->s, p->client, call, len, &reply);

@@ -2,15 +2,18 @@
  * also after a restart, what is done once, who may what, and what is no call. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include <cmocka.h>
 
 #include "base/io.h"
 #include "cowfs/layer.h"
+#include "cowfs/nfs-object.h"
 #include "nfs-peer.h"
 
 static char folder[64];
@@ -611,6 +614,155 @@ static void strangers(void **state)
     stop(&w);
 }
 
+/* An entry of the ACL for one stranger, who is of the "others" by the mode alone. */
+static void acls_count(void **state)
+{
+    static const uint8_t acl[] = {
+        2,    0, 0, 0,                         /* version */
+        1,    0, 6, 0, 0xff, 0xff, 0xff, 0xff, /* the owner */
+        2,    0, 0, 0, 0x32, 0x79, 0x06, 0,    /* 424242: nothing */
+        4,    0, 4, 0, 0xff, 0xff, 0xff, 0xff, /* the group */
+        0x10, 0, 7, 0, 0xff, 0xff, 0xff, 0xff, /* mask */
+        0x20, 0, 4, 0, 0xff, 0xff, 0xff, 0xff, /* others */
+    };
+    char bytes[NFS3_FHSIZE];
+    struct world w;
+    nfs_fh3 f;
+
+    (void)state;
+    assert_int_equal(setxattr("low/f", "system.posix_acl_access", acl, sizeof acl, 0), 0);
+    start(&w);
+    assert_int_equal(lookup(&w, &w.root, "f", bytes, &f), NFS3_OK);
+    w.p.uid = w.p.gid = 424242;
+    assert_int_equal(reads(&w, &f, NULL), NFS3ERR_ACCES);
+    w.p.uid = w.p.gid = 424243;
+    assert_int_equal(reads(&w, &f, "low"), NFS3_OK);
+    stop(&w);
+}
+
+/* --- many, and many at once --- */
+
+/* With room for few, all are found again, or it is said that they may be. */
+static void few_are_remembered(void **state)
+{
+    enum { MANY = 120 };
+    static const size_t places[] = { 1000, 30 };
+    uint8_t handles[MANY][XENO_NFS_HANDLE_BYTES];
+    struct xeno_nfs_key key = { .mac = { 1 } };
+    struct xeno_nfs_object *b, *root;
+    struct xeno_cowfs_layer *layer;
+    struct xeno_cowfs *c;
+    struct stat st;
+    char name[32];
+
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "low/d/many%d", i);
+        put(name, "");
+    }
+    for (size_t k = 0; k < XENO_LEN(places); k++) {
+        struct xeno_nfs_objects *o;
+        struct xeno_nfs_object *d;
+
+        assert_int_equal(xeno_cowfs_layer_dir("low", &layer, NULL), 0);
+        assert_int_equal(xeno_cowfs_open("upper", "work", &layer, 1, &c, NULL), 0);
+        o = xeno_nfs_objects_new(c, &key, 8, places[k], 2);
+        assert_int_equal(xeno_nfs_object_of(o, xeno_cowfs_root(c), NULL, &root), 0);
+        assert_int_equal(xeno_nfs_object_lookup(o, root, "d", &d, &st), 0);
+        for (int i = 0; i < MANY; i++) {
+            struct xeno_cowfs_file *f;
+
+            snprintf(name, sizeof name, "many%d", i);
+            assert_int_equal(xeno_nfs_object_lookup(o, d, name, &b, &st), 0);
+            assert_int_equal(xeno_nfs_object_file(o, b, false, &f), 0);
+            memcpy(handles[i], b->handle, sizeof handles[i]);
+            xeno_nfs_object_put(o, b);
+        }
+        xeno_nfs_object_put(o, d);
+        for (int i = 0; i < MANY; i++) {
+            int r = xeno_nfs_object_find(o, handles[i], sizeof handles[i], &b);
+
+            if (places[k] >= MANY)
+                assert_int_equal(r, 0);
+            else /* the tree has more than the table takes */
+                assert_true(r == 0 || r == -EAGAIN || r == -ESTALE);
+            if (r == 0) {
+                assert_memory_equal(b->handle, handles[i], sizeof handles[i]);
+                xeno_nfs_object_put(o, b);
+            }
+        }
+        assert_int_equal(xeno_nfs_objects_scans(o) > 0, places[k] < MANY);
+        xeno_nfs_object_put(o, root);
+        xeno_nfs_objects_free(o);
+        xeno_cowfs_free(c);
+    }
+}
+
+static void *many_at_once(void *arg)
+{
+    struct world w = *(struct world *)arg; /* a client of its own */
+    createhow3 how = { .mode = UNCHECKED };
+    char bytes[3][NFS3_FHSIZE], name[16], other[16];
+    uint64_t seed = (uint64_t)(uintptr_t)&w;
+    nfs_fh3 d, f, g;
+
+    w.p.xid = (uint32_t)seed;
+    assert_int_equal(lookup(&w, &w.root, "d", bytes[0], &d), NFS3_OK);
+    for (int i = 0; i < 400; i++) {
+        cookieverf3 verf = { 0 };
+        uint64_t cookie = 0;
+        int seen[STAY] = { 0 };
+        bool eof;
+
+        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        snprintf(name, sizeof name, "x%d", (int)(seed >> 40 & 7));
+        snprintf(other, sizeof other, "x%d", (int)(seed >> 50 & 7));
+        switch (seed >> 60) {
+        case 0 ... 3:
+            if (create(&w, &w.root, name, &how, bytes[1], &f) == NFS3_OK)
+                writes(&w, &f, "some text", UNSTABLE, NULL);
+            break;
+        case 4 ... 5:
+            remove_name(&w, &w.root, name);
+            break;
+        case 6 ... 7:
+            rename_to(&w, &w.root, name, seed >> 59 & 1 ? &w.root : &d, other);
+            break;
+        case 8 ... 9:
+            rename_to(&w, &d, name, &w.root, other);
+            break;
+        case 10:
+            list_some(&w, &cookie, verf, &eof, seen);
+            break;
+        case 11:
+            make_dir(&w, &w.root, name);
+            break;
+        default:
+            if (lookup(&w, &w.root, name, bytes[2], &g) == NFS3_OK)
+                reads(&w, &g, NULL);
+        }
+    }
+    return arg;
+}
+
+static void threads(void **state)
+{
+    pthread_t t[4];
+    struct world w;
+    char bytes[NFS3_FHSIZE];
+    nfs_fh3 f;
+
+    (void)state;
+    start(&w);
+    for (size_t i = 0; i < XENO_LEN(t); i++)
+        assert_int_equal(pthread_create(&t[i], NULL, many_at_once, &w), 0);
+    for (size_t i = 0; i < XENO_LEN(t); i++)
+        assert_int_equal(pthread_join(t[i], NULL), 0);
+    assert_int_equal(lookup(&w, &w.root, "f", bytes, &f), NFS3_OK);
+    assert_int_equal(reads(&w, &f, "low"), NFS3_OK);
+    stop(&w);
+}
+
 static void mounts(void **state)
 {
     char bytes[NFS3_FHSIZE];
@@ -694,6 +846,9 @@ int main(void)
         TEST(cookies_hold),
         TEST(before_and_after),
         TEST(strangers),
+        TEST(acls_count),
+        TEST(few_are_remembered),
+        TEST(threads),
         TEST(mounts),
         TEST(what_is_no_call),
     };
