@@ -1,32 +1,51 @@
 /* src/cowfs/main.c - xeno-cowfs: one stack, one mount or one export, one process. */
-#include <cap-ng.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "conf/args.h"
 #include "cowfs/fuse.h"
-#include "cowfs/layer.h"
 #include "cowfs/nfs.h"
-
-struct options {
-    char *lower, *upper, *work, *mount, *options;
-    char *nfs, *nfs_client, *nfs_uids;
-    int64_t threads;
-    bool foreground;
-};
+#include "cowfs/program.h"
 
 #define OFFSET(field) offsetof(struct options, field)
 static const struct xeno_conf_item items[] = {
     { "lower", XENO_CONF_TEXT, OFFSET(lower), .unit = "directories with colons between them",
-      .required = true, .help = "The layers, topmost first; they are never changed." },
+      .help = "Layers that are directories, topmost first; they are never changed." },
+    { "images", XENO_CONF_TEXT, OFFSET(images), .unit = "references with commas between them",
+      .help = "Images whose layers lie below those of lower and are read by pieces, topmost first: "
+              "names or digests in image-store, or oci://HOST/REPO:TAG in a registry." },
+    { "image-store", XENO_CONF_TEXT, OFFSET(image_store), .unit = "directory",
+      .help = "An image store of this host: where images are found by name, and asked first for "
+              "what is read." },
+    { "cache", XENO_CONF_TEXT, OFFSET(cache), .unit = "directory",
+      .help = "Where pieces that were read are kept, for all mounts with the same cache; needed "
+              "for images." },
+    { "cache-bytes", XENO_CONF_SIZE, OFFSET(cache_bytes), .unit = "bytes", .fallback = "10G",
+      .min = 1 << 20, .max = INT64_C(1) << 50,
+      .help = "How much the cache may hold; what was not read for longest goes." },
+    { "ahead-bytes", XENO_CONF_SIZE, OFFSET(ahead_bytes), .unit = "bytes", .fallback = "64M",
+      .max = INT64_C(1) << 40,
+      .help = "How much is fetched ahead of reads, as the last mount of these images read it; 0: "
+              "nothing." },
+    { "registry-ca", XENO_CONF_TEXT, OFFSET(registry_ca), .unit = "file",
+      .help = "The CA certificates (PEM) that registries are trusted by, instead of this "
+              "machine's." },
+    { "registry-auth", XENO_CONF_TEXT, OFFSET(registry_auth), .unit = "file",
+      .help = "Passwords for registries, as podman login keeps them; otherwise where podman looks "
+              "for them." },
+    { "registry-plain", XENO_CONF_BOOL, OFFSET(registry_plain), .fallback = "no",
+      .help = "Speak HTTP without TLS to a registry, which must be on this machine." },
+    { "patience", XENO_CONF_DURATION, OFFSET(patience), .fallback = "20s", .min = 1, .max = 3600000,
+      .help = "How long a read waits for a source that does not answer before it fails." },
+    { "shift", XENO_CONF_INT, OFFSET(shift), .fallback = "1879048192", .max = 0x7fff0000,
+      .help = "Added to the owners of files in images, as the layer cache does it for sessions; of "
+              "no effect for who is not root." },
     { "upper", XENO_CONF_TEXT, OFFSET(upper), .unit = "directory", .required = true,
       .help = "Where what is written goes; nobody else may change it meanwhile." },
     { "work", XENO_CONF_TEXT, OFFSET(work), .unit = "directory", .required = true,
@@ -54,102 +73,49 @@ static const struct xeno_conf_program program = {
     .count = XENO_LEN(items),
 };
 
-/* --- the stack --- */
+/* So many more threads, when reads may wait for a store: what is here is served meanwhile. Over
+ * FUSE the kernel has as many reads under way at most (fuse.c). */
+#define WAITING_THREADS 64
 
-static int open_layers(const char *lower, struct xeno_cowfs_layer **layers, size_t *ret_count,
-                       struct xeno_err *err)
+static int threads_of(const struct options *o)
 {
-    xeno_autofree char *copy = xeno_strdup(lower);
-    char *rest = copy, *path;
-    size_t n = 0;
-
-    while ((path = strsep(&rest, ":"))) {
-        int r;
-
-        if (n == XENO_COWFS_LAYERS_MAX)
-            r = xeno_fail(err, -E2BIG, "cowfs.layers", "more than %d layers",
-                          XENO_COWFS_LAYERS_MAX);
-        else
-            r = xeno_cowfs_layer_dir(path, &layers[n], err);
-        if (r < 0) {
-            while (n > 0) {
-                n--;
-                layers[n]->ops->free(layers[n]);
-            }
-            return r;
-        }
-        n++;
-    }
-    *ret_count = n;
-    return 0;
+    return (int)o->threads + (o->images ? WAITING_THREADS : 0);
 }
 
-static int open_stack(const struct options *o, struct xeno_cowfs **ret, struct xeno_err *err)
-{
-    struct xeno_cowfs_layer *layers[XENO_COWFS_LAYERS_MAX];
-    size_t count;
-    int r = open_layers(o->lower, layers, &count, err);
+/* What is served, and how. */
+struct server {
+    const struct options *o;
+    struct xeno_cowfs *stack;
+    struct xeno_cowfs_images *images; /* NULL: none */
+    int ready;                        /* who waits for us; -1: nobody */
+};
 
-    return r < 0 ? r : xeno_cowfs_open(o->upper, o->work, layers, count, ret, err);
+/* To the background, where who fetches ahead begins. */
+static int begin(struct server *s, struct xeno_err *err)
+{
+    int r = say_ready(xeno_take_fd(&s->ready), err);
+
+    if (r == 0 && s->images)
+        xeno_cowfs_images_begin(s->images);
+    return r;
 }
 
-/* --- rights --- */
-
-/* What is left: making files of any owner and kind, with any attribute, and unmounting at the end;
- * the last two are CAP_SYS_ADMIN. Where we are not root there is nothing to drop. */
-static int drop_rights(struct xeno_err *err)
+static int serve_fuse(struct server *s, struct xeno_err *err)
 {
-    static const unsigned kept[] = { CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
-                                     CAP_FOWNER,  CAP_FSETID,       CAP_MKNOD,
-                                     CAP_SETFCAP, CAP_SYS_ADMIN };
-
-    if (geteuid() != 0)
-        return 0; /* and fusermount3, which unmounts for us, must be able to gain some */
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    capng_clear(CAPNG_SELECT_BOTH);
-    for (size_t i = 0; i < XENO_LEN(kept); i++)
-        capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, kept[i]);
-    if (capng_apply(CAPNG_SELECT_BOTH) != 0)
-        return xeno_fail(err, -EPERM, "cowfs.rights", "cannot give up capabilities");
-    return 0;
-}
-
-/* Each directory in use takes one, each open file too. */
-static void raise_files(void)
-{
-    struct rlimit rl;
-
-    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-        return;
-    rl.rlim_cur = rl.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &rl);
-}
-
-/* --- the program --- */
-
-static int background(const struct options *o, struct xeno_err *err)
-{
-    if (!o->foreground && daemon(0, 0) < 0)
-        return xeno_fail_errno(err, -errno, "cowfs.serve", "go to the background");
-    return 0;
-}
-
-static int serve_fuse(const struct options *o, struct xeno_cowfs *c, struct xeno_err *err)
-{
-    xeno_autofree char *where = realpath(o->mount, NULL); /* we leave the current directory */
+    xeno_autofree char *where = realpath(s->o->mount, NULL); /* we leave the current directory */
     struct xeno_cowfs_mount_opts opts = { .where = where,
-                                          .options = o->options,
-                                          .threads = (int)o->threads };
+                                          .options = s->o->options,
+                                          .threads = threads_of(s->o) };
     xeno_auto(xeno_cowfs_mount) m = NULL;
     int r;
 
     if (!where)
-        return xeno_fail_errno(err, -errno, "cowfs.mount", "find '%s'", o->mount);
-    r = xeno_cowfs_mount(c, &opts, &m, err);
+        return xeno_fail_errno(err, -errno, "cowfs.mount", "find '%s'", s->o->mount);
+    r = xeno_cowfs_mount(s->stack, &opts, &m, err);
     if (r == 0)
         r = drop_rights(err);
     if (r == 0)
-        r = background(o, err);
+        r = begin(s, err);
     return r == 0 ? xeno_cowfs_serve(m, err) : r;
 }
 
@@ -157,27 +123,27 @@ static int open_nfs(const struct options *o, struct xeno_cowfs *c, struct xeno_n
                     struct xeno_err *err)
 {
     struct xeno_nfs_opts opts = {
-        .work = o->work, .uids = o->nfs_uids, .clients = o->nfs_client, .threads = (int)o->threads
+        .work = o->work, .uids = o->nfs_uids, .clients = o->nfs_client, .threads = threads_of(o)
     };
 
     return xeno_nfs_new(c, &opts, ret, err);
 }
 
-static int serve_nfs(const struct options *o, struct xeno_cowfs *c, struct xeno_err *err)
+static int serve_nfs(struct server *s, struct xeno_err *err)
 {
-    xeno_auto(xeno_nfs) s = NULL;
-    int port = 0, r = open_nfs(o, c, &s, err);
+    xeno_auto(xeno_nfs) n = NULL;
+    int port = 0, r = open_nfs(s->o, s->stack, &n, err);
 
     if (r == 0)
-        r = xeno_nfs_listen(s, o->nfs, &port, err);
+        r = xeno_nfs_listen(n, s->o->nfs, &port, err);
     if (r == 0)
         r = drop_rights(err);
     if (r < 0)
         return r;
     printf("ready port=%d\n", port);
     fflush(stdout);
-    r = background(o, err);
-    return r == 0 ? xeno_nfs_serve(s, err) : r;
+    r = begin(s, err);
+    return r == 0 ? xeno_nfs_serve(n, err) : r;
 }
 
 /* One process serves one way. */
@@ -194,27 +160,39 @@ static int check_way(const struct options *o, struct xeno_err *err)
 
 static int serve(const struct options *o, struct xeno_err *err)
 {
+    xeno_auto(xeno_cowfs_images) images = NULL; /* outlives the stack, which has its layers */
     xeno_auto(xeno_cowfs) c = NULL;
+    struct server s = { .o = o, .ready = -1 };
     int r = check_way(o, err);
 
     umask(0);
     signal(SIGPIPE, SIG_IGN);
     raise_files();
+    if (r == 0 && !o->foreground)
+        r = to_background(&s.ready, err);
     if (r == 0)
-        r = open_stack(o, &c, err);
+        r = open_stack(o, &c, &images, err);
     if (r < 0)
         return r;
-    return o->nfs ? serve_nfs(o, c, err) : serve_fuse(o, c, err);
+    s.stack = c;
+    s.images = images;
+    r = o->nfs ? serve_nfs(&s, err) : serve_fuse(&s, err);
+    if (images) {
+        xeno_cowfs_images_end(images);
+        log_counts(images);
+    }
+    return r;
 }
 
 static int check(const struct options *o, struct xeno_err *err)
 {
+    xeno_auto(xeno_cowfs_images) images = NULL;
     xeno_auto(xeno_cowfs) c = NULL;
     xeno_auto(xeno_nfs) s = NULL;
     int r = check_way(o, err);
 
     if (r == 0)
-        r = open_stack(o, &c, err);
+        r = open_stack(o, &c, &images, err);
     if (r == 0 && o->nfs)
         r = open_nfs(o, c, &s, err);
     if (r < 0)

@@ -32,7 +32,7 @@
  * Rights are the front end's business: nothing is checked here. New objects belong to `who`, and
  * take the parent's group (set-group-id) and default ACL as in any file system.
  *
- * Not there: hard links kept over taking over, layers read piece by piece, O_TMPFILE. A directory
+ * Not there: hard links kept over taking over, O_TMPFILE. A directory
  * of more than XENO_COWFS_LIST_MAX_BYTES of names cannot be listed.
  *
  * Units:   sizes in bytes. Errors: a negative errno, as the system call of that name has it.

@@ -9,14 +9,21 @@
 
 #define AWAY_FIRST_MS 500
 #define AWAY_MAX_MS   60000
-#define LIAR_FIRST_MS (5 * 60000)
-#define LIAR_MAX_MS   (60 * 60000)
+#define LIAR_MS       (5 * 60000)
+#define LIES_MAX      3     /* one bad sector is no liar */
 #define PROBE_MS      30000 /* how long one that is away is another thread's to ask */
 
+/* Wrong bytes that a source gave. */
+struct lie {
+    uint8_t sha[32]; /* of the blob */
+    int64_t offset;
+    xeno_time until;
+};
 struct place {
     struct xeno_source *source;
-    unsigned away, lies; /* how often, one after the other */
-    xeno_time until;     /* not to be asked before */
+    unsigned away;   /* how often, one after the other */
+    xeno_time until; /* not to be asked before */
+    struct lie lies[LIES_MAX];
     struct place *next;
 };
 
@@ -78,90 +85,121 @@ int64_t xeno_sources_bytes(const struct xeno_sources *s)
 
 /* --- who is asked --- */
 
-static void tell(struct xeno_sources *s, enum xeno_source_state state, const struct place *p,
-                 const char *digest, int64_t offset, const struct xeno_err *err)
-{
-    struct xeno_source_event e = {
-        .state = state, .source = p->source->name, .digest = digest, .offset = offset, .err = err
-    };
-
-    if (s->opts.event)
-        s->opts.event(s->opts.arg, &e);
-}
-
-/* From `first`, doubled each time, within a quarter of it. */
-static xeno_time back_off(const struct xeno_env *env, unsigned times, int64_t first, int64_t most)
-{
-    int64_t ms = first;
-    uint32_t chance;
-
-    while (--times > 0 && ms < most)
-        ms *= 2;
-    if (ms > most)
-        ms = most;
-    xeno_random(env, &chance, sizeof chance);
-    return xeno_ms(ms - ms / 4 + (int64_t)(chance % (uint32_t)(ms / 2)));
-}
-
-/* May it be asked now? One that was away is asked by one thread, and the others wait for that. */
-static bool take_turn(struct xeno_sources *s, struct place *p)
-{
-    xeno_time now = xeno_mono(s->opts.env);
-    bool yes;
-
-    pthread_mutex_lock(&s->mutex);
-    yes = p->until.ns <= now.ns;
-    if (yes && p->away > 0)
-        p->until = xeno_time_add(now, xeno_ms(PROBE_MS));
-    pthread_mutex_unlock(&s->mutex);
-    return yes;
-}
-
-static void answered(struct xeno_sources *s, struct place *p, const char *digest, int64_t offset)
-{
-    bool was_away;
-
-    pthread_mutex_lock(&s->mutex);
-    was_away = p->away > 0;
-    p->away = p->lies = 0;
-    p->until = xeno_ns(0);
-    pthread_mutex_unlock(&s->mutex);
-    if (was_away)
-        tell(s, XENO_SOURCE_BACK, p, digest, offset, NULL);
-}
-
-static void failed(struct xeno_sources *s, struct place *p, bool lied, const char *digest,
-                   int64_t offset, const struct xeno_err *err)
-{
-    xeno_time length;
-    bool first;
-
-    pthread_mutex_lock(&s->mutex);
-    first = lied || p->away == 0;
-    if (lied) {
-        p->away = 0;
-        p->lies++;
-        length = back_off(s->opts.env, p->lies, LIAR_FIRST_MS, LIAR_MAX_MS);
-    } else {
-        p->away++;
-        length = back_off(s->opts.env, p->away, AWAY_FIRST_MS, AWAY_MAX_MS);
-    }
-    p->until = xeno_time_add(xeno_mono(s->opts.env), length);
-    pthread_mutex_unlock(&s->mutex);
-    if (first)
-        tell(s, lied ? XENO_SOURCE_LIES : XENO_SOURCE_AWAY, p, digest, offset, err);
-}
-
-/* --- asking --- */
-
 struct ask {
     const char *digest;
+    uint8_t sha[32]; /* the digest */
     int64_t offset;
     void *buf;
     size_t len;
     int (*check)(void *arg, const void *data, struct xeno_err *err);
     void *arg;
 };
+
+static void tell(struct xeno_sources *s, enum xeno_source_state state, const struct place *p,
+                 const struct ask *a, const struct xeno_err *err)
+{
+    struct xeno_source_event e = { .state = state,
+                                   .source = p->source->name,
+                                   .digest = a->digest,
+                                   .offset = a->offset,
+                                   .err = err };
+
+    if (s->opts.event)
+        s->opts.event(s->opts.arg, &e);
+}
+
+/* Doubled each time, within a quarter of it. */
+static xeno_time back_off(const struct xeno_env *env, unsigned times)
+{
+    int64_t ms = AWAY_FIRST_MS;
+    uint32_t chance;
+
+    while (--times > 0 && ms < AWAY_MAX_MS)
+        ms *= 2;
+    if (ms > AWAY_MAX_MS)
+        ms = AWAY_MAX_MS;
+    xeno_random(env, &chance, sizeof chance);
+    return xeno_ms(ms - ms / 4 + (int64_t)(chance % (uint32_t)(ms / 2)));
+}
+
+/* Has it lied of these bytes of late, or too often? */
+static bool has_lied(const struct place *p, const struct ask *a, xeno_time now)
+{
+    unsigned all = 0;
+
+    for (size_t i = 0; i < LIES_MAX; i++) {
+        const struct lie *l = &p->lies[i];
+
+        if (l->until.ns <= now.ns)
+            continue;
+        all++;
+        if (l->offset == a->offset && memcmp(l->sha, a->sha, sizeof l->sha) == 0)
+            return true;
+    }
+    return all == LIES_MAX;
+}
+
+static void note_lie(struct place *p, const struct ask *a, xeno_time now)
+{
+    struct lie *l = &p->lies[0];
+
+    for (size_t i = 1; i < LIES_MAX; i++)
+        if (p->lies[i].until.ns < l->until.ns)
+            l = &p->lies[i];
+    l->offset = a->offset;
+    l->until = xeno_time_add(now, xeno_ms(LIAR_MS));
+    memcpy(l->sha, a->sha, sizeof l->sha);
+}
+
+/* May it be asked now? One that was away is asked by one thread, and the others wait for that. */
+static bool take_turn(struct xeno_sources *s, struct place *p, const struct ask *a)
+{
+    xeno_time now = xeno_mono(s->opts.env);
+    bool yes;
+
+    pthread_mutex_lock(&s->mutex);
+    yes = p->until.ns <= now.ns && !has_lied(p, a, now);
+    if (yes && p->away > 0)
+        p->until = xeno_time_add(now, xeno_ms(PROBE_MS));
+    pthread_mutex_unlock(&s->mutex);
+    return yes;
+}
+
+static void answered(struct xeno_sources *s, struct place *p, const struct ask *a)
+{
+    bool was_away;
+
+    pthread_mutex_lock(&s->mutex);
+    was_away = p->away > 0;
+    p->away = 0;
+    p->until = xeno_ns(0);
+    pthread_mutex_unlock(&s->mutex);
+    if (was_away)
+        tell(s, XENO_SOURCE_BACK, p, a, NULL);
+}
+
+static void failed(struct xeno_sources *s, struct place *p, bool lied, const struct ask *a,
+                   const struct xeno_err *err)
+{
+    xeno_time now = xeno_mono(s->opts.env);
+    bool first;
+
+    pthread_mutex_lock(&s->mutex);
+    first = lied || p->away == 0;
+    if (lied) {
+        p->away = 0;
+        p->until = xeno_ns(0);
+        note_lie(p, a, now);
+    } else {
+        p->away++;
+        p->until = xeno_time_add(now, back_off(s->opts.env, p->away));
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (first)
+        tell(s, lied ? XENO_SOURCE_LIES : XENO_SOURCE_AWAY, p, a, err);
+}
+
+/* --- asking --- */
 
 /* Returns: 0; -ENOENT: it has no such blob; else it is not to be asked for a while. */
 static int ask_one(struct xeno_sources *s, struct place *p, const struct ask *a,
@@ -177,9 +215,9 @@ static int ask_one(struct xeno_sources *s, struct place *p, const struct ask *a,
         lied = r < 0;
     }
     if (r == 0 || r == -ENOENT)
-        answered(s, p, a->digest, a->offset);
+        answered(s, p, a);
     else
-        failed(s, p, lied, a->digest, a->offset, &why);
+        failed(s, p, lied, a, &why);
     if (r < 0 && err) {
         *err = why;
         xeno_context(err, r, "%s", p->source->name);
@@ -196,7 +234,7 @@ static int ask_all(struct xeno_sources *s, const struct ask *a, xeno_time *ret_u
                       a->digest);
 
     for (struct place *p = s->places; p; p = p->next) {
-        if (!take_turn(s, p))
+        if (!take_turn(s, p, a))
             continue;
         r = ask_one(s, p, a, err);
         if (r == 0)
@@ -231,6 +269,8 @@ int xeno_sources_read(struct xeno_sources *s, const char *digest, int64_t offset
     };
     xeno_time end = xeno_time_add(xeno_mono(s->opts.env), s->opts.patience), until;
 
+    if (!xeno_digest_parse(digest, a.sha))
+        return xeno_fail(err, -EINVAL, "image.digest", "'%.80s' is not a sha256 digest", digest);
     for (;;) {
         int r = ask_all(s, &a, &until, err);
         xeno_time now = xeno_mono(s->opts.env);

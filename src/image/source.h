@@ -1,10 +1,11 @@
 /* src/image/source.h - bytes of blobs, from whoever has them.
  *
  * A source gives parts of blobs and is believed nothing: what it gives is checked by the caller's
- * function. Several are asked in their order. One that gives wrong bytes (it lies) is not asked
- * again for minutes and not waited for; one that does not answer (it is away) is asked again after
- * a wait that doubles, with jitter, from half a second to a minute, by one thread at a time. When
- * nobody else is left a reader waits for those that are away, no longer than his patience.
+ * function. Several are asked in their order. One that gives wrong bytes (it lies) is not asked for
+ * these again for five minutes and not waited for, and after three such not for anything; one that
+ * does not answer (it is away) is asked again after a wait that doubles, with jitter, from half a
+ * second to a minute, by one thread at a time. When nobody else is left a reader waits for those
+ * that are away, no longer than his patience.
  *
  * Context: any number of threads, but for new, add and free.
  */

@@ -1,7 +1,9 @@
 #!/bin/bash
-# The table of POSIX cases on the kernel's overlayfs and on xeno-cowfs over one pair of layers; where
-# one fails is what posix.differences says, and nothing else. Then each serves what the other wrote.
+# The table of POSIX cases on the kernel's overlayfs and on xeno-cowfs over one pair of layers, for the
+# last also with the lower one read by pieces; where one fails is what posix.differences says, and
+# nothing else. Then each serves what the other wrote.
 . "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/image.sh"
 need_root
 cases=$top/tests/cowfs/posix.cases differences=$top/tests/cowfs/posix.differences
 suite=$build/src/cowfs/tests/cowfs-suite cowfs=$build/src/cowfs/xeno-cowfs
@@ -16,23 +18,37 @@ overlay_mount() { # UPPER WORK WHERE
 cowfs_mount() { # UPPER WORK WHERE
     "$cowfs" --lower="$work/middle:$work/bottom" --upper="$1" --work="$2" --mount="$3" --options=suid,dev
 }
+# The lower layer as an image; but for files of holes, of which there are more than an image may have.
+pieces_prepare() {
+    cp -a middle holes && tar -C bottom --exclude=sparse --numeric-owner --xattrs --xattrs-include='user.*' -cf bottom.tar . &&
+        (cd bottom && find . -name sparse -print0 | tar --null -T - -Sc) | tar -C holes -Sx &&
+        "$tool" images import bottom.tar bottom
+}
+pieces_mount() { # UPPER WORK WHERE
+    "$cowfs" --lower="$work/holes" --images=bottom --image-store=images --cache=cache --shift=0 --upper="$1" --work="$2" \
+        --mount="$3" --options=suid,dev
+}
 at_end 'for m in "$work"/on-*; do umount -l "$m"; done'
 
 ok "the layers are made" "$suite" "$cases" prepare "$work/bottom" "$work/middle"
 before=$(find bottom middle -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)
-for fs in overlayfs xeno-cowfs; do
+ok "one of them becomes an image" pieces_prepare
+for fs in overlayfs xeno-cowfs xeno-cowfs-pieces; do
     mkdir "up-$fs" "wk-$fs" "on-$fs"
-    case $fs in overlayfs) mounter=overlay_mount ;; *) mounter=cowfs_mount ;; esac
+    case $fs in overlayfs) mounter=overlay_mount ;; xeno-cowfs) mounter=cowfs_mount ;; *) mounter=pieces_mount ;; esac
     ok "$fs is mounted" $mounter "up-$fs" "wk-$fs" "on-$fs" || done_testing
     timeout 300 "$suite" "$cases" run "$work/on-$fs" >"$fs.out"
     is "$(wc -l <"$fs.out")" "$(grep -c '^=' "$cases")" "$fs: every case was run"
-    awk -F'|' -v fs="$fs" '/^#/ {next} $1 == fs || $1 == "both" {print $2}' "$differences" | sort >"$fs.want"
+    awk -F'|' -v fs="${fs%-pieces}" '/^#/ {next} $1 == fs || $1 == "both" {print $2}' "$differences" | sort >"$fs.want"
     sed -n 's/^not \(.*\): [a-z]* [^:]*: got .*/\1/p' "$fs.out" | sort >"$fs.got"
     ok "$fs: it differs where it is known to, of $(wc -l <"$fs.out") cases" diff "$fs.want" "$fs.got" ||
         grep ^not "$fs.out" | sed 's/^/# /'
 done
 is "$(find bottom middle -printf '%p %y %m %U:%G %s %T@ %C@\n' | sort | sha256sum)" "$before" \
     "nothing changed in the layers"
+
+ok "some of it was read by pieces" [ "$(find cache/pieces -type f | wc -l)" -gt 3 ]
+umount on-xeno-cowfs-pieces
 
 # What one wrote the other serves: names, kinds, owners, sizes, contents. (What only one of them did,
 # because the other differs, is the same within one upper.)

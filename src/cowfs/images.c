@@ -1,0 +1,341 @@
+/* src/cowfs/images.c - find images, open their layers, fetch ahead and record. */
+#include "cowfs/images.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/io.h"
+#include "cowfs/ahead.h"
+#include "image/source-registry.h"
+#include "image/store.h"
+
+#define RECORD_AFTER_S 60 /* what a start reads it has read by then */
+#define PACE_S         10 /* a registry that gives nothing for so long is away */
+
+struct xeno_cowfs_images {
+    struct xeno_pieces *pieces;
+    struct xeno_pieces_user *user;
+    struct xeno_sources *sources;
+    struct xeno_store *store;
+    struct xeno_image **found; /* topmost first */
+    size_t found_count;
+    struct xeno_cowfs_layer **layers; /* topmost first; the caller's once he took them */
+    size_t layer_count;
+    bool taken;
+    char record[XENO_PIECES_NAME_MAX + 1];
+    int64_t ahead_bytes;
+
+    struct xeno_cowfs_ahead *ahead;
+    pthread_t clock; /* records after a while */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool begun, over;
+};
+
+/* --- finding --- */
+
+static bool is_remote(const char *ref)
+{
+    return strncmp(ref, XENO_REGISTRY_SCHEME, strlen(XENO_REGISTRY_SCHEME)) == 0;
+}
+
+/* What a name stood for when it was last asked, for when nobody answers. */
+#define MANIFESTS "manifests"
+
+static char *manifest_path(const struct xeno_cowfs_images_opts *opts,
+                           const struct xeno_registry_name *name)
+{
+    xeno_autofree char *text = xeno_registry_name_format(name);
+    char digest[XENO_DIGEST_TEXT];
+    uint8_t sha[32];
+
+    xeno_sha256_of(text, strlen(text), sha);
+    xeno_digest_text(sha, digest);
+    return xeno_asprintf("%s/" MANIFESTS "/%s", opts->cache, digest + strlen("sha256:"));
+}
+
+static int keep_manifest(const struct xeno_cowfs_images_opts *opts,
+                         const struct xeno_registry_name *name, const char *text, size_t len,
+                         struct xeno_err *err)
+{
+    xeno_autofree char *path = manifest_path(opts, name);
+    xeno_autofree char *folder = xeno_asprintf("%s/" MANIFESTS, opts->cache);
+    int r = xeno_mkdirs(AT_FDCWD, folder, 0700, err);
+
+    return r < 0 ? r : xeno_file_write(AT_FDCWD, path, 0600, text, len, err);
+}
+
+static int read_kept(const struct xeno_cowfs_images_opts *opts,
+                     const struct xeno_registry_name *name, char **ret, size_t *ret_len)
+{
+    xeno_autofree char *path = manifest_path(opts, name);
+    char digest[XENO_DIGEST_TEXT];
+    uint8_t sha[32];
+    int r = xeno_file_read(AT_FDCWD, path, XENO_MANIFEST_MAX_BYTES, ret, ret_len, NULL);
+
+    if (r < 0 || !name->digest[0])
+        return r;
+    xeno_sha256_of(*ret, *ret_len, sha);
+    xeno_digest_text(sha, digest);
+    return strcmp(digest, name->digest) == 0 ? 0 : -EBADMSG;
+}
+
+/* A registry that is away is none that says no. */
+static int read_manifest(const struct xeno_cowfs_images_opts *opts,
+                         const struct xeno_registry_name *name, struct xeno_source *s, char **ret,
+                         size_t *ret_len, struct xeno_err *err)
+{
+    struct xeno_err why = XENO_ERR_INIT;
+    char digest[XENO_DIGEST_TEXT];
+    int r = xeno_source_registry_manifest(s, name->digest[0] ? name->digest : name->tag, ret,
+                                          ret_len, digest, &why);
+
+    if (r >= 0)
+        return keep_manifest(opts, name, *ret, *ret_len, err);
+    if (r != -ENOENT && r != -EACCES && r != -EBADMSG && read_kept(opts, name, ret, ret_len) >= 0) {
+        if (opts->old_manifest)
+            opts->old_manifest(opts->arg, s->name, &why);
+        return 0;
+    }
+    return xeno_fail(err, r, why.token, "%s", why.text);
+}
+
+static int find_remote(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                       const char *ref, struct xeno_image **ret, struct xeno_err *err)
+{
+    struct xeno_registry_name name = { .host = "" };
+    struct xeno_source_registry_opts o = { .env = xeno_env_real(),
+                                           .name = &name,
+                                           .ca_file = opts->registry_ca,
+                                           .plain = opts->registry_plain,
+                                           .auth_file = opts->registry_auth,
+                                           .pace_s = PACE_S };
+    xeno_autofree char *text = NULL;
+    struct xeno_source *s = NULL;
+    size_t len;
+    int r = xeno_registry_name_parse(ref, &name, err);
+
+    if (r >= 0)
+        r = xeno_source_registry(&o, &s, err);
+    if (r < 0)
+        return r;
+    xeno_sources_add(im->sources, s);
+    r = read_manifest(opts, &name, s, &text, &len, err);
+    return r < 0 ? r : xeno_manifest_parse(text, len, ret, err);
+}
+
+static int find_one(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                    const char *ref, struct xeno_err *err)
+{
+    struct xeno_image *found = NULL;
+    int r;
+
+    if (is_remote(ref))
+        r = find_remote(im, opts, ref, &found, err);
+    else if (im->store)
+        r = xeno_store_resolve(im->store, ref, NULL, &found, err);
+    else
+        r = xeno_fail(err, -EINVAL, "cowfs.image", "it needs --image-store");
+    if (r < 0)
+        return xeno_context(err, r, "image '%s'", ref);
+    im->found = xeno_grow(im->found, im->found_count + 1);
+    im->found[im->found_count++] = found;
+    return 0;
+}
+
+static int find_all(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                    struct xeno_err *err)
+{
+    xeno_autofree char *copy = xeno_strdup(opts->images);
+    char *rest = copy, *ref;
+    int r = 0;
+
+    while (r == 0 && (ref = strsep(&rest, ",")))
+        r = find_one(im, opts, ref, err);
+    return r;
+}
+
+/* --- opening --- */
+
+static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                       struct xeno_err *err)
+{
+    struct xeno_cowfs_toc_opts o = { .pieces = im->pieces,
+                                     .user = im->user,
+                                     .sources = im->sources,
+                                     .shift = (uint32_t)opts->shift,
+                                     .own = geteuid() != 0,
+                                     .failed = opts->read_failed,
+                                     .arg = opts->arg };
+
+    for (size_t i = 0; i < im->found_count; i++) {
+        const struct xeno_image *image = im->found[i];
+
+        for (size_t k = image->layer_count; k > 0; k--) {
+            int r;
+
+            im->layers = xeno_grow(im->layers, im->layer_count + 1);
+            r = xeno_cowfs_layer_toc(&image->layers[k - 1], &o, &im->layers[im->layer_count], err);
+            if (r < 0)
+                return r;
+            im->layer_count++;
+        }
+    }
+    malloc_trim(0); /* the tables as they came were many times larger */
+    return 0;
+}
+
+/* Records belong to the names, so that a new version of a template begins with the old one's. */
+static int open_cache(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                      struct xeno_err *err)
+{
+    char digest[XENO_DIGEST_TEXT], user[XENO_PIECES_NAME_MAX + 1];
+    uint8_t sha[32];
+    int r = xeno_pieces_open(opts->cache, opts->cache_bytes, &im->pieces, err);
+
+    if (r < 0)
+        return r;
+    xeno_sha256_of(opts->images, strlen(opts->images), sha);
+    xeno_digest_text(sha, digest);
+    snprintf(im->record, sizeof im->record, "%s", digest + strlen("sha256:"));
+    snprintf(user, sizeof user, "%.16s.%ld", im->record, (long)getpid());
+    return xeno_pieces_user_open(im->pieces, user, &im->user, err);
+}
+
+static int open_sources(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                        struct xeno_err *err)
+{
+    struct xeno_sources_opts o = { .env = xeno_env_real(),
+                                   .patience = opts->patience,
+                                   .event = opts->source_event,
+                                   .arg = opts->arg };
+    struct xeno_source *s = NULL;
+    int r;
+
+    im->sources = xeno_sources_new(&o);
+    if (!opts->image_store)
+        return 0;
+    r = xeno_store_open(opts->image_store, XENO_STORE_READ, &im->store, err);
+    if (r >= 0)
+        r = xeno_source_store(opts->image_store, &s, err);
+    if (r >= 0)
+        xeno_sources_add(im->sources, s);
+    return r;
+}
+
+int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
+                           struct xeno_cowfs_images **ret, struct xeno_err *err)
+{
+    xeno_auto(xeno_cowfs_images) im = xeno_new0(struct xeno_cowfs_images);
+    int r;
+
+    pthread_mutex_init(&im->mutex, NULL);
+    pthread_cond_init(&im->changed, NULL);
+    im->ahead_bytes = opts->ahead_bytes;
+    if (!opts->cache)
+        return xeno_fail(err, -EINVAL, "cowfs.cache", "images are read by way of a --cache");
+    r = open_cache(im, opts, err);
+    if (r >= 0)
+        r = open_sources(im, opts, err);
+    if (r >= 0)
+        r = find_all(im, opts, err);
+    if (r >= 0)
+        r = open_layers(im, opts, err);
+    if (r < 0)
+        return r;
+    *ret = xeno_take(&im);
+    return 0;
+}
+
+int xeno_cowfs_images_layers(struct xeno_cowfs_images *im, struct xeno_cowfs_layer **layers,
+                             size_t room, struct xeno_err *err)
+{
+    if (im->layer_count > room)
+        return xeno_fail(err, -E2BIG, "cowfs.layers", "%zu more layers are too many",
+                         im->layer_count);
+    memcpy(layers, im->layers, im->layer_count * sizeof *layers);
+    im->taken = true;
+    return (int)im->layer_count;
+}
+
+/* --- recording and fetching ahead --- */
+
+static void *keep_time(void *arg)
+{
+    struct xeno_cowfs_images *im = arg;
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RECORD_AFTER_S;
+    pthread_mutex_lock(&im->mutex);
+    while (!im->over && pthread_cond_timedwait(&im->changed, &im->mutex, &until) != ETIMEDOUT)
+        continue;
+    pthread_mutex_unlock(&im->mutex);
+    xeno_pieces_record(im->user, im->record, NULL);
+    return NULL;
+}
+
+void xeno_cowfs_images_begin(struct xeno_cowfs_images *im)
+{
+    sigset_t all, before;
+    uint8_t *shas = NULL;
+    size_t count = 0;
+
+    if (im->ahead_bytes > 0 &&
+        xeno_pieces_recorded(im->pieces, im->record, &shas, &count, NULL) == 0)
+        im->ahead =
+            xeno_cowfs_ahead_begin(im->layers, im->layer_count, shas, count, im->ahead_bytes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    im->begun = pthread_create(&im->clock, NULL, keep_time, im) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void xeno_cowfs_images_end(struct xeno_cowfs_images *im)
+{
+    xeno_cowfs_ahead_free(xeno_take(&im->ahead));
+    if (!im->begun)
+        return;
+    pthread_mutex_lock(&im->mutex);
+    im->over = true;
+    pthread_cond_broadcast(&im->changed);
+    pthread_mutex_unlock(&im->mutex);
+    pthread_join(im->clock, NULL);
+    im->begun = false;
+}
+
+struct xeno_pieces_count xeno_cowfs_images_counts(struct xeno_cowfs_images *im,
+                                                  int64_t *ret_source_bytes)
+{
+    struct xeno_pieces_count count;
+
+    xeno_pieces_counts(im->pieces, &count);
+    *ret_source_bytes = xeno_sources_bytes(im->sources);
+    return count;
+}
+
+void xeno_cowfs_images_free(struct xeno_cowfs_images *im)
+{
+    if (!im)
+        return;
+    xeno_cowfs_images_end(im);
+    for (size_t i = 0; !im->taken && i < im->layer_count; i++)
+        im->layers[i]->ops->free(im->layers[i]);
+    for (size_t i = 0; i < im->found_count; i++)
+        xeno_image_free(im->found[i]);
+    xeno_pieces_user_free(im->user);
+    xeno_pieces_free(im->pieces);
+    xeno_sources_free(im->sources);
+    xeno_store_free(im->store);
+    pthread_cond_destroy(&im->changed);
+    pthread_mutex_destroy(&im->mutex);
+    free(im->layers);
+    free(im->found);
+    free(im);
+}

@@ -1,0 +1,54 @@
+/* src/cowfs/images.h - the layers of images, read by pieces, for the program.
+ *
+ * Images are named as the operator names them: in an image store, or in a registry as
+ * "oci://HOST/REPO[:TAG][@DIGEST]". Bytes come from the cache of pieces, else from the image store,
+ * else from the registries that were named. What was read in which order is recorded under the
+ * names, and fetched ahead by a few threads the next time, behind all reads.
+ */
+#ifndef XENO_COWFS_IMAGES_H
+#define XENO_COWFS_IMAGES_H
+
+#include "base/units.h"
+#include "cowfs/layer-toc.h"
+
+struct xeno_cowfs_images;
+
+struct xeno_cowfs_images_opts { /* borrowed for the call, but for the functions and arg */
+    const char *images;         /* with commas between them, topmost first */
+    const char *image_store;    /* NULL: there is none */
+    const char *cache;          /* folder of the cache of pieces */
+    int64_t cache_bytes;
+    const char *registry_ca, *registry_auth; /* image/source-registry.h; NULL */
+    bool registry_plain;
+    int64_t shift; /* of owners */
+    xeno_time patience;
+    int64_t ahead_bytes; /* at most, from sources; 0: nothing is fetched ahead */
+    void (*source_event)(void *arg, const struct xeno_source_event *e);
+    void (*read_failed)(void *arg, const char *digest, const struct xeno_err *err);
+    /* The registry is away, and what the name stood for when it was last asked is taken. */
+    void (*old_manifest)(void *arg, const char *source, const struct xeno_err *err);
+    void *arg;
+};
+
+/* Finds the images and reads their tables of contents.
+ * Errors: -EINVAL cowfs.image (a name that leads nowhere); those of the cache, the store, the
+ *         registry and xeno_cowfs_layer_toc(). */
+int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
+                           struct xeno_cowfs_images **ret, struct xeno_err *err);
+
+/* Hands over its layers, topmost first: at most `room` of them. Once. Returns: how many.
+ * Errors: -E2BIG cowfs.layers. They are to be freed before this is. */
+int xeno_cowfs_images_layers(struct xeno_cowfs_images *im, struct xeno_cowfs_layer **layers,
+                             size_t room, struct xeno_err *err);
+
+/* Begin to fetch ahead, and to record. Makes threads that take no signals. */
+void xeno_cowfs_images_begin(struct xeno_cowfs_images *im);
+/* No more; before the layers are freed. Waits for fetches under way. Again: no effect. */
+void xeno_cowfs_images_end(struct xeno_cowfs_images *im);
+
+struct xeno_pieces_count xeno_cowfs_images_counts(struct xeno_cowfs_images *im,
+                                                  int64_t *ret_source_bytes);
+void xeno_cowfs_images_free(struct xeno_cowfs_images *im);
+XENO_DEFINE_AUTO(xeno_cowfs_images, xeno_cowfs_images_free);
+
+#endif

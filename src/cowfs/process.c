@@ -1,0 +1,77 @@
+/* src/cowfs/process.c - the process that serves: its rights, its descriptors, its background. */
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cowfs/program.h"
+
+/* What is left: making files of any owner and kind, with any attribute, and unmounting at the end;
+ * the last two are CAP_SYS_ADMIN. Where we are not root there is nothing to drop. */
+int drop_rights(struct xeno_err *err)
+{
+    static const unsigned kept[] = { CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
+                                     CAP_FOWNER,  CAP_FSETID,       CAP_MKNOD,
+                                     CAP_SETFCAP, CAP_SYS_ADMIN };
+
+    if (geteuid() != 0)
+        return 0; /* and fusermount3, which unmounts for us, must be able to gain some */
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    capng_clear(CAPNG_SELECT_BOTH);
+    for (size_t i = 0; i < XENO_LEN(kept); i++)
+        capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, kept[i]);
+    if (capng_apply(CAPNG_SELECT_BOTH) != 0)
+        return xeno_fail(err, -EPERM, "cowfs.rights", "cannot give up capabilities");
+    return 0;
+}
+
+void raise_files(void)
+{
+    struct rlimit rl;
+
+    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+        return;
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+}
+
+/* --- the background --- */
+
+int to_background(int *ret_ready, struct xeno_err *err)
+{
+    int ends[2];
+    char said;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return xeno_fail_errno(err, -errno, "cowfs.serve", "go to the background");
+    pid = fork();
+    if (pid < 0)
+        return xeno_fail_errno(err, -errno, "cowfs.serve", "go to the background");
+    if (pid > 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &said, 1) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    close(ends[0]);
+    setsid();
+    *ret_ready = ends[1];
+    return 0;
+}
+
+int say_ready(int ready, struct xeno_err *err)
+{
+    xeno_autoclose int null = ready < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (ready < 0)
+        return 0;
+    if (null < 0 || chdir("/") < 0)
+        return xeno_fail_errno(err, -errno, "cowfs.serve", "go to the background");
+    for (int fd = 0; fd < 3; fd++)
+        dup2(null, fd);
+    if (write(ready, "!", 1) != 1)
+        return xeno_fail_errno(err, -errno, "cowfs.serve", "go to the background");
+    close(ready);
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* src/cowfs/program.h - what the files of the program xeno-cowfs share. */
+#ifndef XENO_COWFS_PROGRAM_H
+#define XENO_COWFS_PROGRAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/units.h"
+#include "cowfs/images.h"
+#include "cowfs/stack.h"
+
+struct options {
+    char *lower, *upper, *work, *mount, *options;
+    char *images, *image_store, *cache, *registry_ca, *registry_auth;
+    char *nfs, *nfs_client, *nfs_uids;
+    int64_t threads, cache_bytes, ahead_bytes, shift;
+    xeno_time patience;
+    bool registry_plain, foreground;
+};
+
+/* --- open.c --- */
+
+/* *ret_images NULL: there are none; else it has the layers' contents and is freed after the stack.
+ * What sources do, and reads that fail, is logged. */
+int open_stack(const struct options *o, struct xeno_cowfs **ret,
+               struct xeno_cowfs_images **ret_images, struct xeno_err *err);
+void log_counts(struct xeno_cowfs_images *images);
+
+/* --- process.c --- */
+
+void raise_files(void); /* each directory in use takes one, each open file too */
+/* All but what serving takes. */
+int drop_rights(struct xeno_err *err);
+/* Everything is opened in the process that serves, and who called waits until that is done.
+ * Returns: 0 there, and where to say so; to the caller never. */
+int to_background(int *ret_ready, struct xeno_err *err);
+/* It is done: the caller is let go, and nothing of his is held. ready -1: nobody waits. */
+int say_ready(int ready, struct xeno_err *err);
+
+#endif

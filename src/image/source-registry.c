@@ -1,0 +1,175 @@
+/* src/image/source-registry.c - a connection for each thread that reads from a registry. */
+#include "image/source-registry.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+
+#include "crypto/key.h"
+#include "http/client.h"
+
+#define IDLE_MAX 16 /* connections kept */
+
+struct conn {
+    struct sd_event *loop;
+    struct xeno_http_client *http;
+    struct xeno_registry *registry;
+    struct conn *next;
+};
+
+struct registry_source {
+    struct xeno_source base; /* first, so the two pointers are one */
+    const struct xeno_env *env;
+    char *url, *repo, *ca_file, *password;
+    bool plain;
+    unsigned pace_s;
+    pthread_mutex_t mutex; /* of the next two */
+    struct conn *idle;
+    unsigned idle_count;
+};
+
+static void conn_free(struct conn *c)
+{
+    if (!c)
+        return;
+    xeno_registry_free(c->registry);
+    xeno_http_client_free(c->http);
+    sd_event_unref(c->loop);
+    free(c);
+}
+
+static int conn_open(struct registry_source *rs, struct conn **ret, struct xeno_err *err)
+{
+    struct xeno_http_client_opts http = {
+        .env = rs->env, .web = true, .ca_file = rs->ca_file, .plain_loopback = rs->plain
+    };
+    struct conn *c = xeno_new0(struct conn);
+    struct xeno_registry_opts o = { .env = rs->env,
+                                    .base = rs->url,
+                                    .repo = rs->repo,
+                                    .password = rs->password,
+                                    .parallel = 1,
+                                    .pace_s = rs->pace_s };
+    int r = sd_event_new(&c->loop);
+
+    if (r < 0)
+        r = xeno_fail_errno(err, r, "http.client", "make a loop");
+    else
+        r = xeno_http_client_new(c->loop, &http, &c->http, err);
+    o.loop = c->loop;
+    o.http = c->http;
+    if (r >= 0)
+        r = xeno_registry_new(&o, &c->registry, err);
+    if (r < 0) {
+        conn_free(c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
+
+static int conn_take(struct registry_source *rs, struct conn **ret, struct xeno_err *err)
+{
+    struct conn *c;
+
+    pthread_mutex_lock(&rs->mutex);
+    c = rs->idle;
+    if (c) {
+        rs->idle = c->next;
+        rs->idle_count--;
+    }
+    pthread_mutex_unlock(&rs->mutex);
+    *ret = c;
+    return c ? 0 : conn_open(rs, ret, err);
+}
+
+/* sound: nothing is under way on it. */
+static void conn_put(struct registry_source *rs, struct conn *c, bool sound)
+{
+    pthread_mutex_lock(&rs->mutex);
+    if (sound && rs->idle_count < IDLE_MAX) {
+        c->next = rs->idle;
+        rs->idle = c;
+        rs->idle_count++;
+        c = NULL;
+    }
+    pthread_mutex_unlock(&rs->mutex);
+    conn_free(c);
+}
+
+static int registry_read(struct xeno_source *s, const char *digest, int64_t offset, void *buf,
+                         size_t len, struct xeno_err *err)
+{
+    struct registry_source *rs = (struct registry_source *)s;
+    struct conn *c = NULL;
+    int r = conn_take(rs, &c, err);
+
+    if (r < 0)
+        return r;
+    r = xeno_registry_read(c->registry, digest, offset, len, buf, err);
+    conn_put(rs, c, r == 0);
+    return r;
+}
+
+int xeno_source_registry_manifest(struct xeno_source *s, const char *ref, char **ret_text,
+                                  size_t *ret_len, char ret_digest[XENO_DIGEST_TEXT],
+                                  struct xeno_err *err)
+{
+    struct registry_source *rs = (struct registry_source *)s;
+    struct conn *c = NULL;
+    int r = conn_take(rs, &c, err);
+
+    if (r < 0)
+        return r;
+    r = xeno_registry_manifest(c->registry, ref, NULL, ret_text, ret_len, ret_digest, err);
+    conn_put(rs, c, r == 0);
+    return r;
+}
+
+static void registry_free(struct xeno_source *s)
+{
+    struct registry_source *rs = (struct registry_source *)s;
+    struct conn *c, *next;
+
+    for (c = rs->idle; c; c = next) {
+        next = c->next;
+        conn_free(c);
+    }
+    if (rs->password)
+        xeno_wipe(rs->password, strlen(rs->password));
+    pthread_mutex_destroy(&rs->mutex);
+    free(rs->password);
+    free(rs->ca_file);
+    free(rs->repo);
+    free(rs->url);
+    free(rs);
+}
+
+static const struct xeno_source_ops registry_ops = { .read = registry_read, .free = registry_free };
+
+int xeno_source_registry(const struct xeno_source_registry_opts *opts, struct xeno_source **ret,
+                         struct xeno_err *err)
+{
+    struct registry_source *rs;
+    char *password = NULL;
+    int r =
+        xeno_registry_password(opts->auth_file, opts->name->host, opts->name->repo, &password, err);
+
+    if (r < 0)
+        return r;
+    rs = xeno_new0(struct registry_source);
+    rs->base.ops = &registry_ops;
+    rs->base.name =
+        xeno_asprintf("%s%s/%s", XENO_REGISTRY_SCHEME, opts->name->host, opts->name->repo);
+    rs->env = opts->env;
+    rs->url = xeno_asprintf("%s://%s", opts->plain ? "http" : "https", opts->name->host);
+    rs->repo = xeno_strdup(opts->name->repo);
+    rs->ca_file = xeno_strdup(opts->ca_file);
+    rs->password = password;
+    rs->plain = opts->plain;
+    rs->pace_s = opts->pace_s;
+    pthread_mutex_init(&rs->mutex, NULL);
+    *ret = &rs->base;
+    return 0;
+}
