@@ -1,17 +1,20 @@
 #!/bin/bash
 # A XenoServer's credential is renewed before it ends, its clients see the new one at once, and one
-# that ended while xenod was off is renewed at the start. On the null driver.
+# that ended while xenod was off is renewed at the start.
+# A XenoStore's is renewed in the same way. On the null driver.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/server.sh"
+. "$(dirname "$0")/../lib/store.sh"
 
 life=12
-serial() { openssl x509 -in "$work/$1/xenod/credential.pem" -noout -serial; }
+credential() { ls "$work/$1/credential.pem" "$work/$1/xenod/credential.pem" 2>/dev/null; }
+serial() { openssl x509 -in "$(credential "$1")" -noout -serial; }
 served() {
     echo | openssl s_client -connect "127.0.0.1:$(cat "$work/$1/port")" 2>/dev/null |
         openssl x509 -noout -serial
 }
-good() { openssl x509 -in "$work/$1/xenod/credential.pem" -noout -checkend "${2:-0}"; }
+good() { openssl x509 -in "$(credential "$1")" -noout -checkend "${2:-0}"; }
 renewed() { [ "$(serial "$1")" != "$2" ]; }
 serves() { [ "$(served "$1")" = "$(serial "$1")" ]; }
 ended() { ! good "$1"; }
@@ -21,7 +24,11 @@ corp_start --credential-life ${life}s
 join op client "$token"
 server_join x2
 server_join x1
+store_join
+echo "${store#*:}" >"$work/store/port"
 server_start x1
+store_start
+of_store=$(serial store)
 is "$(served x1)" "$(serial x1)" "the credential is what clients see"
 for turn in first second; do
     last=$(serial x1)
@@ -29,6 +36,8 @@ for turn in first second; do
     ok "clients see the new one" wait_for 5 serves x1
     ok "which is good" good x1
 done
+ok "so is a store's" renewed store "$of_store"
+ok "and seen" wait_for 5 serves store
 ok "another ends while its xenod is off" wait_for $((life + 5)) ended x2
 last=$(serial x2)
 server_start x2
