@@ -254,6 +254,16 @@ call alice GET "$corp_url/v1/log/consistency?first=$seen&second=$size"
 # shellcheck disable=SC2046
 is "$(consistent "$seen" "$seen_root" "$size" $(hashes))" "$seen_root $root" "which continues the one seen first"
 
+# --- a XenoStore, for tools without a credential ---
+store_start
+verbs "store login" "store token"
+json alice POST "$store_url/v1/login" '{"lifetime_s":60}'
+password=$(jq -r .password <<<"$body")
+call - GET "$store_url/v1/token?scope=repository:$(id_of alice)/x:push" -u "$(jq -r .client <<<"$body"):$password"
+is "$status" 200 "a password gets a pass"
+call - POST "$store_url/v2/$(id_of alice)/x/blobs/uploads/" -H "Authorization: Bearer $(jq -r .token <<<"$body")"
+is "$status" 202 "which is enough to push"
+
 # --- operators of the XenoCorp ---
 verbs "corp charges" "corp list" "corp show" "corp disable"
 call operator GET "$corp_url/v1/admin/charges?session=$session"
