@@ -137,6 +137,8 @@ cat >"$work/cases" <<CASES
 1 overlay push over
 1 overlay pull over
 0 store use localhost:1 --insecure-http
+1 store login
+1 store token
 0 template rm over
 0 op corp token
 0 op corp fund client 1
