@@ -83,6 +83,8 @@ ok "skopeo pushes with the password" skopeo_ copy "oci:$work/images:base" "docke
 is "$(skopeo_ inspect "docker://$store/$ann/base:1" | jq -r .Digest)" \
     "$(to ann HEAD "/v2/$ann/base/manifests/1" && header docker-content-digest)" \
     "and reads what is there"
+ok "so does xeno where there is no profile" env XENO_HOME="$work/nobody" XENO_IMAGES="$work/pulled" \
+    xeno template pull "oci://$store/$ann/base:1" --trust "$corp_dir/ca.pem"
 podman_() { timeout 30 podman --root "$work/pr" --runroot "$work/prr" --storage-driver vfs --cgroup-manager cgroupfs "$@"; }
 rm "$work/auth.json"
 ok "podman logs in by what xeno store token prints" podman_ login --username "$ann" --password "$(xeno store token "$store" --quiet)" "$store"
