@@ -71,6 +71,13 @@ void http_give_kept(struct xeno_http_req *q, int status, const char *body)
     http_give(q, status, r);
 }
 
+static void give_text(struct xeno_http_req *q, int status, const char *type, const void *data,
+                      size_t len)
+{
+    http_pay(q->server, len);
+    http_give(q, status, http_answer_text(type, data, len));
+}
+
 /* With what the program adds. The caller's. */
 static struct xeno_json *problem_of(struct xeno_http_req *q, const struct xeno_err *err)
 {
@@ -88,7 +95,7 @@ void http_refuse(struct xeno_http_req *q, const struct xeno_err *err)
     size_t len;
     xeno_autofree char *text = xeno_json_format(j, false, &len);
 
-    http_give(q, xeno_problem_status(err->code), http_answer_text(PROBLEM_TYPE, text, len));
+    give_text(q, xeno_problem_status(err->code), PROBLEM_TYPE, text, len);
 }
 
 void xeno_http_reply_json(struct xeno_http_req *q, int status, struct xeno_json *body)
@@ -98,7 +105,7 @@ void xeno_http_reply_json(struct xeno_http_req *q, int status, struct xeno_json 
     xeno_autofree char *text = xeno_json_format(j, false, &len);
 
     http_idem_end(q, status, text);
-    http_give(q, status, http_answer_text(JSON_TYPE, text, len));
+    give_text(q, status, JSON_TYPE, text, len);
 }
 
 void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type, const void *data,
@@ -108,7 +115,7 @@ void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type,
     xeno_autofree char *text = json && q->idem ? xeno_strndup(data, len) : NULL;
 
     http_idem_end(q, status, text);
-    http_give(q, status, http_answer_text(type, data, len));
+    give_text(q, status, type, data, len);
 }
 
 void xeno_http_reply_problem(struct xeno_http_req *q, const struct xeno_err *err,
@@ -126,7 +133,7 @@ void xeno_http_reply_problem(struct xeno_http_req *q, const struct xeno_err *err
         xeno_json_set(j, key, xeno_json_member(more, key));
     text = xeno_json_format(j, false, &len);
     http_idem_end(q, status, text);
-    http_give(q, status, http_answer_text(PROBLEM_TYPE, text, len));
+    give_text(q, status, PROBLEM_TYPE, text, len);
 }
 
 void xeno_http_reply_err(struct xeno_http_req *q, const struct xeno_err *err)

@@ -354,6 +354,7 @@ enum MHD_Result http_access(void *cls, struct MHD_Connection *mhd, const char *u
     (void)version;
     if (!q || q->dropped || q->server->stopping)
         return MHD_NO;
+    http_pay(q->server, 0);
     if (!q->begun) {
         q->begun = true;
         q->handling = true; /* an answer given now is queued below, never by a wake */

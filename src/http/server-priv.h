@@ -35,6 +35,8 @@
 #define HTTP_SWALLOW_BYTES (16 << 20)
 #define HTTP_STREAM_BYTES  (256 * 1024) /* waiting in one stream before its peer is too slow */
 #define HTTP_PING_NS       (20 * XENO_NS_PER_S)
+#define HTTP_STEP_RUNS     4           /* runs of libmicrohttpd that a step of a request takes */
+#define HTTP_RECORD_BYTES  (16 * 1024) /* of a TLS record, and so of what leaves in one run */
 
 enum phase {
     PHASE_IDLE,      /* no request line yet: handshake, or between requests */
@@ -152,9 +154,11 @@ struct xeno_http_upgraded {
 
 struct xeno_http_server {
     sd_event *loop;
-    sd_event_source *io, *timer, *scan, *later;
+    sd_event_source *io, *timer, *again, *scan, *later;
+    uint64_t armed;      /* monotonic us: when the timer comes; 0: it does not */
+    bool woken;          /* the next run is for a connection that was */
     uint64_t paid_until; /* monotonic us: what has been taken of the ration of timer runs */
-    unsigned free_runs;  /* of the timer, that cost nothing of it */
+    size_t paid_runs;    /* of the timer, that cost nothing of it */
     struct MHD_Daemon *mhd;
     struct xeno_http_server_opts opts;
     struct xeno_http_limits limits;
@@ -176,7 +180,8 @@ void http_wake(struct conn *c);
 void http_close_socket(struct conn *c); /* the peer finds it closed, MHD cleans up */
 void http_phase(struct conn *c, enum phase phase);
 void http_went_on(struct conn *c, size_t bytes); /* in its phase, by so much of a large transfer */
-void http_later(struct xeno_http_server *s);     /* do what must not be done inside a callback */
+void http_pay(struct xeno_http_server *s, size_t bytes); /* for the runs in which so much leaves */
+void http_later(struct xeno_http_server *s); /* do what must not be done inside a callback */
 
 /* tls.c */
 void http_tls_attach(struct conn *c);

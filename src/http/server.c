@@ -28,11 +28,17 @@ const struct xeno_http_limits xeno_http_limits_default = {
 /* libmicrohttpd (0.9.75, epoll) asks to be run again at once for as long as any TLS handshake waits
  * for its peer, which may be for ever. What is asked for at once is therefore rationed: a burst,
  * and then a run each PACE_US, which is a few percent of a processor. An event of a socket is never
- * kept waiting, and a piece of a large transfer pays for the runs in which it leaves (a TLS record
- * of 16 KiB each), so only a long answer that was given in one piece notices: 16 MB/s. */
+ * kept waiting, and whatever goes on pays for the runs in which it does (http_pay()). */
 #define PACE_US       1000
 #define PACE_BURST_US (512 * PACE_US)
-#define PIECE_RUNS    8
+#define PAID_RUNS_MAX 4096
+
+void http_pay(struct xeno_http_server *s, size_t bytes)
+{
+    size_t runs = HTTP_STEP_RUNS + bytes / HTTP_RECORD_BYTES;
+
+    s->paid_runs = runs < PAID_RUNS_MAX - s->paid_runs ? s->paid_runs + runs : PAID_RUNS_MAX;
+}
 
 static uint64_t soonest(struct xeno_http_server *s, uint64_t now)
 {
@@ -41,18 +47,30 @@ static uint64_t soonest(struct xeno_http_server *s, uint64_t now)
     return s->paid_until > now ? s->paid_until : now;
 }
 
+/* A timer that comes too early is a run for nothing, seldom; one that is set anew with each request
+ * is a system call each time. */
+static void set_timer(struct xeno_http_server *s, uint64_t now, uint64_t when)
+{
+    if (s->armed > now && s->armed <= when)
+        return;
+    s->armed = when;
+    sd_event_source_set_time(s->timer, when);
+    sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+}
+
 static void rearm(struct xeno_http_server *s)
 {
     MHD_UNSIGNED_LONG_LONG ms;
-    uint64_t now;
+    uint64_t now, when;
 
-    if (MHD_get_timeout(s->mhd, &ms) != MHD_YES) {
-        sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+    if (MHD_get_timeout(s->mhd, &ms) != MHD_YES)
         return;
-    }
     sd_event_now(s->loop, CLOCK_MONOTONIC, &now);
-    sd_event_source_set_time(s->timer, ms > 0 ? now + ms * 1000 : soonest(s, now));
-    sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+    when = ms > 0 ? now + ms * 1000 : soonest(s, now);
+    if (when > now)
+        set_timer(s, now, when);
+    else
+        sd_event_source_set_enabled(s->again, SD_EVENT_ONESHOT);
 }
 
 static void run(struct xeno_http_server *s)
@@ -70,18 +88,29 @@ static int on_ready(sd_event_source *src, int fd, uint32_t events, void *user)
     return 0;
 }
 
-static int on_timer(sd_event_source *src, uint64_t usec, void *user)
+/* What it asked for itself is paid for; that a connection was woken is not its doing. */
+static int on_again(sd_event_source *src, void *user)
 {
     struct xeno_http_server *s = user;
 
     (void)src;
-    (void)usec;
-    if (s->free_runs > 0)
-        s->free_runs--;
+    if (s->woken)
+        s->woken = false;
+    else if (s->paid_runs > 0)
+        s->paid_runs--;
     else
         s->paid_until += PACE_US;
     run(s);
     return 0;
+}
+
+static int on_timer(sd_event_source *src, uint64_t usec, void *user)
+{
+    struct xeno_http_server *s = user;
+
+    (void)usec;
+    s->armed = 0;
+    return on_again(src, s);
 }
 
 /* How long a connection may stay in its phase; 0: as long as it likes. */
@@ -159,7 +188,7 @@ void http_went_on(struct conn *c, size_t bytes)
 {
     int64_t now = xeno_mono(c->server->opts.env).ns, paid;
 
-    c->server->free_runs = PIECE_RUNS;
+    http_pay(c->server, bytes);
     if (!xeno_muldiv((int64_t)bytes, XENO_NS_PER_S, XENO_HTTP_PACE, &paid) ||
         paid > now - c->since.ns)
         paid = now - c->since.ns;
@@ -203,17 +232,14 @@ void http_sleep(struct conn *c)
 
 void http_wake(struct conn *c)
 {
-    uint64_t now;
-
     if (!c->asleep)
         return;
     c->asleep = false;
     if (c->hup)
         sd_event_source_set_enabled(c->hup, SD_EVENT_OFF);
     MHD_resume_connection(c->mhd);
-    sd_event_now(c->server->loop, CLOCK_MONOTONIC, &now);
-    sd_event_source_set_time(c->server->timer, now);
-    sd_event_source_set_enabled(c->server->timer, SD_EVENT_ONESHOT);
+    c->server->woken = true;
+    sd_event_source_set_enabled(c->server->again, SD_EVENT_ONESHOT);
 }
 
 static void take_address(struct conn *c)
@@ -382,6 +408,8 @@ static int join_loop(struct xeno_http_server *s, sd_event *loop, struct xeno_err
         r = sd_event_add_time_relative(loop, &s->scan, CLOCK_MONOTONIC, 1000000, 250000, on_scan,
                                        s);
     if (r >= 0)
+        r = sd_event_add_defer(loop, &s->again, on_again, s);
+    if (r >= 0)
         r = sd_event_add_defer(loop, &s->later, on_later, s);
     if (r < 0)
         return xeno_fail_errno(err, r, "http.listen", "join the event loop");
@@ -448,6 +476,7 @@ void xeno_http_server_free(struct xeno_http_server *s)
     }
     sd_event_source_disable_unref(s->io);
     sd_event_source_disable_unref(s->timer);
+    sd_event_source_disable_unref(s->again);
     sd_event_source_disable_unref(s->scan);
     sd_event_source_disable_unref(s->later);
     sd_event_unref(s->loop);
