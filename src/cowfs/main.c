@@ -61,6 +61,10 @@ static const struct xeno_conf_item items[] = {
     { "nfs-uids", XENO_CONF_TEXT, OFFSET(nfs_uids), .unit = "as-told, no-root or UID:GID",
       .fallback = "as-told",
       .help = "Whose the requests are: of whom they say, with root as nobody, or all of one." },
+    { "nfs-sync", XENO_CONF_BOOL, OFFSET(nfs_sync), .fallback = "yes",
+      .help =
+          "Put changes of names and attributes on the disk before they are answered, as the "
+          "protocol wants it; no: when upper is of no use after the machine went down anyway." },
     { "threads", XENO_CONF_INT, OFFSET(threads), .fallback = "8", .min = 1, .max = 256,
       .help = "Requests that are served at a time." },
     { "foreground", XENO_CONF_BOOL, OFFSET(foreground), .fallback = "no",
@@ -122,9 +126,11 @@ static int serve_fuse(struct server *s, struct xeno_err *err)
 static int open_nfs(const struct options *o, struct xeno_cowfs *c, struct xeno_nfs **ret,
                     struct xeno_err *err)
 {
-    struct xeno_nfs_opts opts = {
-        .work = o->work, .uids = o->nfs_uids, .clients = o->nfs_client, .threads = threads_of(o)
-    };
+    struct xeno_nfs_opts opts = { .work = o->work,
+                                  .uids = o->nfs_uids,
+                                  .clients = o->nfs_client,
+                                  .lazy = !o->nfs_sync,
+                                  .threads = threads_of(o) };
 
     return xeno_nfs_new(c, &opts, ret, err);
 }

@@ -28,6 +28,7 @@ static nfsstat3 read_data(struct call *c, struct xeno_nfs_object *b, const READ3
 {
     size_t size = a->count < NFS3_DATA_MAX ? a->count : NFS3_DATA_MAX;
     struct xeno_cowfs_file *f = NULL;
+    char *data;
     ssize_t n = 0;
     int r;
 
@@ -36,14 +37,14 @@ static nfsstat3 read_data(struct call *c, struct xeno_nfs_object *b, const READ3
     r = xeno_nfs_object_file(c->s->objects, b, false, &f);
     if (r < 0)
         return status_of(r);
-    ok->data.data_val = call_bytes(c, size);
-    if (!ok->data.data_val)
+    data = call_data(c, size);
+    if (!data)
         return NFS3ERR_JUKEBOX;
-    n = xeno_cowfs_file_read(f, ok->data.data_val, size, (off_t)a->offset);
+    n = xeno_cowfs_file_read(f, data, size, (off_t)a->offset);
     if (n < 0)
         return status_of((int)n);
-    ok->data.data_len = ok->count = (uint32_t)n;
-    c->room = (size_t)n;
+    c->data_len = (size_t)n;
+    ok->count = (uint32_t)n;
     return NFS3_OK;
 }
 

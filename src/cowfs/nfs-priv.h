@@ -32,6 +32,7 @@ struct xeno_nfs {
     char *clients[XENO_NFS_CLIENTS_MAX]; /* addresses, as getnameinfo(3) writes them */
     size_t clients_count;
     int threads, listener;
+    bool lazy;
     uint64_t fsid;
     atomic_uint_fast64_t verifier; /* of writes */
     /* Of the object's number: one change at a time, so that before and after are its own. */
@@ -46,10 +47,14 @@ struct call {
     void **memory; /* until it is answered */
     size_t memory_count;
     size_t room; /* that the results take, when that is more than usual */
+    struct xeno_buf *reply;
+    size_t data_len; /* that ends the results, and is in its place in reply */
 };
-/* Until the call is answered: something small, zeroed; and bytes, NULL when there are none. */
+/* Until the call is answered: something small, zeroed. */
 void *call_alloc(struct call *c, size_t size);
-void *call_bytes(struct call *c, size_t size);
+/* Where the data of READ goes: what was read is not copied. Then data_len says how much it is, and
+ * the results, with attributes, have none. NULL when there is no memory. */
+char *call_data(struct call *c, size_t size);
 
 /* --- nfs-rpc.c: what a program consists of --- */
 
@@ -98,7 +103,8 @@ nfsstat3 check_rights(struct call *c, struct xeno_nfs_object *b, const struct st
 /* The attributes that were asked for, by who may. create: by who made it just now. */
 nfsstat3 set_attributes(struct call *c, struct xeno_nfs_object *b, const struct stat *st,
                         const sattr3 *want, bool create);
-/* To the disk; of a directory its names. A failure makes the write verifier another. */
+/* To the disk, unless that is not wanted; of a directory its names. A failure makes the write
+ * verifier another. */
 nfsstat3 sync_object(struct call *c, struct xeno_nfs_object *b, const struct stat *st);
 nfsstat3 sync_failed(struct call *c, int r);
 

@@ -3,6 +3,7 @@
  * Records are decoded and encoded by libtirpc and what rpcgen made, in memory. Its own server is
  * not used: it knows no bounds of what is under way, and answers in one thread.
  */
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -71,11 +72,20 @@ void *call_alloc(struct call *c, size_t size)
     return keep(c, xeno_alloc0(1, size));
 }
 
-void *call_bytes(struct call *c, size_t size)
-{
-    void *p = malloc(size ? size : 1); /* not zeroed: it is a MiB, and written at once */
+/* Before the data of READ: the answer's head (6 words), status, attributes (22), count, end,
+ * length. */
+#define DATA_AT (32 * 4)
 
-    return p ? keep(c, p) : NULL;
+char *call_data(struct call *c, size_t size)
+{
+    size_t room = DATA_AT + size + 4;
+    char *p = realloc(c->reply->data, room); /* a size that came from outside, bounded */
+
+    if (!p)
+        return NULL;
+    c->reply->data = p;
+    c->reply->room = room;
+    return p + DATA_AT;
 }
 
 static void call_release(struct call *c)
@@ -148,13 +158,29 @@ static int encode(struct rpc_msg *m, size_t room, struct xeno_buf *reply)
 {
     XDR x;
 
-    /* The buffer is the record's: encoded in place. */
-    reply->data = xeno_grow(reply->data, room + 1);
-    reply->room = room + 1;
+    if (reply->room < room + 1) {
+        reply->data = xeno_grow(reply->data, room + 1);
+        reply->room = room + 1;
+    }
     xdrmem_create(&x, reply->data, (u_int)room, XDR_ENCODE);
     if (!xdr_replymsg(&x, m))
         return -EMSGSIZE;
     reply->len = xdr_getpos(&x);
+    return 0;
+}
+
+/* The same, before data that is in its place already. */
+static int encode_head(struct rpc_msg *m, size_t data_len, struct xeno_buf *reply)
+{
+    uint32_t len = htobe32((uint32_t)data_len);
+    int r = encode(m, DATA_AT, reply);
+
+    if (r < 0 || reply->len != DATA_AT)
+        return -EMSGSIZE;
+    memcpy(reply->data + DATA_AT - sizeof len, &len, sizeof len);
+    while (data_len % 4 != 0)
+        reply->data[DATA_AT + data_len++] = '\0';
+    reply->len += data_len;
     return 0;
 }
 
@@ -208,7 +234,8 @@ static int perform(struct call *c, const struct nfs_proc *p, XDR *x, uint32_t xi
     m.acpted_rply.ar_results.where = res;
     if (p->res)
         m.acpted_rply.ar_results.proc = p->res;
-    r = encode(&m, REPLY_ROOM + c->room, reply);
+    r = c->data_len > 0 ? encode_head(&m, c->data_len, reply)
+                        : encode(&m, REPLY_ROOM + c->room, reply);
     if (p->args)
         xdr_free(p->args, args);
     return r < 0 ? refuse(xid, SYSTEM_ERR, 0, reply) : 0;
@@ -268,7 +295,7 @@ static int dispatch(struct call *c, const struct head *h, XDR *x, const void *ca
 int xeno_nfs_answer(struct xeno_nfs *s, const char *client, const void *call, size_t len,
                     struct xeno_buf *reply)
 {
-    struct call c = { .s = s, .client = client };
+    struct call c = { .s = s, .client = client, .reply = reply };
     struct head h = { .xid = 0 };
     int r;
     XDR x;

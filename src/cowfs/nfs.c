@@ -96,6 +96,7 @@ int xeno_nfs_new(struct xeno_cowfs *c, const struct xeno_nfs_opts *opts, struct 
     s->c = c;
     s->listener = -1;
     s->threads = opts->threads;
+    s->lazy = opts->lazy;
     for (size_t i = 0; i < STRIPES; i++)
         pthread_mutex_init(&s->stripes[i], NULL);
     r = read_uids(s, opts->uids, err);

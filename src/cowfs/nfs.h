@@ -12,10 +12,10 @@
  *     another export is bad. Which object it is, is remembered for the last XENO_NFS_OBJECTS_MAX;
  *     where it is for XENO_NFS_PLACES_MAX; and found by reading the tree when neither helps, once
  *     after a restart. Meanwhile, and not too often, the client is told to ask again (JUKEBOX).
- *   - What is acknowledged is done, and on disk: changes of names and attributes, writes that
- *     asked for it, COMMIT. Other writes are in the upper, and lost with the machine, not with the
- *     server; the write verifier is another one after each start and after a failed sync, so that
- *     clients send again what was not committed.
+ *   - What is acknowledged is done, and on disk: changes of names and attributes (unless `lazy`),
+ *     writes that asked for it, COMMIT. Other writes are in the upper, and lost with the machine,
+ * not with the server; the write verifier is another one after each start and after a failed sync,
+ * so that clients send again what was not committed.
  *   - CREATE EXCLUSIVE keeps its verifier with the file: sent again, also to the next server, it
  *     succeeds once more.
  *   - A request that is sent again, on any connection of the same client, is not done again: its
@@ -54,6 +54,7 @@ struct xeno_nfs_opts {
     const char *work;    /* where the key is, or will be */
     const char *uids;    /* "as-told", "no-root" (0 is nobody), or "UID:GID" for all */
     const char *clients; /* addresses that may connect, with commas */
+    bool lazy;           /* changes of names and attributes are not synced */
     int threads;         /* above zero */
 };
 /* Borrows: c, until it is freed.

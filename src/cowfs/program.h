@@ -15,7 +15,7 @@ struct options {
     char *nfs, *nfs_client, *nfs_uids;
     int64_t threads, cache_bytes, ahead_bytes, shift;
     xeno_time patience;
-    bool registry_plain, foreground;
+    bool registry_plain, nfs_sync, foreground;
 };
 
 /* --- open.c --- */

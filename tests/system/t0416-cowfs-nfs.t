@@ -25,7 +25,7 @@ serve() { # NAME CLIENT [OPTION...]
     port=$(sed -n 's/^ready port=//p' "$1.log")
 }
 url() { echo "nfs://127.0.0.1/$1?version=3&nfsport=$port&mountport=$port"; }
-ended() { kill "$pid" && wait_for 10 not_there "$pid"; }
+ended() { kill "${1:-$pid}" && wait_for 10 not_there "${1:-$pid}"; }
 not_there() { ! kill -0 "$1" 2>/dev/null; }
 
 own=(--lower=layer --upper=up --nfs-uids=1000:1000)
@@ -46,6 +46,19 @@ serve second 127.0.0.9 "${own[@]}"
 not_ok "another address is not served" nfs-ls "$(url /)"
 like "$(cat second.log)" 'nfs.refused.*client=127.0.0.1' "and that is logged"
 ended
+
+# How often it syncs for a new file: with its data alone, or with its name as well.
+syncs() { # YES-OR-NO
+    strace -f -e trace=fsync,fdatasync -o "$1.trace" "$cowfs" "${own[@]}" --work=wk --nfs=127.0.0.1:0 \
+        --nfs-client=127.0.0.1 --foreground --nfs-sync="$1" >"$1.log" 2>&1 &
+    wait_for 10 grep -q ^ready "$1.log"
+    port=$(sed -n 's/^ready port=//p' "$1.log")
+    nfs-cp layer/dir/long "$(url "/sync-$1")" >/dev/null
+    ended "$(pgrep -P $!)"
+    grep -c sync "$1.trace"
+}
+yes=$(syncs yes) no=$(syncs no)
+ok "names are synced ($yes) unless that is not wanted ($no)" test "$yes" -gt "$no"
 
 not_ok "a port needs clients" "$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0
 is "$("$cowfs" --lower=layer --upper=up --work=wk --nfs=127.0.0.1:0 --nfs-client=127.0.0.1 --check)" ok \
