@@ -237,7 +237,9 @@ int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
 
     pthread_mutex_init(&im->mutex, NULL);
     pthread_cond_init(&im->changed, NULL);
-    im->ahead_bytes = opts->ahead_bytes;
+    /* More than the cache can hold beside what is read would only push that out. */
+    im->ahead_bytes =
+        opts->ahead_bytes < opts->cache_bytes / 4 ? opts->ahead_bytes : opts->cache_bytes / 4;
     if (!opts->cache)
         return xeno_fail(err, -EINVAL, "cowfs.cache", "images are read by way of a --cache");
     r = open_cache(im, opts, err);

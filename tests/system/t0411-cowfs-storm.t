@@ -1,16 +1,43 @@
 #!/bin/bash
 # Random operations on xeno-cowfs and on a plain directory agree, with the server killed in between
-# and in the middle. XENO_STORM_SECONDS and XENO_STORM_SEED make it longer and another one.
+# and in the middle; over directories, and over images read by pieces, of which some are evicted and
+# spoilt meanwhile. XENO_STORM_SECONDS and XENO_STORM_SEED make it longer and another one.
 . "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/image.sh"
 need_root
 [ -c /dev/fuse ] || bail "there is no /dev/fuse"
 seconds=${XENO_STORM_SECONDS:-10} seed=${XENO_STORM_SEED:-$RANDOM}
 cd "$work" || exit 1
-mkdir storm
-at_end 'umount -l "$work/storm/m"'
-said=$(timeout $((seconds * 4 + 120)) "$build/src/cowfs/tests/cowfs-storm" "$seed" "$seconds" storm \
-    "$build/src/cowfs/xeno-cowfs" 2>&1)
-like "$said" "^agree: seed $seed" "both agree all the time"
-echo "# $(tail -n 1 <<<"$said")"
-like "$said" ", [1-9][0-9]* kills" "the server was killed meanwhile"
+
+storm() { # FOLDER SERVER
+    mkdir "$1"
+    at_end "umount -l \"$work/$1/m\""
+    said=$(timeout $((seconds * 2 + 120)) "$build/src/cowfs/tests/cowfs-storm" "$seed" $((seconds / 2)) "$1" "$2" 2>&1)
+    like "$said" "^agree: seed $seed" "$1: both agree all the time"
+    echo "# $(tail -n 1 <<<"$said")"
+    like "$said" ", [1-9][0-9]* kills" "$1: the server was killed meanwhile"
+}
+storm directories "$build/src/cowfs/xeno-cowfs"
+
+# The same server, over images of the two layers; what hides in them is written as an image has it.
+cat >by-pieces <<SH
+#!/bin/bash
+hide() { find "\$1" -type c -printf '%h %f\\n' | while read -r d f; do rm "\$d/\$f" && : >"\$d/.wh.\$f"; done; }
+if [ ! -d images ]; then
+    for l in a b; do
+        cp -a \$l \$l.image && hide \$l.image && tar -C \$l.image --xattrs --numeric-owner -cf \$l.tar . &&
+            "$tool" images import \$l.tar \$l >/dev/null || exit 1
+    done
+fi
+find cache/pieces -type f 2>/dev/null | wc -l >>pieces.count
+find cache/pieces -type f 2>/dev/null | shuf -n 6 | while read -r p; do
+    ((RANDOM % 2)) && rm "\$p" || { [ -s "\$p" ] && printf '?' | dd of="\$p" bs=1 seek=\$((\$(stat -c %s "\$p") / 2)) conv=notrunc status=none; }
+done
+exec "$build/src/cowfs/xeno-cowfs" --images=b,a --image-store=images --cache=cache --shift=0 "\${@:2}" 2>>server.log
+SH
+chmod +x by-pieces
+storm images "$work/by-pieces"
+most=$(sort -n images/pieces.count | tail -n 1)
+ok "pieces were read, $most of them" [ "$most" -gt 4 ]
+not_ok "none was wrong" grep -E "lies|cowfs.read" images/server.log
 done_testing
