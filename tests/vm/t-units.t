@@ -1,9 +1,11 @@
 #!/bin/bash
 # Inside: the daemons as the units that systemd starts. First xeno-taskd, and containers that outlive
-# it; then a XenoCorp and a XenoServer, locked in as their units say, and a session with a real order.
+# it; then a XenoCorp, a XenoServer and a XenoStore, locked in as their units say, and a session with a
+# real order.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/server.sh"
+. "$(dirname "$0")/../lib/store.sh"
 [ -n "${XENO_IN_VM:-}" ] || skip_all "runs inside tests/vm only"
 
 # `meson install` was done for this machine (t0900), as a package would. Nothing runs from the
@@ -203,6 +205,26 @@ said() { at x ann GET "/v1/sessions/$s/tasks/$task/logs" | grep -q 'hello from a
 ok "runs a program in it" wait_for 30 said || sed 's/^/# /' "$work/task"
 charged() { [ "$(at x ann GET "/v1/sessions/$s" | jq -r .spent)" -gt 0 ] && [ "$(as ann GET /v1/statement | jq '[.entries[] | select(.kind | test("charge"))] | length')" -gt 0 ]; }
 ok "and is charged for it" wait_for 30 charged || as ann GET /v1/statement | sed 's/^/# /'
+
+# --- a XenoStore ---
+printf '%s\n' "corp-url = $url" 'hosts = 127.0.0.1' >>/etc/xeno/xstored.conf
+store=127.0.0.1:8445
+install -d -o xstored -g xstored -m 700 /var/lib/xeno/xstored
+runuser -u xstored -- xstored --config /etc/xeno/xstored.conf --enrol "$(new_token node)" >"$work/enrol" 2>&1 ||
+    bail "xstored --enrol" "$(cat "$work/enrol")"
+ok "its socket opens" ctl start xstored.socket
+is "$(systemctl show -P ActiveState xstored.service)" inactive "which is all that runs"
+store_up() { [ "$(to nobody GET /healthz | jq -r .corp)" = true ]; }
+ok "the first request starts xstored" wait_for 30 store_up || journalctl -u xstored -n 30 | sed 's/^/# /'
+is "$(locked xstored | xargs)" "0000000000000000 1 2 xstored" "it has no capability, and filters"
+new_client bob 1
+echo hello >"$work/blob"
+to ann POST "/v2/$(id_of ann)/x/blobs/uploads/?digest=$(sha "$work/blob")" --data-binary "@$work/blob" >/dev/null
+is "$(status)" 201 "what is pushed is taken"
+ok "it is started anew" ctl restart xstored.service
+ok "and known" wait_for 30 store_up
+is "$(to bob GET "/v2/$(id_of ann)/x/blobs/$(sha "$work/blob")")" hello "and is there for others"
+
 for unit in xenod xenocorpd xeno-taskd; do
     ok "systemctl restart $unit" ctl restart $unit.service
 done
@@ -210,7 +232,7 @@ ok "all know each other again" wait_for 30 server_ready x
 ok "the session has not noticed" wait_for 10 state_is x ann "$s" running
 at x ann POST "/v1/sessions/$s/end" >/dev/null
 ok "it ends when its owner says so" wait_for 30 state_is x ann "$s" ended
-for unit in xenod xenocorpd xeno-taskd; do
+for unit in xenod xenocorpd xeno-taskd xstored; do
     is "$(systemctl show -P NRestarts $unit.service)" 0 "$unit was never started by accident"
 done
 done_testing
