@@ -163,6 +163,21 @@ static int find_all(struct xeno_cowfs_images *im, const struct xeno_cowfs_images
 
 /* --- opening --- */
 
+/* Can files be given to the ids from `first` on? Not by who is not root, nor where a user namespace
+ * has none of them: then all belongs to us. */
+static bool has_ids(int64_t first)
+{
+    long long inside, outside, count;
+    bool has = false;
+    FILE *f = geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
+
+    while (f && !has && fscanf(f, "%lld %lld %lld", &inside, &outside, &count) == 3)
+        has = inside <= first && first + XENO_SUBID_COUNT <= inside + count;
+    if (f)
+        fclose(f);
+    return has;
+}
+
 static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
                        struct xeno_err *err)
 {
@@ -170,7 +185,7 @@ static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_ima
                                      .user = im->user,
                                      .sources = im->sources,
                                      .shift = (uint32_t)opts->shift,
-                                     .own = geteuid() != 0,
+                                     .own = !has_ids(opts->shift),
                                      .failed = opts->read_failed,
                                      .arg = opts->arg };
 

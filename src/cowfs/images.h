@@ -20,7 +20,7 @@ struct xeno_cowfs_images_opts { /* borrowed for the call, but for the functions 
     int64_t cache_bytes;
     const char *registry_ca, *registry_auth; /* image/source-registry.h; NULL */
     bool registry_plain;
-    int64_t shift; /* of owners */
+    int64_t shift; /* of owners; who cannot give files to those has all for himself */
     xeno_time patience;
     int64_t ahead_bytes; /* at most, from sources; 0: nothing is fetched ahead */
     void (*source_event)(void *arg, const struct xeno_source_event *e);

@@ -44,8 +44,8 @@ static const struct xeno_conf_item items[] = {
     { "patience", XENO_CONF_DURATION, OFFSET(patience), .fallback = "20s", .min = 1, .max = 3600000,
       .help = "How long a read waits for a source that does not answer before it fails." },
     { "shift", XENO_CONF_INT, OFFSET(shift), .fallback = "1879048192", .max = 0x7fff0000,
-      .help = "Added to the owners of files in images, as the layer cache does it for sessions; of "
-              "no effect for who is not root." },
+      .help = "Added to the owners of files in images, as the layer cache does it for sessions; "
+              "where there are no such ids all files are the server's own." },
     { "upper", XENO_CONF_TEXT, OFFSET(upper), .unit = "directory", .required = true,
       .help = "Where what is written goes; nobody else may change it meanwhile." },
     { "work", XENO_CONF_TEXT, OFFSET(work), .unit = "directory", .required = true,

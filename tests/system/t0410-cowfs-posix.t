@@ -92,16 +92,19 @@ umount links/m
 
 # As an ordinary user in a user namespace of one's own, with a /dev/fuse that all may open, as udev
 # makes it.
-mkdir -p home/l home/u home/w home/m && echo text >home/l/file && chown -R 1000:1000 home
+mkdir -p home/{l,u,w,m,l2,u2,w2} && echo text >home/l/file && echo of an image >home/l2/text && chown -R 1000:1000 home
+"$tool" home/images import home/l2/ mine >/dev/null && chown -R 1000:1000 home/images
 cat >as-user <<'SH'
 cd home && "$1" --lower=l --upper=u --work=w --mount=m && echo more >>m/file && mv m/file m/renamed &&
-    printf 'text\nmore\n' | cmp - m/renamed && umount m
+    printf 'text\nmore\n' | cmp - m/renamed && umount m &&
+    "$1" --images=mine --image-store=images --cache=cache --upper=u2 --work=w2 --mount=m &&
+    [ "$(cat m/text)" = "of an image" ] && echo more >>m/text && [ "$(stat -c %u m/text)" = 0 ] && umount m
 SH
 cat >with-fuse <<'SH'
 mknod fuse c 10 229 && chmod 666 fuse && mount --bind fuse /dev/fuse &&
     setpriv --reuid 1000 --regid 1000 --clear-groups unshare -Urm sh as-user "$1"
 SH
-ok "a user serves a directory of his own" unshare -m sh with-fuse "$cowfs"
+ok "a user serves a directory of his own, and an image" unshare -m sh with-fuse "$cowfs"
 is "$(cat home/l/file) $(ls home/u)" "text file
 renamed" "his layer is what it was"
 done_testing

@@ -6,7 +6,9 @@
 . "$(dirname "$0")/../lib/image.sh"
 need_root
 [ -c /dev/fuse ] || bail "there is no /dev/fuse"
-command -v docker-registry >/dev/null || bail "docker-registry is not installed"
+for p in docker-registry nfs-cat; do
+    command -v $p >/dev/null || bail "$p is not installed"
+done
 export XENO_HOME=$work/me XENO_IMAGES=$work/here HOME=$work
 unset REGISTRY_AUTH_FILE
 cowfs=$build/src/cowfs/xeno-cowfs
@@ -71,6 +73,16 @@ ok "a file is written" cmp m/etc/passwd <(cat root/etc/passwd && echo more)
 is "$(find upper -type f | sort)" "upper/etc/passwd" "which is copied"
 ok "one is removed, one renamed" bash -c "rm m/usr/lib/3 && mv m/usr/lib/4 m/usr/lib/3"
 ok "as it should be" cmp m/usr/lib/3 root/usr/lib/4
+
+# --- over NFS ---
+rm -rf upper2 wk2 && mkdir upper2 wk2
+background nfs "$cowfs" --foreground=yes --images="$ref" --registry-plain=yes --cache=cache5 --upper=upper2 --work=wk2 \
+    --nfs=127.0.0.1:0 --nfs-client=127.0.0.1
+wait_for 10 grep -q ready nfs.log || bail "it does not serve NFS" "$(cat nfs.log)"
+nfs="nfsport=$(sed -n 's/^ready port=//p' nfs.log)"
+ok "the same is read over NFS" cmp <(nfs-cat "nfs://127.0.0.1//usr/big?$nfs&mount${nfs#nfs}") root/usr/big
+kill "$pid" && wait "$pid"
+like "$(cat nfs.log)" "cowfs.pieces fetched=[1-9][0-9]+" "by its pieces"
 
 # --- the registry is gone ---
 exec 3<m/usr/lib/7
