@@ -81,7 +81,7 @@ int cli_image_push(struct cli *cli, const struct cli_args *args, struct xeno_err
 
     if (args->word_count < 2 && strncmp(name, "sha256:", 7) == 0)
         return cli_usage(err, "say what it shall be called there");
-    r = cli_store_open(cli, args, XENO_STORE_WRITE, &st, err);
+    r = cli_store_open(cli, args, XENO_STORE_READ, &st, err);
     if (r >= 0)
         r = cli_remote_open(cli, args, args->word_count > 1 ? args->words[1] : name,
                             cli_value(args, "from"), true, &remote, err);

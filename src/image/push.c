@@ -1,83 +1,26 @@
-/* src/image/push.c - an image to a registry: blobs that are missing there, then the manifest.
- *
- * A blob goes through these states; each is one request:
- *
- *     HEAD --200--> over (it is there)
- *       |404
- *     OPEN (POST, mount=) --201--> over (mounted)
- *       |202, Location
- *     SEND (PATCH a piece) --2xx--> SEND the next ... --all sent--> CLOSE (PUT ?digest=)
- *       | broke off, 416, 429, 5xx           |201                      | broke off
- *     ASK (GET: how much is there?) --> SEND   over                    SEEK (HEAD) --200--> over
- *                                     or CLOSE         (also after 404)     |404: OPEN
- *
- * Bounds: TROUBLES_MAX answers in a row that did not bring the upload further, RESTARTS_MAX times
- * OPEN again where ASK or SEEK finds nothing.
- */
+/* src/image/push.c - an image to a registry: blobs that are missing there, then the manifest. */
 #include "image/push.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <systemd/sd-event.h>
 
 #include "image/build-priv.h"
-#include "image/registry-priv.h"
-#include "image/store-priv.h"
+#include "image/push-priv.h"
 
-#define TROUBLES_MAX 8
-#define RESTARTS_MAX 3   /* of an upload, from its first byte */
-#define CLOSE_WAIT_S 600 /* the registry reads the whole blob again */
-#define PAUSE_MS     200 /* doubled with each trouble */
-#define PAUSE_MAX_S  60  /* Retry-After that is waited for */
-#define BLOBS_MAX    (XENO_LAYERS_MAX + 1)
-
-enum state { HEAD, OPEN, SEND, ASK, CLOSE, SEEK };
-
-struct upload {
-    struct push *p;
-    char digest[XENO_DIGEST_TEXT];
-    int64_t size;
-    int fd;
-    enum state state;
-    struct ask *ask;
-    sd_event_source *pause;
-    char *location; /* where the upload goes on: a path */
-    int64_t at;     /* bytes the registry has */
-    int64_t end;    /* of the piece that is being sent */
-    int64_t shown;  /* bytes of it that progress was told of */
-    unsigned troubles;
-    unsigned restarts; /* how often it was begun anew */
-};
-
-struct push {
-    struct xeno_store *st;
-    const struct xeno_push_opts *o;
-    struct xeno_registry *r;
-    struct xeno_pushed *ret;
-    int64_t chunk, done_bytes, total_bytes;
-    size_t count, next, running;
-    bool over;
-    struct xeno_err err;
-    struct upload blobs[BLOBS_MAX];
-};
-
-static void step(struct upload *u);
-
-/* --- ends --- */
+/* --- blobs, some at a time --- */
 
 static void start_more(struct push *p)
 {
     while (p->err.code == 0 && p->running < p->r->parallel && p->next < p->count) {
         p->running++;
-        step(&p->blobs[p->next++]);
+        upload_step(&p->blobs[p->next++]);
     }
     p->over = p->err.code < 0 || (p->running == 0 && p->next == p->count);
 }
 
-static void show(struct upload *u, int64_t bytes)
+void upload_show(struct upload *u, int64_t bytes)
 {
     struct push *p = u->p;
     struct xeno_progress_at at = { .phase = "send", .total_bytes = p->total_bytes };
@@ -89,17 +32,17 @@ static void show(struct upload *u, int64_t bytes)
         p->over = true;
 }
 
-static void upload_over(struct upload *u)
+void upload_over(struct upload *u)
 {
     if (u->fd >= 0)
         close(u->fd);
     u->fd = -1;
-    show(u, u->size);
+    upload_show(u, u->size);
     u->p->running--;
     start_more(u->p);
 }
 
-static void upload_failed(struct upload *u, const struct xeno_err *err)
+void upload_failed(struct upload *u, const struct xeno_err *err)
 {
     struct push *p = u->p;
 
@@ -109,292 +52,6 @@ static void upload_failed(struct upload *u, const struct xeno_err *err)
     }
     p->over = true;
 }
-
-/* --- what answers say --- */
-
-/* Where the upload goes on, as a path of this registry. An upload elsewhere would send the image,
- * and the token with it, to a host that nobody named. */
-static bool take_location(struct upload *u, const struct xeno_http_answer *a)
-{
-    const char *where = xeno_http_answer_header(a, "Location"), *base = u->p->r->base;
-    size_t len = strlen(base);
-
-    if (where && strncasecmp(where, base, len) == 0)
-        where += len;
-    if (!where || where[0] != '/' || where[1] == '/' || strlen(where) > 8192)
-        return false;
-    free(u->location);
-    u->location = xeno_strdup(where);
-    return true;
-}
-
-static void no_location(struct upload *u, const struct xeno_http_answer *a)
-{
-    const char *where = xeno_http_answer_header(a, "Location");
-    struct xeno_err err = XENO_ERR_INIT;
-
-    xeno_fail(&err, -EPROTO, "oci.answer",
-              "%s names no place of its own for the upload, but '%.200s'", u->p->r->base,
-              where ? where : "");
-    upload_failed(u, &err);
-}
-
-/* How much it has by its own word; -1: it does not say. An empty upload is "0-0" to some. */
-static int64_t has_bytes(const struct upload *u, const struct xeno_http_answer *a)
-{
-    const char *range = xeno_http_answer_header(a, "Range");
-    int64_t first, last;
-
-    if (!range || !registry_range_parse(range, &first, &last) || first != 0 || last >= u->size)
-        return -1;
-    return last == 0 ? 0 : last + 1;
-}
-
-static int on_pause(sd_event_source *src, uint64_t usec, void *user)
-{
-    struct upload *u = user;
-
-    (void)usec;
-    sd_event_source_disable_unref(src);
-    u->pause = NULL;
-    step(u);
-    return 0;
-}
-
-/* Go on with `state` after a while; too often in a row is a failure. */
-static void trouble(struct upload *u, const struct xeno_http_answer *a, enum state state)
-{
-    const char *after = xeno_http_answer_header(a, "Retry-After");
-    int64_t asked_s = after ? strtol(after, NULL, 10) : 0;
-    uint64_t ms = (uint64_t)PAUSE_MS << u->troubles;
-    struct xeno_err none = XENO_ERR_INIT;
-    uint32_t rnd;
-
-    if (++u->troubles > TROUBLES_MAX || asked_s > PAUSE_MAX_S || asked_s < 0) {
-        if (!a->err)
-            xeno_fail(&none, -EPROTO, "oci.answer", "the upload does not get on");
-        upload_failed(u, a->err ? a->err : &none);
-        return;
-    }
-    xeno_random(u->p->r->env, &rnd, sizeof(rnd));
-    ms = ms / 2 + rnd % (ms / 2 + 1) + (uint64_t)asked_s * 1000;
-    u->state = state;
-    if (sd_event_add_time_relative(u->p->r->loop, &u->pause, CLOCK_MONOTONIC, ms * 1000, 1000,
-                                   on_pause, u) < 0)
-        step(u);
-}
-
-static void next_state(struct upload *u, enum state state)
-{
-    u->state = state;
-    step(u);
-}
-
-/* --- one state's answer --- */
-
-static bool begin_anew(struct upload *u)
-{
-    show(u, 0);
-    u->at = 0;
-    return ++u->restarts <= RESTARTS_MAX;
-}
-
-static void on_head(struct upload *u, const struct xeno_http_answer *a)
-{
-    if (a->status == 200) {
-        u->p->ret->there += u->state == HEAD;
-        upload_over(u);
-    } else if (a->status == 404 && u->state == HEAD) {
-        next_state(u, OPEN);
-    } else if (a->status == 404 && begin_anew(u)) {
-        next_state(u, OPEN);
-    } else {
-        upload_failed(u, a->err);
-    }
-}
-
-static void on_open(struct upload *u, const struct xeno_http_answer *a)
-{
-    const char *least = xeno_http_answer_header(a, "OCI-Chunk-Min-Length");
-
-    if (a->status == 201) {
-        u->p->ret->mounted++;
-        upload_over(u);
-    } else if (a->err) {
-        upload_failed(u, a->err);
-    } else if (!take_location(u, a)) {
-        no_location(u, a);
-    } else {
-        if (least && strtoll(least, NULL, 10) > u->p->chunk)
-            u->p->chunk = strtoll(least, NULL, 10);
-        u->at = 0;
-        next_state(u, u->size > 0 ? SEND : CLOSE);
-    }
-}
-
-/* The connection broke, or the registry wants us to come again: then it is asked where it is. */
-static bool is_trouble(const struct xeno_http_answer *a)
-{
-    return a->status == 416 || a->status == 429 || a->status >= 500 ||
-           (a->status == 0 &&
-            (xeno_err_is(a->err, "http.transport") || xeno_err_is(a->err, "http.connect")));
-}
-
-static void on_sent(struct upload *u, const struct xeno_http_answer *a)
-{
-    if (is_trouble(a)) {
-        trouble(u, a, ASK);
-        return;
-    }
-    if (a->err) {
-        upload_failed(u, a->err);
-        return;
-    }
-    if (!take_location(u, a)) {
-        no_location(u, a);
-        return;
-    }
-    u->at = u->end;
-    u->troubles = 0;
-    show(u, u->at);
-    next_state(u, u->at < u->size ? SEND : CLOSE);
-}
-
-static void on_asked(struct upload *u, const struct xeno_http_answer *a)
-{
-    int64_t has = has_bytes(u, a);
-
-    /* It has forgotten the upload, or (docker-registry) drops one that broke. */
-    if ((a->status == 400 || a->status == 404 || a->status == 416) && begin_anew(u)) {
-        next_state(u, OPEN);
-        return;
-    }
-    if (is_trouble(a)) {
-        trouble(u, a, ASK);
-        return;
-    }
-    if (a->err) {
-        upload_failed(u, a->err);
-        return;
-    }
-    if (has > u->at)
-        u->troubles = 0;
-    u->at = has > 0 ? has : 0;
-    show(u, u->at);
-    if (xeno_http_answer_header(a, "Location") && !take_location(u, a))
-        no_location(u, a);
-    else
-        next_state(u, u->at < u->size ? SEND : CLOSE);
-}
-
-static void on_closed(struct upload *u, const struct xeno_http_answer *a)
-{
-    if (!a->err)
-        upload_over(u);
-    else if (is_trouble(a) || a->status == 404) /* by a repeat of libcurl's it may be closed */
-        trouble(u, a, SEEK);
-    else
-        upload_failed(u, a->err);
-}
-
-static void on_answer(const struct xeno_http_answer *a, void *arg)
-{
-    struct upload *u = arg;
-
-    u->ask = NULL;
-    switch (u->state) {
-    case HEAD:
-    case SEEK:
-        on_head(u, a);
-        break;
-    case OPEN:
-        on_open(u, a);
-        break;
-    case SEND:
-        on_sent(u, a);
-        break;
-    case ASK:
-        on_asked(u, a);
-        break;
-    case CLOSE:
-        on_closed(u, a);
-        break;
-    }
-}
-
-/* --- one state's request --- */
-
-static void on_bytes(size_t len, void *arg)
-{
-    struct upload *u = arg;
-
-    show(u, u->shown + (int64_t)len > u->end ? u->end : u->shown + (int64_t)len);
-}
-
-static struct ask *ask_open(struct upload *u)
-{
-    struct xeno_registry *r = u->p->r;
-
-    return registry_ask_new(r, "POST",
-                            xeno_asprintf("/v2/%s/blobs/uploads/?mount=%s%s%s", r->repo, u->digest,
-                                          r->from ? "&from=" : "", r->from ? r->from : ""));
-}
-
-static struct ask *ask_send(struct upload *u)
-{
-    struct ask *a = registry_ask_new(u->p->r, "PATCH", xeno_strdup(u->location));
-    int64_t left = u->size - u->at;
-
-    u->end = u->at + (left < u->p->chunk ? left : u->p->chunk);
-    registry_ask_header(a, "Content-Range",
-                        xeno_asprintf("%" PRId64 "-%" PRId64, u->at, u->end - 1));
-    a->part = (struct xeno_http_part){
-        .fd = u->fd, .offset = u->at, .len = u->end - u->at, .sent = on_bytes
-    };
-    a->retry = false; /* what came over may be kept: it is asked, not told again */
-    return a;
-}
-
-static struct ask *ask_close(struct upload *u)
-{
-    struct ask *a =
-        registry_ask_new(u->p->r, "PUT",
-                         xeno_asprintf("%s%cdigest=%s", u->location,
-                                       strchr(u->location, '?') ? '&' : '?', u->digest));
-
-    a->retry = false; /* a repeat would find no upload */
-    a->wait_s = CLOSE_WAIT_S;
-    return a;
-}
-
-static void step(struct upload *u)
-{
-    struct xeno_registry *r = u->p->r;
-    struct ask *a;
-
-    switch (u->state) {
-    case OPEN:
-        a = ask_open(u);
-        break;
-    case SEND:
-        a = ask_send(u);
-        break;
-    case ASK:
-        a = registry_ask_new(r, "GET", xeno_strdup(u->location));
-        break;
-    case CLOSE:
-        a = ask_close(u);
-        break;
-    default:
-        a = registry_ask_new(r, "HEAD", xeno_asprintf("/v2/%s/blobs/%s", r->repo, u->digest));
-    }
-    a->done = on_answer;
-    a->arg = u;
-    u->ask = a;
-    registry_ask_send(a);
-}
-
-/* --- all of it --- */
 
 static int add_blob(struct push *p, const char *digest, int64_t size, struct xeno_err *err)
 {
@@ -429,15 +86,8 @@ static int send_blobs(struct push *p, const struct xeno_image *im, struct xeno_e
         start_more(p);
         r = registry_run(p->r, &p->over, err);
     }
-    for (size_t i = 0; i < p->count; i++) {
-        struct upload *u = &p->blobs[i];
-
-        registry_ask_cancel(u->ask);
-        sd_event_source_disable_unref(u->pause);
-        free(u->location);
-        if (u->fd >= 0)
-            close(u->fd);
-    }
+    for (size_t i = 0; i < p->count; i++)
+        upload_release(&p->blobs[i]);
     if (r >= 0 && p->err.code < 0) {
         if (err)
             *err = p->err;
@@ -460,20 +110,18 @@ static char *type_of(const char *text, size_t len)
     return xeno_strdup(type);
 }
 
-static int send_manifest(struct push *p, const char *digest, struct xeno_err *err)
+/* `text` is taken. */
+static int send_manifest(struct push *p, const char *digest, char *text, size_t len,
+                         struct xeno_err *err)
 {
     const char *ref = p->o->tag ? p->o->tag : digest;
-    xeno_autofree char *text = NULL, *type = NULL, *says = NULL;
+    xeno_autofree char *type = type_of(text, len), *says = NULL;
     struct ask *a;
-    size_t len;
-    int r = xeno_store_read(p->st, digest, XENO_MANIFEST_MAX_BYTES, &text, &len, err);
+    int r;
 
-    if (r < 0)
-        return r;
-    type = type_of(text, len);
     a = registry_ask_new(p->r, "PUT", xeno_asprintf("/v2/%s/manifests/%s", p->r->repo, ref));
     a->type = type;
-    a->body = xeno_take(&text);
+    a->body = text;
     a->body_len = len;
     r = registry_ask_wait(a, NULL, NULL, NULL, "Docker-Content-Digest", &says, err);
     if (r < 0)
@@ -490,9 +138,14 @@ int xeno_image_push(struct xeno_store *st, const struct xeno_push_opts *opts,
     const struct xeno_registry_count before = *xeno_registry_counted(opts->registry);
     xeno_autofree struct push *p = xeno_new0(struct push);
     xeno_auto(xeno_image) im = NULL;
+    xeno_autofree char *text = NULL;
     struct xeno_pushed sent = { .blobs = 0 };
+    size_t len;
     int r = xeno_store_resolve(st, opts->ref, NULL, &im, err);
 
+    /* All that is to be sent is held from the start on: the store may be collected meanwhile. */
+    if (r >= 0)
+        r = xeno_store_read(st, im->digest, XENO_MANIFEST_MAX_BYTES, &text, &len, err);
     if (r < 0)
         return r;
     p->st = st;
@@ -502,7 +155,7 @@ int xeno_image_push(struct xeno_store *st, const struct xeno_push_opts *opts,
     p->chunk = opts->chunk_bytes > 0 ? opts->chunk_bytes : XENO_PUSH_CHUNK;
     r = send_blobs(p, im, err);
     if (r >= 0)
-        r = send_manifest(p, im->digest, err);
+        r = send_manifest(p, im->digest, xeno_take(&text), len, err);
     if (r < 0)
         return r;
     memcpy(sent.digest, im->digest, sizeof(sent.digest));

@@ -5,6 +5,8 @@
  * connection breaks the registry is asked how much it has, and the rest follows. The manifest comes
  * when all blobs are there, so no name ever stands for half an image.
  *
+ * The store is only read, so that whoever may read an image may push it.
+ *
  * Context: blocking; runs the registry's loop.
  */
 #ifndef XENO_IMAGE_PUSH_H
