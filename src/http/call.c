@@ -236,19 +236,24 @@ static void start(struct xeno_http_call *call)
 
 /* --- making a call --- */
 
+const char *xeno_http_answer_line(const struct xeno_http_answer *a, const char *name, size_t i)
+{
+    struct curl_header *h = NULL;
+
+    if (!a->call || !a->call->easy ||
+        curl_easy_header(a->call->easy, name, i, CURLH_HEADER, -1, &h) != CURLHE_OK)
+        return NULL;
+    return h->value;
+}
+
 const char *xeno_http_answer_header(const struct xeno_http_answer *a, const char *name)
 {
     struct curl_header *h = NULL;
-    size_t last = 0;
 
-    if (!a->call || !a->call->easy)
+    if (!a->call || !a->call->easy ||
+        curl_easy_header(a->call->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
         return NULL;
-    if (curl_easy_header(a->call->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
-        return NULL;
-    last = h->amount - 1;
-    if (last > 0 && curl_easy_header(a->call->easy, name, last, CURLH_HEADER, -1, &h) != CURLHE_OK)
-        return NULL;
-    return h->value;
+    return xeno_http_answer_line(a, name, h->amount - 1);
 }
 
 static void add_header(struct xeno_http_call *call, const char *name, const char *value)

@@ -67,6 +67,8 @@ struct xeno_http_answer {
 /* A header of the answer, its last line when there are several; NULL: it has none. Borrowed until
  * the next question or the callback's end. */
 const char *xeno_http_answer_header(const struct xeno_http_answer *a, const char *name);
+/* Line `i`, from 0, of a header that may come more than once; NULL: there are not so many. */
+const char *xeno_http_answer_line(const struct xeno_http_answer *a, const char *name, size_t i);
 
 struct xeno_http_header {
     const char *name, *value;

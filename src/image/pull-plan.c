@@ -20,8 +20,8 @@
 
 #define TAIL_MAX     (64 * 1024) /* bytes behind the table that are fetched with it */
 #define BRIDGE_BYTES 2048        /* less between two ranges is cheaper fetched than asked for */
-#define RANGES_MAX   65536
-#define WORTH_NUM    9 /* by pieces when at most 9/10 are to be fetched */
+#define ASK_BYTES    1024        /* what a request costs besides what it fetches */
+#define WORTH_NUM    9           /* by pieces when it costs at most 9/10 of all */
 #define WORTH_DEN    10
 
 void pull_plan_release(struct pull_plan *b)
@@ -290,11 +290,11 @@ static void settle(struct pull_plan *b)
 
 static bool worth_it(const struct pull_plan *b)
 {
-    size_t ranges = 0;
+    int64_t cost = b->fetched;
 
     for (size_t i = 0; i < b->count; i++)
-        ranges += b->spans[i].source == PULL_FETCH;
-    return ranges <= RANGES_MAX && b->fetched / WORTH_NUM <= b->layer->size_bytes / WORTH_DEN;
+        cost += b->spans[i].source == PULL_FETCH ? ASK_BYTES : 0;
+    return cost / WORTH_NUM <= b->layer->size_bytes / WORTH_DEN;
 }
 
 int pull_plan_make(struct pull_plan *b, struct xeno_err *err)

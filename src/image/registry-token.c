@@ -14,6 +14,8 @@
 #include "base/buf.h"
 #include "image/registry-priv.h"
 
+#define CHALLENGES_MAX 8
+
 /* All that wait go again with the token, or end with `why`. */
 static void wake(struct xeno_registry *r, const struct xeno_err *why)
 {
@@ -130,6 +132,28 @@ static void fetch_token(struct xeno_registry *r, const struct challenge *c)
         xeno_wipe(basic, strlen(basic));
 }
 
+/* Of several challenges one for a token, else the last. */
+static bool read_challenge(const struct xeno_http_answer *a, struct challenge *ret)
+{
+    const char *line;
+    bool found = false;
+
+    for (size_t i = 0; i < CHALLENGES_MAX && !(found && ret->bearer); i++) {
+        struct challenge c;
+
+        line = xeno_http_answer_line(a, "WWW-Authenticate", i);
+        if (!line)
+            break;
+        if (!registry_challenge_parse(line, &c))
+            continue;
+        if (found)
+            registry_challenge_release(ret);
+        *ret = c;
+        found = true;
+    }
+    return found;
+}
+
 void registry_token_start(struct xeno_registry *r, const struct xeno_http_answer *a)
 {
     struct challenge c = { .realm = NULL };
@@ -137,8 +161,7 @@ void registry_token_start(struct xeno_registry *r, const struct xeno_http_answer
 
     if (r->token_call)
         return;
-    if (!registry_challenge_parse(xeno_http_answer_header(a, "WWW-Authenticate"), &c) ||
-        (!c.bearer && (!r->password || r->basic_sent))) {
+    if (!read_challenge(a, &c) || (!c.bearer && (!r->password || r->basic_sent))) {
         registry_refused(r, a, &err);
         wake(r, &err);
     } else if (c.bearer && !realm_ok(r, c.realm)) {
