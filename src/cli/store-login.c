@@ -1,4 +1,5 @@
-/* src/cli/store-login.c - passwords of a XenoStore, for tools that have no certificate. */
+/* src/cli/store-login.c - what a XenoStore tells its clients: what they have, and passwords for
+ * tools that have no certificate. */
 #include "cli/store-login.h"
 
 #include <errno.h>
@@ -16,7 +17,43 @@
 #include "cli/remote.h"
 #include "doc/pass.h"
 
-/* --- getting one --- */
+/* --- what we have there --- */
+
+int cli_run_store_usage(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+{
+    xeno_auto(xeno_json) j = NULL;
+    xeno_autofree char *base = NULL;
+    char host[XENO_REGISTRY_HOST_MAX + 1], id[XENO_ID_CHARS + 1], used[32], quota[32];
+    struct xeno_json_at top;
+    int r = cli_remote_host(cli, args->word_count ? args->words[0] : NULL, host, id, err);
+
+    if (r < 0)
+        return r;
+    base = xeno_asprintf("https://%s", host);
+    r = cli_ask(
+        cli,
+        &(struct cli_ask){
+            .method = "GET", .base = base, .server_id = *id ? id : NULL, .path = "/v1/usage" },
+        &j, err);
+    if (r < 0)
+        return r;
+    if (cli->json) {
+        cli_json(xeno_take(&j));
+        return CLI_OK;
+    }
+    top = xeno_json_top(j);
+    cli_field(cli, "store", "%s", host);
+    cli_field(cli, "owner", "%s", cli_clean(cli_str(&top, "owner")));
+    cli_field(cli, "used", "%s of %s", xeno_size_text(cli_int(&top, "used_bytes", 0), used),
+              xeno_size_text(cli_int(&top, "quota_bytes", 0), quota));
+    if (cli_int(&top, "upload_bytes", 0) > 0)
+        cli_field(cli, "uploads", "%s", xeno_size_text(cli_int(&top, "upload_bytes", 0), used));
+    cli_field(cli, "entries", "%" PRId64 " of %" PRId64, cli_int(&top, "entries", 0),
+              cli_int(&top, "entries_max", 0));
+    return CLI_OK;
+}
+
+/* --- passwords --- */
 
 /* Ask with the credential. Answer: {"client","password","expires_ms"}, the caller's. */
 static int get_pass(struct cli *cli, const struct cli_args *args,

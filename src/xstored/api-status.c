@@ -18,6 +18,38 @@ void xstored_get_health(struct xeno_http_req *q, void *user)
     xeno_http_reply_json(q, 200, body);
 }
 
+/* What the asker has here, and may have. */
+void xstored_get_usage(struct xeno_http_req *q, void *user)
+{
+    struct xstored *d = user;
+    int64_t bytes = 0, entries = 0;
+    const struct xstored_use *use = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+    struct xstored_asker who;
+    struct xeno_json *body;
+    int r = xstored_who(d, q, &who, &err);
+
+    if (r == 0)
+        r = xstored_may_list(&who, &err);
+    if (r == 0)
+        r = xstored_meta_used(d->view, who.id.s, &bytes, &err);
+    if (r == 0)
+        r = xstored_meta_entries(d->view, who.id.s, &entries, &err);
+    if (r < 0) {
+        xstored_refuse(d, q, &err);
+        return;
+    }
+    HASH_FIND_STR(d->uses, who.id.s, use);
+    body = xeno_json_object();
+    xeno_json_set_str(body, "owner", who.id.s);
+    xeno_json_set_int(body, "used_bytes", bytes);
+    xeno_json_set_int(body, "upload_bytes", use ? use->bytes : 0);
+    xeno_json_set_int(body, "quota_bytes", d->opt.quota_bytes);
+    xeno_json_set_int(body, "entries", entries);
+    xeno_json_set_int(body, "entries_max", d->opt.entries);
+    xeno_http_reply_json(q, 200, body);
+}
+
 static void kept(const struct xstored *d, struct xeno_buf *out)
 {
     struct xstored_total t = { 0 };

@@ -36,6 +36,7 @@ const struct xeno_http_route xstored_routes[] = {
     { "HEAD", REPO "/blobs/{digest}", OPEN, 0, xstored_get_blob },
     { "DELETE", REPO "/blobs/{digest}", OPEN, 0, xstored_delete_blob },
     { "GET", "/v1/token", OPEN, 0, xstored_get_token },
+    { "GET", "/v1/usage", OPEN, 0, xstored_get_usage },
     { "POST", "/v1/login", 0, 1024, xstored_post_login },
     { "GET", "/healthz", XENO_ROUTE_ANON, 0, xstored_get_health },
     { "GET", "/metrics", XENO_ROUTE_ANON, 0, xstored_get_metrics },

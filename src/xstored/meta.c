@@ -68,6 +68,13 @@ int xstored_meta_used(struct xeno_db *db, const char *owner, int64_t *ret_bytes,
                            owner);
 }
 
+int xstored_meta_entries(struct xeno_db *db, const char *owner, int64_t *ret_entries,
+                         struct xeno_err *err)
+{
+    return xeno_db_one_int(db, 0, ret_entries, err, "SELECT entries FROM owner WHERE id = $1", "t",
+                           owner);
+}
+
 static int refuse(const char *token, const char *what, int64_t limit, int64_t used, int64_t asked,
                   struct xstored_refusal *refusal, struct xeno_err *err)
 {

@@ -43,9 +43,11 @@ struct xstored_refusal {
 
 /* --- objects --- */
 
-/* How much the owner may still put there. */
+/* What the owner has: bytes, and entries. 0: it never put anything. */
 int xstored_meta_used(struct xeno_db *db, const char *owner, int64_t *ret_bytes,
                       struct xeno_err *err);
+int xstored_meta_entries(struct xeno_db *db, const char *owner, int64_t *ret_entries,
+                         struct xeno_err *err);
 
 /* Is it in that repository, and good? Errors: -ENOENT store.blob. */
 int xstored_meta_blob(struct xeno_db *db, const char *repo, const char *digest, int64_t *ret_size,

@@ -151,6 +151,7 @@ void xstored_put_upload(struct xeno_http_req *q, void *user);
 void xstored_get_upload(struct xeno_http_req *q, void *user);
 void xstored_delete_upload(struct xeno_http_req *q, void *user);
 void xstored_get_health(struct xeno_http_req *q, void *user);
+void xstored_get_usage(struct xeno_http_req *q, void *user);
 void xstored_get_metrics(struct xeno_http_req *q, void *user);
 
 #endif

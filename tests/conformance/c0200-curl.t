@@ -256,13 +256,16 @@ is "$(consistent "$seen" "$seen_root" "$size" $(hashes))" "$seen_root $root" "wh
 
 # --- a XenoStore, for tools without a credential ---
 store_start
-verbs "store login" "store token"
+verbs "store login" "store token" "store usage"
 json alice POST "$store_url/v1/login" '{"lifetime_s":60}'
 password=$(jq -r .password <<<"$body")
 call - GET "$store_url/v1/token?scope=repository:$(id_of alice)/x:push" -u "$(jq -r .client <<<"$body"):$password"
 is "$status" 200 "a password gets a pass"
 call - POST "$store_url/v2/$(id_of alice)/x/blobs/uploads/" -H "Authorization: Bearer $(jq -r .token <<<"$body")"
 is "$status" 202 "which is enough to push"
+
+call alice GET "$store_url/v1/usage"
+is "$status $(jq -r .used_bytes <<<"$body")" "200 0" "what is there can be asked"
 
 # --- operators of the XenoCorp ---
 verbs "corp charges" "corp list" "corp show" "corp disable"

@@ -1,4 +1,5 @@
 // tests/conformance/openapi-xstored.mjs - what a XenoStore has beside the registry's own interface.
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { call as callAt, covered, done, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
 import { read, textOfCertificate } from './documents.mjs';
@@ -48,6 +49,20 @@ const refused = await request(anybody, 'GET', `${base}/v2/${alice.id}/other/tags
 is(refused.status, 401, 'for nothing else');
 is(JSON.parse(refused.text).errors[0].code, 'UNAUTHORIZED', 'which is said in the words of registries, too');
 ok(/error="insufficient_scope"/.test(refused.headers['www-authenticate']), 'and what it lacks', refused.headers);
+
+// --- what is there ---
+const none = (await call(alice, 'getStoreUsage', 200)).json;
+is(`${none.owner} ${none.used_bytes} ${none.entries}`, `${alice.id} 0 0`, 'who put nothing there has nothing');
+const blob = Buffer.from('hello');
+const digest = 'sha256:' + crypto.createHash('sha256').update(blob).digest('hex');
+for (const name of ['a', 'b'])
+    is((await request(alice, 'POST', `${base}/v2/${alice.id}/${name}/blobs/uploads/?digest=${digest}`, { 'Content-Length': blob.length }, blob)).status,
+       201, `${name} gets a blob`);
+const used = (await call(anybody, 'getStoreUsage', 200, { headers: basic(alice.id, login.password) })).json;
+is(`${used.used_bytes} ${used.entries}`, '5 2', 'what two repositories share counts once');
+is((await call(eve, 'getStoreUsage', 200)).json.used_bytes, 0, 'and for its owner only');
+await call(anybody, 'getStoreUsage', 401);
+await call(anybody, 'getStoreUsage', 401, { headers: bearer });
 
 covered('xenostore');
 await nothing_else(base, alice, 'xenostore');

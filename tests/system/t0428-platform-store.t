@@ -34,6 +34,8 @@ ok "pulled elsewhere" xeno template pull small --store "$work/two"
 digest() { xeno template show small --store "$1" --json | jq -r .digest; }
 is "$(digest "$work/two")" "$(digest "$work/one")" "it is the same"
 
+is "$(xeno store usage --json | jq -r '.owner == $me and .used_bytes > 0' --arg me "$(xeno whoami --json | jq -r .id)")" true \
+    "what the client has there is told"
 kill -9 "$(row pid)"
 is_down() { [ "$(row up)" = false ]; }
 ok "after kill -9" wait_for 10 is_down

@@ -139,6 +139,7 @@ cat >"$work/cases" <<CASES
 0 store use localhost:1 --insecure-http
 1 store login
 1 store token
+1 store usage
 0 template rm over
 0 op corp token
 0 op corp fund client 1
