@@ -23,6 +23,7 @@ const struct cli_option cli_pull_options[] = {
     { "name", 'n', "NAME", "its name here (default: the last word of its name there)", false, 0 },
     { "arch", 0, "ARCH", "of an image for several machines, this one's: amd64, arm64", false, 0 },
     { "whole", 0, NULL, "fetch layers whole, not what of them is new", false, 0 },
+    { "check", 0, NULL, "read layers that are here, and fetch those that are spoilt", false, 0 },
     REMOTE_OPTIONS,
     { NULL },
 };
@@ -155,7 +156,8 @@ int cli_image_pull(struct cli *cli, const struct cli_args *args, struct xeno_err
                                        is_overlay(cli) ? XENO_IMAGE_OVERLAY : XENO_IMAGE_TEMPLATE,
                                    .name = cli_value(args, "name"),
                                    .arch = cli_value(args, "arch"),
-                                   .whole = cli_flag(args, "whole") };
+                                   .whole = cli_flag(args, "whole"),
+                                   .check = cli_flag(args, "check") };
     struct xeno_pulled got;
     int r = cli_remote_open(cli, args, args->words[0], NULL, false, &remote, err);
 

@@ -178,8 +178,9 @@ int xeno_store_commit(struct xeno_store *st, struct xeno_image *im, const char *
     return r;
 }
 
-static int verify_blob(struct xeno_store *st, const struct xeno_layer *l, int64_t before,
-                       int64_t total, const struct xeno_progress *progress, struct xeno_err *err)
+int xeno_store_verify_blob(struct xeno_store *st, const struct xeno_layer *l, int64_t before,
+                           int64_t total, const struct xeno_progress *progress,
+                           struct xeno_err *err)
 {
     struct xeno_progress_at at = { .phase = "verify", .text = l->digest, .total_bytes = total };
     xeno_auto(xeno_sha256) hash = xeno_sha256_new();
@@ -220,7 +221,7 @@ int xeno_store_verify(struct xeno_store *st, const char *ref, const struct xeno_
     int r = xeno_store_resolve(st, ref, NULL, &im, err);
 
     for (size_t i = 0; r >= 0 && i < im->layer_count; i++) {
-        r = verify_blob(st, &im->layers[i], done, im->size_bytes, progress, err);
+        r = xeno_store_verify_blob(st, &im->layers[i], done, im->size_bytes, progress, err);
         done += im->layers[i].size_bytes;
     }
     return r;

@@ -173,7 +173,9 @@ static bool is_here(struct pull *p, const struct xeno_layer *layer)
     int64_t size;
 
     return xeno_store_open_blob(p->st, layer->digest, &fd, &size, NULL) == 0 &&
-           size == layer->size_bytes;
+           size == layer->size_bytes &&
+           (!p->o->check ||
+            xeno_store_verify_blob(p->st, layer, 0, layer->size_bytes, p->o->progress, NULL) == 0);
 }
 
 /* The same layer twice in one image is fetched once. */

@@ -16,11 +16,12 @@
 
 struct xeno_pull_opts {
     struct xeno_registry *registry;
-    const char *ref;                         /* a tag or a digest there */
-    const char *name;                        /* here; NULL: none */
-    enum xeno_image_kind kind;               /* what it must be; ANY: either */
-    const char *arch;                        /* NULL: this machine's */
-    bool whole;                              /* fetch no layer by its pieces */
+    const char *ref;           /* a tag or a digest there */
+    const char *name;          /* here; NULL: none */
+    enum xeno_image_kind kind; /* what it must be; ANY: either */
+    const char *arch;          /* NULL: this machine's */
+    bool whole;                /* fetch no layer by its pieces */
+    bool check; /* read what is here as well, and fetch what is spoilt; else its size is enough */
     const struct xeno_unpack_limits *limits; /* NULL: the defaults */
     const struct xeno_progress *progress;    /* "fetch", in bytes of layers that were not here */
 };

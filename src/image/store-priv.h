@@ -36,6 +36,12 @@ int xeno_store_index_change(struct xeno_store *st,
 int xeno_store_load(struct xeno_store *st, const char *digest, struct xeno_image **ret,
                     struct xeno_err *err);
 
+/* Read the blob of a layer and check it; progress: it is so far of `total` with `before` read
+ * already. Errors: -EBADMSG image.corrupt, -ECANCELED image.cancelled. */
+int xeno_store_verify_blob(struct xeno_store *st, const struct xeno_layer *l, int64_t before,
+                           int64_t total, const struct xeno_progress *progress,
+                           struct xeno_err *err);
+
 /* What "template://NAME" and the like ask for. */
 struct xeno_image_ref {
     enum xeno_image_kind kind; /* XENO_IMAGE_ANY without a scheme */

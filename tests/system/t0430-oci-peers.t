@@ -107,6 +107,13 @@ XENO_IMAGES=$work/by-skopeo
 ok "what skopeo wrote in pieces" x 0 template pull "$at/chunked/t:1" --insecure-http
 ok "and its update" x 0 template pull "$at/chunked/t:2" --insecure-http
 is "$(get '"\(.layers_pieced) \(.fetched_bytes * 5 < .size_bytes)"')" "1 true" "by its pieces too"
+XENO_IMAGES=$work/there
+layer=$(xeno template show t:2 --json | jq -r '.layers[0]')
+printf 'x' | dd of="there/blobs/sha256/${layer#sha256:}" bs=1 seek=5000 conv=notrunc status=none
+ok "a layer that is spoilt is seen" x 1 template show t:2 --verify
+ok "pulled again, and read" x 0 template pull "$at/me/t:2" --insecure-http --check
+is "$(get .layers_here)" 0 "it is fetched"
+ok "and is sound" x 0 template show t:2 --verify
 mkdir -p bare && XENO_IMAGES=$work/bare
 ok "whole, where nothing is" x 0 template pull "$at/me/t:2" --insecure-http
 is "$(get '"\(.layers_pieced) \(.fetched_bytes > .size_bytes)"')" "0 true" "all of it was fetched"
