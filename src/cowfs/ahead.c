@@ -3,26 +3,35 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cowfs/layer-toc.h"
 
-#define THREADS 4 /* so many requests are under way where each takes a long time to come back */
+#define THREADS 8 /* so many requests are under way where each takes a long time to come back */
+#define HINTS   64
 
 /* A piece of a layer. */
 struct place {
     uint32_t layer, piece;
+};
+struct hint {
+    struct xeno_cowfs_layer *layer;
+    size_t piece;
 };
 
 struct xeno_cowfs_ahead {
     struct xeno_cowfs_layer *const *layers;
     struct place *list;
     size_t count;
-    atomic_size_t next;
-    atomic_int_fast64_t left;
-    atomic_bool over;
+    int64_t left; /* bytes, for the list */
+
+    pthread_mutex_t mutex; /* of what is above and below */
+    pthread_cond_t changed;
+    size_t next; /* in the list */
+    struct hint hints[HINTS];
+    size_t hint_first, hint_count;
+    bool over;
     pthread_t threads[THREADS];
     size_t thread_count;
 };
@@ -93,28 +102,58 @@ static void make_list(struct xeno_cowfs_ahead *a, size_t layer_count, const uint
 
 /* --- the threads --- */
 
+/* With the mutex. Returns: false when there is nothing to do now. */
+static bool take_hint(struct xeno_cowfs_ahead *a, struct hint *ret)
+{
+    if (a->hint_count == 0)
+        return false;
+    *ret = a->hints[a->hint_first];
+    a->hint_first = (a->hint_first + 1) % HINTS;
+    a->hint_count--;
+    return true;
+}
+
+static bool take_listed(struct xeno_cowfs_ahead *a, struct hint *ret)
+{
+    const struct place *p = &a->list[a->next];
+    int64_t bytes;
+
+    if (a->next == a->count)
+        return false;
+    *ret = (struct hint){ .layer = a->layers[p->layer], .piece = p->piece };
+    bytes = xeno_cowfs_toc_blob_bytes(ret->layer, ret->piece);
+    if (bytes > a->left) {
+        a->next = a->count;
+        return false;
+    }
+    a->left -= bytes;
+    a->next++;
+    return true;
+}
+
 static void *work(void *arg)
 {
     struct xeno_cowfs_ahead *a = arg;
+    struct hint h;
 
-    while (!atomic_load(&a->over)) {
-        size_t i = atomic_fetch_add(&a->next, 1);
-        struct xeno_cowfs_layer *l;
-        int64_t bytes;
+    pthread_mutex_lock(&a->mutex);
+    while (!a->over) {
+        bool hint = take_hint(a, &h);
         int r;
 
-        if (i >= a->count)
-            break;
-        l = a->layers[a->list[i].layer];
-        bytes = xeno_cowfs_toc_blob_bytes(l, a->list[i].piece);
-        if (atomic_fetch_sub(&a->left, bytes) < bytes)
-            break;
-        r = xeno_cowfs_toc_ahead(l, a->list[i].piece, NULL);
-        if (r == 0)
-            atomic_fetch_add(&a->left, bytes); /* it was there */
-        if (r < 0)
-            atomic_store(&a->over, true);
+        if (!hint && !take_listed(a, &h)) {
+            pthread_cond_wait(&a->changed, &a->mutex);
+            continue;
+        }
+        pthread_mutex_unlock(&a->mutex);
+        r = xeno_cowfs_toc_ahead(h.layer, h.piece, !hint, NULL);
+        pthread_mutex_lock(&a->mutex);
+        if (!hint && r == 0)
+            a->left += xeno_cowfs_toc_blob_bytes(h.layer, h.piece); /* it was there */
+        if (!hint && r < 0)
+            a->next = a->count;
     }
+    pthread_mutex_unlock(&a->mutex);
     return NULL;
 }
 
@@ -125,8 +164,10 @@ struct xeno_cowfs_ahead *xeno_cowfs_ahead_begin(struct xeno_cowfs_layer *const *
     struct xeno_cowfs_ahead *a = xeno_new0(struct xeno_cowfs_ahead);
     sigset_t all, before;
 
+    pthread_mutex_init(&a->mutex, NULL);
+    pthread_cond_init(&a->changed, NULL);
     a->layers = layers;
-    atomic_init(&a->left, max_bytes);
+    a->left = max_bytes;
     make_list(a, layer_count, shas, count);
     free(shas);
     sigfillset(&all);
@@ -138,13 +179,29 @@ struct xeno_cowfs_ahead *xeno_cowfs_ahead_begin(struct xeno_cowfs_layer *const *
     return a;
 }
 
+void xeno_cowfs_ahead_more(struct xeno_cowfs_ahead *a, struct xeno_cowfs_layer *l, size_t first,
+                           size_t count)
+{
+    pthread_mutex_lock(&a->mutex);
+    for (size_t i = 0; i < count && a->hint_count < HINTS; i++)
+        a->hints[(a->hint_first + a->hint_count++) % HINTS] =
+            (struct hint){ .layer = l, .piece = first + i };
+    pthread_cond_broadcast(&a->changed);
+    pthread_mutex_unlock(&a->mutex);
+}
+
 void xeno_cowfs_ahead_free(struct xeno_cowfs_ahead *a)
 {
     if (!a)
         return;
-    atomic_store(&a->over, true);
+    pthread_mutex_lock(&a->mutex);
+    a->over = true;
+    pthread_cond_broadcast(&a->changed);
+    pthread_mutex_unlock(&a->mutex);
     for (size_t i = 0; i < a->thread_count; i++)
         pthread_join(a->threads[i], NULL);
+    pthread_cond_destroy(&a->changed);
+    pthread_mutex_destroy(&a->mutex);
     free(a->list);
     free(a);
 }

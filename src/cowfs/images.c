@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -31,8 +32,8 @@ struct xeno_cowfs_images {
     char record[XENO_PIECES_NAME_MAX + 1];
     int64_t ahead_bytes;
 
-    struct xeno_cowfs_ahead *ahead;
-    pthread_t clock; /* records after a while */
+    _Atomic(struct xeno_cowfs_ahead *) ahead; /* NULL: not begun, or at its end */
+    pthread_t clock;                          /* records after a while */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool begun, over;
@@ -178,6 +179,15 @@ static bool has_ids(int64_t first)
     return has;
 }
 
+static void more(void *arg, struct xeno_cowfs_layer *l, size_t first, size_t count)
+{
+    struct xeno_cowfs_images *im = arg;
+    struct xeno_cowfs_ahead *a = atomic_load(&im->ahead);
+
+    if (a)
+        xeno_cowfs_ahead_more(a, l, first, count);
+}
+
 static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
                        struct xeno_err *err)
 {
@@ -186,6 +196,8 @@ static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_ima
                                      .sources = im->sources,
                                      .shift = (uint32_t)opts->shift,
                                      .own = !has_ids(opts->shift),
+                                     .more = more,
+                                     .more_arg = im,
                                      .failed = opts->read_failed,
                                      .arg = opts->arg };
 
@@ -304,10 +316,10 @@ void xeno_cowfs_images_begin(struct xeno_cowfs_images *im)
     uint8_t *shas = NULL;
     size_t count = 0;
 
-    if (im->ahead_bytes > 0 &&
-        xeno_pieces_recorded(im->pieces, im->record, &shas, &count, NULL) == 0)
-        im->ahead =
-            xeno_cowfs_ahead_begin(im->layers, im->layer_count, shas, count, im->ahead_bytes);
+    if (im->ahead_bytes > 0)
+        xeno_pieces_recorded(im->pieces, im->record, &shas, &count, NULL);
+    atomic_store(&im->ahead,
+                 xeno_cowfs_ahead_begin(im->layers, im->layer_count, shas, count, im->ahead_bytes));
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     im->begun = pthread_create(&im->clock, NULL, keep_time, im) == 0;
@@ -316,7 +328,7 @@ void xeno_cowfs_images_begin(struct xeno_cowfs_images *im)
 
 void xeno_cowfs_images_end(struct xeno_cowfs_images *im)
 {
-    xeno_cowfs_ahead_free(xeno_take(&im->ahead));
+    xeno_cowfs_ahead_free(atomic_exchange(&im->ahead, NULL));
     if (!im->begun)
         return;
     pthread_mutex_lock(&im->mutex);

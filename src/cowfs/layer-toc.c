@@ -8,8 +8,9 @@
 
 #include "cowfs/toc-tree.h"
 
-#define BLOCK    4096
-#define DEV_FLAG (UINT64_C(1) << 63) /* no device of this kernel has such a number */
+#define BLOCK        4096
+#define AHEAD_PIECES 8                   /* half a MiB, on the average */
+#define DEV_FLAG     (UINT64_C(1) << 63) /* no device of this kernel has such a number */
 
 struct toc_layer {
     struct xeno_cowfs_layer base; /* first, so the two pointers are one */
@@ -17,7 +18,7 @@ struct toc_layer {
     char digest[XENO_DIGEST_TEXT];
     uint64_t dev;
     struct toc_tree t;
-    atomic_uint_fast64_t *noted; /* a bit for each piece: the user was told */
+    atomic_uint_fast64_t *noted; /* a bit for each piece: it was read, and the user told */
 };
 
 static struct toc_layer *of(const struct xeno_cowfs_layer *l)
@@ -230,7 +231,7 @@ static void note(struct toc_layer *tl, size_t i, bool fetched)
 {
     uint64_t bit = UINT64_C(1) << (i % 64);
 
-    if (tl->opts.user && !(atomic_fetch_or(&tl->noted[i / 64], bit) & bit))
+    if (!(atomic_fetch_or(&tl->noted[i / 64], bit) & bit) && tl->opts.user)
         xeno_pieces_used(tl->opts.user, tl->t.pieces[i].sha, fetched);
 }
 
@@ -259,6 +260,27 @@ static int read_piece(struct toc_layer *tl, size_t i, int64_t off, void *buf, si
     return r < 0 ? -EIO : 0;
 }
 
+static bool is_noted(struct toc_layer *tl, size_t i)
+{
+    return atomic_load(&tl->noted[i / 64]) >> (i % 64) & 1;
+}
+
+/* The pieces of this read are asked for together. And if what was read before ends where the first
+ * that is new begins, the file is being read from one end to the other: then some more. */
+static void tell_more(struct toc_layer *tl, const struct object *o, uint32_t first, uint32_t last)
+{
+    uint32_t fresh = first, end = o->at + o->count;
+
+    while (fresh <= last && is_noted(tl, fresh))
+        fresh++;
+    if (!tl->opts.more || fresh > last)
+        return;
+    if (fresh > o->at && is_noted(tl, fresh - 1))
+        last = end - last > AHEAD_PIECES ? last + AHEAD_PIECES : end - 1;
+    if (fresh < last)
+        tl->opts.more(tl->opts.more_arg, &tl->base, fresh + 1, last - fresh);
+}
+
 static ssize_t toc_data_read(struct xeno_cowfs_layer *l, struct xeno_cowfs_data *d, void *buf,
                              size_t len, off_t off)
 {
@@ -272,7 +294,10 @@ static ssize_t toc_data_read(struct xeno_cowfs_layer *l, struct xeno_cowfs_data 
         return 0;
     if ((int64_t)len > o->size - off)
         len = (size_t)(o->size - off);
-    for (uint32_t i = len > 0 ? piece_at(&tl->t, o, off) : 0; done < len; i++) {
+    if (len == 0)
+        return 0;
+    tell_more(tl, o, piece_at(&tl->t, o, off), piece_at(&tl->t, o, off + (off_t)len - 1));
+    for (uint32_t i = piece_at(&tl->t, o, off); done < len; i++) {
         int64_t begin = tl->t.pieces[i].file_offset, end = end_of(&tl->t, o, i);
         int64_t from = off + (int64_t)done - begin;
         size_t n =
@@ -420,12 +445,12 @@ int64_t xeno_cowfs_toc_blob_bytes(const struct xeno_cowfs_layer *l, size_t i)
     return of(l)->t.pieces[i].blob_bytes;
 }
 
-int xeno_cowfs_toc_ahead(struct xeno_cowfs_layer *l, size_t i, struct xeno_err *err)
+int xeno_cowfs_toc_ahead(struct xeno_cowfs_layer *l, size_t i, bool behind, struct xeno_err *err)
 {
     struct wanted w = want(of(l), i);
     struct xeno_piece piece = as_piece(&w);
 
-    return is_zeros(&of(l)->t, i) ? 0 : xeno_pieces_ahead(of(l)->opts.pieces, &piece, err);
+    return is_zeros(&of(l)->t, i) ? 0 : xeno_pieces_ahead(of(l)->opts.pieces, &piece, behind, err);
 }
 
 size_t xeno_cowfs_toc_memory(const struct xeno_cowfs_layer *l)

@@ -24,6 +24,10 @@ struct xeno_cowfs_toc_opts {
     struct xeno_sources *sources;
     uint32_t shift; /* of owners: XENO_SUBID_BASE for what a session mounts */
     bool own;       /* all belongs to the caller, who is not root (image/unpack.h) */
+    /* A read is about to need these pieces, or whoever reads a file from its beginning to its end
+     * soon will: other threads may fetch them meanwhile. NULL. */
+    void (*more)(void *arg, struct xeno_cowfs_layer *l, size_t first, size_t count);
+    void *more_arg;
     /* Why a read fails; NULL. From any thread. */
     void (*failed)(void *arg, const char *digest, const struct xeno_err *err);
     void *arg;
@@ -41,7 +45,7 @@ size_t xeno_cowfs_toc_pieces(const struct xeno_cowfs_layer *l);
 const uint8_t *xeno_cowfs_toc_sha(const struct xeno_cowfs_layer *l, size_t i); /* 32 bytes */
 int64_t xeno_cowfs_toc_blob_bytes(const struct xeno_cowfs_layer *l, size_t i); /* 0: of zeros */
 /* As xeno_pieces_ahead(). */
-int xeno_cowfs_toc_ahead(struct xeno_cowfs_layer *l, size_t i, struct xeno_err *err);
+int xeno_cowfs_toc_ahead(struct xeno_cowfs_layer *l, size_t i, bool behind, struct xeno_err *err);
 
 /* Bytes in memory for the layer. */
 size_t xeno_cowfs_toc_memory(const struct xeno_cowfs_layer *l);

@@ -343,7 +343,7 @@ static int fetch(struct xeno_pieces *p, const struct xeno_piece *piece, struct f
     if (r == 0)
         ret->fetched = true;
     if (r == 0 && keep(p, piece, ret->bytes, work) == 0) {
-        flock(work, LOCK_UN); /* or who waits for it would wait until it is closed */
+        flock(work, LOCK_UN);            /* or who waits for it would wait until it is closed */
         fcntl(work, F_SETFL, O_NOATIME); /* the time of access is ours to set */
         ret->fd = xeno_take_fd(&work);
         free(xeno_take(&ret->bytes));
@@ -482,11 +482,12 @@ int xeno_pieces_read(struct xeno_pieces *p, const struct xeno_piece *piece, int6
     return n < 0 ? xeno_fail_errno(err, n, "cache.io", "read a piece in '%s'", p->path) : r;
 }
 
-int xeno_pieces_ahead(struct xeno_pieces *p, const struct xeno_piece *piece, struct xeno_err *err)
+int xeno_pieces_ahead(struct xeno_pieces *p, const struct xeno_piece *piece, bool behind,
+                      struct xeno_err *err)
 {
     xeno_autofree void *bytes = NULL;
     struct held *h = NULL;
-    int r = get(p, piece, true, &h, &bytes, err);
+    int r = get(p, piece, behind, &h, &bytes, err);
 
     put(p, h);
     return r;

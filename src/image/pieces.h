@@ -56,8 +56,10 @@ struct xeno_piece {
 int xeno_pieces_read(struct xeno_pieces *p, const struct xeno_piece *piece, int64_t offset,
                      void *buf, size_t len, struct xeno_err *err);
 
-/* See that it is there, behind all reads: waits as long as one of this process fetches. */
-int xeno_pieces_ahead(struct xeno_pieces *p, const struct xeno_piece *piece, struct xeno_err *err);
+/* See that it is there. behind: behind all reads, which means that it waits as long as a reader of
+ * this process looks for a piece. Returns and errors: as xeno_pieces_read(). */
+int xeno_pieces_ahead(struct xeno_pieces *p, const struct xeno_piece *piece, bool behind,
+                      struct xeno_err *err);
 
 struct xeno_pieces_count { /* of this struct, since it was opened */
     uint64_t opened, fetched, spoilt, unkept, evicted;

@@ -117,7 +117,7 @@ static const char net_raw[20] = { 1, 0, 0, 2, 0, 32 };
     }
 #define DIR_(n, ...)                                                                               \
     {                                                                                              \
-        .e = {.type = XENO_TAR_DIR, .name = n, __VA_ARGS__ }                         \
+        .e = {.type = XENO_TAR_DIR, .name = n, __VA_ARGS__ }                                       \
     }
 #define OF(k, n, l)                                                                                \
     {                                                                                              \
@@ -407,7 +407,9 @@ static const struct {
     { "twice", "unpack.twice", { FILE("x"), FILE("./x") } },
     { "owner", "unpack.owner", { FILE("x", .uid = 65536), FILE("y") } },
     { "hard link out", "unpack.link", { FILE("x"), OF(XENO_TAR_HARDLINK, "y", "z") } },
-    { "hard link to a folder", "unpack.link", { DIR_("x", .mode = 0755), OF(XENO_TAR_HARDLINK, "y", "x") } },
+    { "hard link to a folder",
+      "unpack.link",
+      { DIR_("x", .mode = 0755), OF(XENO_TAR_HARDLINK, "y", "x") } },
     { "hides nothing", "unpack.name", { FILE("x/.wh."), FILE("y") } },
 };
 
@@ -497,6 +499,51 @@ static void only_what_is_read(void **state)
     assert_int_equal(open_file(l, "etc", "large", &d), 0);
     assert_int_equal(l->ops->data_read(l, d, buf, 100, 4000000), 100);
     assert_int_equal(xeno_sources_bytes(sources), before);
+    l->ops->free(l);
+}
+
+static size_t more_first, more_count;
+
+static void hear_more(void *arg, struct xeno_cowfs_layer *l, size_t first, size_t count)
+{
+    assert_null(arg);
+    assert_true(first + count <= xeno_cowfs_toc_pieces(l));
+    more_first = first;
+    more_count = count;
+}
+
+/* Bytes of large are read. Returns: how many pieces others were told to fetch. */
+static size_t told_for(struct xeno_cowfs_layer *l, struct xeno_cowfs_data *d, off_t off, size_t len)
+{
+    xeno_autofree char *buf = xeno_alloc0(1, len);
+
+    more_count = 0;
+    assert_int_equal(l->ops->data_read(l, d, buf, len, off), (ssize_t)len);
+    return more_count;
+}
+
+static void more_is_told(void **state)
+{
+    struct xeno_layer layer = make_layer(tree, XENO_LEN(tree));
+    struct xeno_cowfs_toc_opts opts = {
+        .pieces = pieces, .sources = sources, .own = true, .more = hear_more
+    };
+    struct xeno_cowfs_layer *l = NULL;
+    struct xeno_cowfs_data *d = NULL;
+    size_t first;
+
+    (void)state;
+    assert_int_equal(xeno_cowfs_layer_toc(&layer, &opts, &l, NULL), 0);
+    assert_int_equal(open_file(l, "etc", "large", &d), 0);
+    assert_int_equal(told_for(l, d, 3000000, 1), 0); /* here and there */
+    assert_int_equal(told_for(l, d, 4000000, 1), 0);
+    assert_in_range(told_for(l, d, 0, 400000), 1, 25); /* several at once: all but the first */
+    first = more_first + more_count;
+    assert_in_range(told_for(l, d, 400000, 300000), 8, 40); /* and on: some more */
+    assert_true(more_first >= first);
+    assert_int_equal(told_for(l, d, 0, 700000), 0); /* all was read */
+    told_for(l, d, 700000, 4300000);
+    assert_int_equal(told_for(l, d, 4999999, 1), 0); /* not beyond the end */
     l->ops->free(l);
 }
 
@@ -611,14 +658,9 @@ static void small_in_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(as_unpacked),
-        TEST(as_unpacked_and_shifted),
-        TEST(refused_as_by_the_unpacker),
-        TEST(needs_a_table),
-        TEST(zeros_cost_nothing),
-        TEST(only_what_is_read),
-        TEST(wrong_bytes_are_an_error),
-        TEST(taken_over_from_pieces),
+        TEST(as_unpacked),     TEST(as_unpacked_and_shifted),  TEST(refused_as_by_the_unpacker),
+        TEST(needs_a_table),   TEST(zeros_cost_nothing),       TEST(only_what_is_read),
+        TEST(more_is_told),    TEST(wrong_bytes_are_an_error), TEST(taken_over_from_pieces),
         TEST(small_in_memory),
     };
 

@@ -191,7 +191,7 @@ static void wrong_bytes_are_not_kept(void **state)
     mood = WRONG;
     assert_int_equal(xeno_pieces_read(p, &it->piece, 0, buf, 10, &err), -EBADMSG);
     assert_true(xeno_err_is(&err, "image.corrupt"));
-    assert_int_equal(xeno_pieces_ahead(p, &it->piece, &err), -EBADMSG);
+    assert_int_equal(xeno_pieces_ahead(p, &it->piece, true, &err), -EBADMSG);
     mood = AWAY;
     assert_int_equal(xeno_pieces_read(p, &it->piece, 0, buf, 10, &err), -EHOSTUNREACH);
     assert_true(xeno_err_is(&err, "test.away"));
@@ -467,7 +467,7 @@ static void *read_one(void *arg)
 
 static void *ahead_one(void *arg)
 {
-    assert_int_equal(xeno_pieces_ahead(shared_cache, arg, NULL), 1);
+    assert_int_equal(xeno_pieces_ahead(shared_cache, arg, true, NULL), 1);
     return NULL;
 }
 
