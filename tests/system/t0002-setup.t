@@ -25,6 +25,7 @@ echo "\$*" >>$work/apt
 [ "\$1" = install ] || exit 0
 for p; do case \$p in -* | install | broken*) ;; *) echo "\$p" >>$work/there ;; esac done
 SH
+printf '#!/bin/sh\necho "$*" >>%s/units\n' "$work" >"$work/bin/systemctl"
 chmod +x "$work/bin/"*
 export PATH=$work/bin:$PATH
 touch "$work/there" "$work/apt"
@@ -46,6 +47,9 @@ is "$(cat "$work/apt")" "update -q
 install -y -q --no-install-recommends aaa ccc" "only that, without asking"
 is "$(status scripts/setup "$work/list") $(cat "$work/o" "$work/e" "$work/apt")" "0 " "again: nothing to do, nothing to say"
 is "$(wc -l <"$work/questions")" 1 "one question finds that out"
+echo docker-registry >"$work/daemons"
+is "$(status scripts/setup "$work/daemons") $(cat "$work/units")" "0 -q mask docker-registry" \
+    "a daemon of which the program is wanted does not start"
 echo broken >>"$work/list"
 is "$(status scripts/setup "$work/list") $(cat "$work/e")" "1 setup: still missing after apt-get install: broken" \
     "what cannot be had is said"
