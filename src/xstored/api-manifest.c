@@ -119,10 +119,9 @@ static void finish_put(struct job *j)
     const struct put *p = j->args;
     struct xstored *d = j->d;
 
-    if (j->item.result < 0) {
-        d->objects->back->stage_drop(d->objects, p->stage);
+    d->objects->back->stage_drop(d->objects, p->stage);
+    if (j->item.result < 0)
         return;
-    }
     d->counts.pushed++;
     d->counts.received_bytes += (int64_t)p->len;
     xstored_location(j->q, p->repo, "manifests", p->digest);

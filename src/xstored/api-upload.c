@@ -35,22 +35,31 @@ static void free_begin(void *arg)
 }
 
 /* What is not there to be mounted is uploaded. */
-static int act_begin(struct job *j, struct xeno_db *db, struct xeno_err *err)
+static int act_mount(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
     struct begin *b = j->args;
-    int r = -ENOENT;
-
-    b->mounted = false;
-    if (b->mount)
-        r = xstored_meta_mount(db, b->u->repo, b->from, b->mount, j->now_ms, &j->limits,
+    int r = xstored_meta_mount(db, b->u->repo, b->from, b->mount, j->now_ms, &j->limits,
                                &j->refusal, err);
-    if (r == -ENOENT)
-        return xstored_meta_upload_add(db, b->u->id, b->u->repo, j->now_ms, err);
+
     b->mounted = r == 0;
-    return r;
+    return r == -ENOENT ? 0 : r;
 }
 
-static void finish_begin(struct job *j)
+static void reply_begun(struct xstored *d, struct xeno_http_req *q, struct xstored_upload *u)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xstored_upload_keep(d, u, &err) < 0) {
+        xstored_upload_drop(d, u);
+        xstored_refuse(d, q, &err);
+        return;
+    }
+    xstored_upload_release(d, u);
+    xstored_upload_headers(q, u);
+    xeno_http_reply_data(q, 202, "text/plain", "", 0);
+}
+
+static void finish_mount(struct job *j)
 {
     struct begin *b = j->args;
     struct xstored *d = j->d;
@@ -64,10 +73,7 @@ static void finish_begin(struct job *j)
         xstored_upload_drop(d, b->u);
         xeno_http_reply_data(j->q, 201, "text/plain", "", 0);
     } else {
-        b->u->kept = true;
-        xstored_upload_release(d, b->u);
-        xstored_upload_headers(j->q, b->u);
-        xeno_http_reply_data(j->q, 202, "text/plain", "", 0);
+        reply_begun(d, j->q, b->u);
     }
 }
 
@@ -94,7 +100,7 @@ static int read_mount(struct xeno_http_req *q, const struct xstored_asker *who, 
 static void begin_upload(struct xstored *d, struct xeno_http_req *q, const char *repo)
 {
     struct begin *b = xeno_new0(struct begin);
-    struct job *j = job_new(d, q, act_begin, b, free_begin);
+    struct job *j = job_new(d, q, act_mount, b, free_begin);
     struct xeno_err err = XENO_ERR_INIT;
     struct xstored_asker who;
     int r = xstored_who(d, q, &who, &err);
@@ -108,7 +114,12 @@ static void begin_upload(struct xstored *d, struct xeno_http_req *q, const char 
         xstored_refuse(d, q, &err);
         return;
     }
-    j->finish = finish_begin;
+    if (!b->mount) {
+        reply_begun(d, q, b->u);
+        job_free(j);
+        return;
+    }
+    j->finish = finish_mount;
     job_submit(j);
 }
 

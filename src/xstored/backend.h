@@ -1,12 +1,13 @@
 /* src/xstored/backend.h - where the bytes of a XenoStore are: a const table for each kind of place.
  *
  * Objects are immutable and named by their SHA-256. What arrives is staged under an id of its own,
- * and becomes an object in three steps, so that the slow one stalls nobody:
+ * and becomes an object in steps, so that the slow one stalls nobody:
  *
  *     stage_open, stage_add...   the loop; the bytes are kept, nobody can read them
  *     settle                     a helper thread; slow: the whole content is safe from a crash
  *     publish                    the writer thread; quick: from now on open() finds it
  *     flush                      the writer thread; once for all that were published since: durable
+ *     stage_drop                 the loop, after the commit: the object stays
  *
  * An upload is acknowledged after flush() and the commit of its metadata; an object that nothing in
  * the metadata names is litter, which each() finds and remove() takes away. So a crash between any
@@ -49,17 +50,24 @@ struct xstored_backend {
      * token store.write. */
     int (*stage_add)(struct xstored_objects *o, int fd, int64_t at, const void *data, size_t len,
                      struct xeno_err *err);
-    void (*stage_drop)(struct xstored_objects *o, const char *id);
+    /* Say what a stage is for: a text that is there as long as the stage, also after a restart, if
+     * not after a loss of power. Errors: as stage_add. */
+    int (*stage_note)(struct xstored_objects *o, const char *id, const char *note,
+                      struct xeno_err *err);
+    void (*stage_drop)(struct xstored_objects *o, const char *id); /* and its note */
     /* How many bytes can still be staged, as far as anybody knows. */
     int64_t (*room)(struct xstored_objects *o);
-    /* Call `each` with the id of every stage there is. Context: before serving. */
-    int (*stages)(struct xstored_objects *o, void (*each)(const char *id, void *arg), void *arg,
+    /* Call `each` for every note, and for every stage that has none (note NULL); it may drop the
+     * stage. Context: before serving. */
+    int (*stages)(struct xstored_objects *o,
+                  void (*each)(const char *id, const char *note, void *arg), void *arg,
                   struct xeno_err *err);
 
     /* All `size` bytes of it. Context: a helper thread. Errors: token store.write. */
     int (*settle)(struct xstored_objects *o, const char *id, int64_t size, struct xeno_err *err);
-    /* The stage is gone then. An object of that name is replaced, and so healed; whoever reads the
-     * old one goes on. Again after it was done: no effect. Context: the writer. */
+    /* The stage stays until it is dropped, so that a crash before the commit loses none of it. An
+     * object of that name is replaced, and so healed; whoever reads the old one goes on. Again
+     * after it was done: no effect. Context: the writer. */
     int (*publish)(struct xstored_objects *o, const char *id, const char *digest,
                    struct xeno_err *err);
     int (*flush)(struct xstored_objects *o, struct xeno_err *err);

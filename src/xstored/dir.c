@@ -2,7 +2,8 @@
  *
  * All in one folder, since a sandboxed daemon may not rename across folders and one fsync then
  * covers everything that was published in a group: HEX (64 digits) is an object, "up-ID" a stage,
- * "bad-HEX" what was found damaged.
+ * "of-ID" its note, "ln-ID" a second name on its way to an object, "bad-HEX" what was found
+ * damaged.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,6 +24,7 @@
 #define WRITE_OUT_BYTES (8 << 20)
 
 #define STAGE_NAME (3 + XSTORED_STAGE_CHARS + 1)
+#define NOTE_MAX   4096
 #define BAD_NAME   (4 + 64 + 1)
 
 struct dir {
@@ -40,6 +42,11 @@ static const char *hex_of(const char *digest)
 static void stage_name(const char *id, char out[STAGE_NAME])
 {
     snprintf(out, STAGE_NAME, "up-%.*s", XSTORED_STAGE_CHARS, id);
+}
+
+static void note_name(const char *id, char out[STAGE_NAME])
+{
+    snprintf(out, STAGE_NAME, "of-%.*s", XSTORED_STAGE_CHARS, id);
 }
 
 static void dir_close(struct xstored_objects *o)
@@ -123,12 +130,37 @@ static int dir_stage_add(struct xstored_objects *o, int fd, int64_t at, const vo
     return 0;
 }
 
-static void dir_stage_drop(struct xstored_objects *o, const char *id)
+/* Not synced: an upload that nothing was added to yet is no loss. */
+static int dir_stage_note(struct xstored_objects *o, const char *id, const char *note,
+                          struct xeno_err *err)
+{
+    struct dir *d = (struct dir *)o;
+    xeno_autoclose int fd = -1;
+    char name[STAGE_NAME];
+
+    note_name(id, name);
+    fd = openat(d->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return xeno_fail_errno(err, -errno, "store.write", "make '%s/%s'", d->path, name);
+    return dir_stage_add(o, fd, 0, note, strlen(note), err);
+}
+
+static void drop_note(const struct dir *d, const char *id)
 {
     char name[STAGE_NAME];
 
+    note_name(id, name);
+    (void)unlinkat(d->fd, name, 0);
+}
+
+static void dir_stage_drop(struct xstored_objects *o, const char *id)
+{
+    struct dir *d = (struct dir *)o;
+    char name[STAGE_NAME];
+
     stage_name(id, name);
-    (void)unlinkat(((struct dir *)o)->fd, name, 0);
+    (void)unlinkat(d->fd, name, 0);
+    drop_note(d, id);
 }
 
 static int64_t dir_room(struct xstored_objects *o)
@@ -153,7 +185,33 @@ static DIR *list(const struct dir *d)
     return dir;
 }
 
-static int dir_stages(struct xstored_objects *o, void (*each)(const char *id, void *arg), void *arg,
+static bool is_named(const char *name, const char *prefix)
+{
+    return strncmp(name, prefix, 3) == 0 && strlen(name) == STAGE_NAME - 1;
+}
+
+static void tell_note(struct dir *d, const char *id, const char *name,
+                      void (*each)(const char *id, const char *note, void *arg), void *arg)
+{
+    xeno_autofree char *text = NULL;
+    size_t len;
+
+    if (xeno_file_read(d->fd, name, NOTE_MAX, &text, &len, NULL) == 0)
+        each(id, text, arg);
+}
+
+static void tell_stage(struct dir *d, const char *id,
+                       void (*each)(const char *id, const char *note, void *arg), void *arg)
+{
+    char name[STAGE_NAME];
+
+    note_name(id, name);
+    if (faccessat(d->fd, name, F_OK, 0) < 0)
+        each(id, NULL, arg);
+}
+
+static int dir_stages(struct xstored_objects *o,
+                      void (*each)(const char *id, const char *note, void *arg), void *arg,
                       struct xeno_err *err)
 {
     struct dir *d = (struct dir *)o;
@@ -162,9 +220,19 @@ static int dir_stages(struct xstored_objects *o, void (*each)(const char *id, vo
 
     if (!dir)
         return xeno_fail_errno(err, -errno, "store.open", "list '%s'", d->path);
-    while ((e = readdir(dir)) != NULL)
-        if (strncmp(e->d_name, "up-", 3) == 0 && strlen(e->d_name) == STAGE_NAME - 1)
-            each(e->d_name + 3, arg);
+    while ((e = readdir(dir)) != NULL) {
+        char name[STAGE_NAME];
+
+        if (is_named(e->d_name, "ln-"))
+            (void)unlinkat(d->fd, e->d_name, 0);
+        if (!is_named(e->d_name, "of-") && !is_named(e->d_name, "up-"))
+            continue;
+        snprintf(name, sizeof name, "%.*s", STAGE_NAME - 1, e->d_name);
+        if (*name == 'o')
+            tell_note(d, name + 3, name, each, arg);
+        else
+            tell_stage(d, name + 3, each, arg);
+    }
     closedir(dir);
     return 0;
 }
@@ -188,18 +256,28 @@ static int dir_settle(struct xstored_objects *o, const char *id, int64_t size, s
     return 0;
 }
 
+/* A second name of the same file. Over an object that is there it is moved; when that is this very
+ * file, its group being tried again, nothing is moved, and the name between is left. */
 static int dir_publish(struct xstored_objects *o, const char *id, const char *digest,
                        struct xeno_err *err)
 {
     struct dir *d = (struct dir *)o;
-    char name[STAGE_NAME];
+    char name[STAGE_NAME], between[STAGE_NAME];
+    int r;
 
     stage_name(id, name);
     d->dirty = true;
-    if (renameat(d->fd, name, d->fd, hex_of(digest)) == 0)
+    r = linkat(d->fd, name, d->fd, hex_of(digest), 0);
+    if (r < 0 && errno == EEXIST) {
+        snprintf(between, sizeof between, "ln-%.*s", XSTORED_STAGE_CHARS, id);
+        r = linkat(d->fd, name, d->fd, between, 0);
+        if (r == 0)
+            r = renameat(d->fd, between, d->fd, hex_of(digest));
+        if (r == 0)
+            (void)unlinkat(d->fd, between, 0);
+    }
+    if (r == 0)
         return 0;
-    if (errno == ENOENT && faccessat(d->fd, hex_of(digest), F_OK, 0) == 0)
-        return 0; /* its group is being tried again */
     return xeno_fail_errno(err, -errno, "store.write", "publish %s in '%s'", digest, d->path);
 }
 
@@ -291,6 +369,7 @@ const struct xstored_backend xstored_backend_dir = {
     .close = dir_close,
     .stage_open = dir_stage_open,
     .stage_add = dir_stage_add,
+    .stage_note = dir_stage_note,
     .stage_drop = dir_stage_drop,
     .room = dir_room,
     .stages = dir_stages,

@@ -66,8 +66,6 @@ static int act(struct job *j, struct xeno_db *db, struct xeno_err *err)
     int r = xstored_meta_add(db, f->u->repo, f->digest, f->u->size, j->now_ms, &j->limits,
                              &j->refusal, err);
 
-    if (r == 0 && f->u->kept)
-        r = xstored_meta_upload_drop(db, f->u->id, err);
     if (r == 0)
         r = j->d->objects->back->publish(j->d->objects, f->u->id, f->digest, err);
     return r;
@@ -86,7 +84,7 @@ static void finish(struct job *j)
         d->counts.pushed++;
         xstored_location(j->q, f->u->repo, "blobs", f->digest);
         xeno_http_set_header(j->q, "Docker-Content-Digest", f->digest);
-        xstored_upload_forget(d, f->u);
+        xstored_upload_drop(d, f->u);
         xeno_http_reply_data(j->q, 201, "text/plain", "", 0);
     }
 }

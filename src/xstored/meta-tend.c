@@ -1,44 +1,10 @@
-/* src/xstored/meta-tend.c - uploads, what is over, what is damaged, and whether the sums are right.
- */
+/* src/xstored/meta-tend.c - what is over, what is damaged, and whether the sums are right. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "xstored/meta-priv.h"
-
-/* --- uploads --- */
-
-int xstored_meta_upload_add(struct xeno_db *db, const char *id, const char *repo, int64_t now_ms,
-                            struct xeno_err *err)
-{
-    int r =
-        xeno_db_run(db, err, "INSERT INTO upload (id, repository, since_ms) VALUES ($1, $2, $3)",
-                    "tti", id, repo, now_ms);
-
-    return r < 0 ? r : 0;
-}
-
-int xstored_meta_upload_drop(struct xeno_db *db, const char *id, struct xeno_err *err)
-{
-    int r = xeno_db_run(db, err, "DELETE FROM upload WHERE id = $1", "t", id);
-
-    return r < 0 ? r : 0;
-}
-
-int xstored_meta_uploads(struct xeno_db *db,
-                         void (*each)(const char *id, const char *repo, int64_t since_ms,
-                                      void *arg),
-                         void *arg, struct xeno_err *err)
-{
-    xeno_autoquery q = XENO_QUERY_INIT;
-    int r = xeno_query_begin(db, &q, "SELECT id, repository, since_ms FROM upload", err);
-
-    while (r >= 0 && (r = xeno_query_step(&q, err)) > 0)
-        each(xeno_query_col_text(&q, 0), xeno_query_col_text(&q, 1), xeno_query_col_int(&q, 2),
-             arg);
-    return r;
-}
 
 /* --- what is over --- */
 

@@ -42,8 +42,6 @@ static const char *const schema[] = {
     " PRIMARY KEY (repository, name),"
     " FOREIGN KEY (repository, digest) REFERENCES manifest (repository, digest));"
     "CREATE INDEX tag_digest ON tag (repository, digest);"
-    "CREATE TABLE upload ("
-    " id text PRIMARY KEY, repository text NOT NULL, since_ms bigint NOT NULL);"
     "CREATE TABLE total ("
     " id bigint PRIMARY KEY, blobs bigint NOT NULL, bytes bigint NOT NULL, damaged bigint NOT NULL);"
     "INSERT INTO total VALUES (1, 0, 0, 0)",

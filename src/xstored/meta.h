@@ -110,16 +110,6 @@ int xstored_meta_referrers(struct xeno_db *db, const char *repo, const char *sub
                            struct xeno_json **ret, char ret_last[XENO_DIGEST_TEXT],
                            struct xeno_err *err);
 
-/* --- uploads --- */
-
-int xstored_meta_upload_add(struct xeno_db *db, const char *id, const char *repo, int64_t now_ms,
-                            struct xeno_err *err);
-int xstored_meta_upload_drop(struct xeno_db *db, const char *id, struct xeno_err *err);
-int xstored_meta_uploads(struct xeno_db *db,
-                         void (*each)(const char *id, const char *repo, int64_t since_ms,
-                                      void *arg),
-                         void *arg, struct xeno_err *err);
-
 /* --- tending --- */
 
 /* Drop links that are idle since before `before_ms`, at most `max`. Returns: how many. */

@@ -7,7 +7,6 @@
 
 #include "base/enc.h"
 #include "base/log.h"
-#include "xstored/job.h"
 
 static struct xstored_use *use_of(struct xstored *d, const char *owner)
 {
@@ -104,30 +103,18 @@ void xstored_upload_forget(struct xstored *d, struct xstored_upload *u)
     free(u);
 }
 
-/* --- dropping --- */
-
-static int act_drop(struct job *j, struct xeno_db *db, struct xeno_err *err)
+int xstored_upload_keep(struct xstored *d, struct xstored_upload *u, struct xeno_err *err)
 {
-    return xstored_meta_upload_drop(db, j->args, err);
-}
+    int r = d->objects->back->stage_note(d->objects, u->id, u->repo, err);
 
-/* A row that stays is an empty upload after the next start, which its age ends. */
-static void finish_drop(struct job *j)
-{
-    if (j->item.result < 0)
-        xeno_log_err(LOG_WARNING, "upload.drop", &j->item.err, "upload=%s", (char *)j->args);
+    u->kept = r == 0;
+    return r;
 }
 
 void xstored_upload_drop(struct xstored *d, struct xstored_upload *u)
 {
-    struct job *j = u->kept ? job_new(d, NULL, act_drop, xeno_strdup(u->id), free) : NULL;
-
     d->objects->back->stage_drop(d->objects, u->id);
     xstored_upload_forget(d, u);
-    if (!j)
-        return;
-    j->finish = finish_drop;
-    job_submit(j);
 }
 
 void xstored_uploads_expire(struct xstored *d)
@@ -147,59 +134,26 @@ void xstored_uploads_expire(struct xstored *d)
 
 /* --- start and end --- */
 
-static void load_row(const char *id, const char *repo, int64_t since_ms, void *arg)
+static void load(const char *id, const char *note, void *arg)
 {
     struct xstored *d = arg;
     struct xstored_upload *u;
     int fd;
 
-    (void)since_ms;
-    u = add(d, id, repo, xstored_now_ms(d));
+    if (!note || xstored_name_check(note, NULL) < 0) {
+        d->objects->back->stage_drop(d->objects, id);
+        return;
+    }
+    u = add(d, id, note, xstored_now_ms(d));
     u->kept = true;
     if (d->objects->back->stage_open(d->objects, id, &fd, &u->size, NULL) == 0)
         close(fd);
     u->use->bytes += u->size;
 }
 
-struct litter {
-    struct xstored *d;
-    struct litter_name {
-        struct litter_name *next;
-        char id[XSTORED_STAGE_CHARS + 1];
-    } * names;
-};
-
-static void look_at_stage(const char *id, void *arg)
-{
-    struct litter *l = arg;
-    struct litter_name *n;
-    struct xstored_upload *u;
-
-    HASH_FIND_STR(l->d->uploads, id, u);
-    if (u)
-        return;
-    n = xeno_new0(struct litter_name);
-    memcpy(n->id, id, strnlen(id, XSTORED_STAGE_CHARS));
-    n->next = l->names;
-    l->names = n;
-}
-
 int xstored_uploads_load(struct xstored *d, struct xeno_err *err)
 {
-    struct litter l = { .d = d };
-    int r = xstored_meta_uploads(d->books, load_row, d, err);
-
-    if (r == 0)
-        r = d->objects->back->stages(d->objects, look_at_stage, &l, err);
-    while (l.names) {
-        struct litter_name *n = l.names;
-
-        l.names = n->next;
-        if (r == 0)
-            d->objects->back->stage_drop(d->objects, n->id);
-        free(n);
-    }
-    return r;
+    return d->objects->back->stages(d->objects, load, d, err);
 }
 
 void xstored_uploads_release(struct xstored *d)

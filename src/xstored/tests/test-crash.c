@@ -55,6 +55,18 @@ int __wrap_renameat(int from, const char *old, int to, const char *name)
     return r;
 }
 
+int __real_linkat(int from, const char *old, int to, const char *name, int flags);
+int __wrap_linkat(int from, const char *old, int to, const char *name, int flags);
+int __wrap_linkat(int from, const char *old, int to, const char *name, int flags)
+{
+    int r;
+
+    step();
+    r = __real_linkat(from, old, to, name, flags);
+    step();
+    return r;
+}
+
 int __real_unlinkat(int fd, const char *name, int flags);
 int __wrap_unlinkat(int fd, const char *name, int flags);
 int __wrap_unlinkat(int fd, const char *name, int flags)
@@ -226,8 +238,10 @@ static void check_after(int acts)
         assert_true(has(repo, late, late_text));
     if (acts > UNLINK)
         assert_false(has(repo, layer, "layer"));
-    if (acts == PIECE + 1 && !has(repo, late, late_text)) /* it can be gone on with */
+    if (acts == PIECE + 1 && !has(repo, late, late_text)) { /* it can be gone on with */
         assert_int_equal(HASH_COUNT(f.d.uploads), 1);
+        assert_true(f.d.uploads->size >= (int64_t)strlen("in two "));
+    }
     fixture_stop(&f);
 }
 
