@@ -230,21 +230,34 @@ static bool must_wait(struct server *v, struct nfs_conn *c)
     return wait;
 }
 
+static void wake(struct server *v)
+{
+    const uint64_t one = 1;
+
+    if (write(v->wake, &one, sizeof one) < 0)
+        xeno_log(LOG_DEBUG, "nfs.wake", "errno=%d", errno); /* it is awake already */
+}
+
 /* Returns: false when the connection was dropped. */
 static bool read_requests(struct server *v, struct nfs_conn *c, xeno_time now)
 {
-    for (int i = 0; i < READS_TURN && !(c->paused = must_wait(v, c)); i++) {
-        int r = nfs_conn_read(c, now);
+    int i, r = 1;
 
-        if (r < 0) {
-            if (r == -EBADMSG)
-                log_refusal(v, c->client, "a record of too many bytes or fragments");
-            drop(v, c);
-            return false;
-        }
-        if (r == 0)
-            break;
-        submit(v, c);
+    for (i = 0; i < READS_TURN && r > 0 && !(c->paused = must_wait(v, c)); i++) {
+        r = nfs_conn_read(c, now);
+        if (r > 0)
+            submit(v, c);
+    }
+    if (r < 0) {
+        if (r == -EBADMSG)
+            log_refusal(v, c->client, "a record of too many bytes or fragments");
+        drop(v, c);
+        return false;
+    }
+    if (i == READS_TURN &&
+        r > 0) { /* others first; more may be in its buffer, which epoll sees not */
+        c->paused = true;
+        wake(v);
     }
     return true;
 }
@@ -254,13 +267,12 @@ static bool read_requests(struct server *v, struct nfs_conn *c, xeno_time now)
 static void *work(void *arg)
 {
     struct server *v = arg;
-    uint64_t one = 1;
 
     pthread_mutex_lock(&v->lock);
     while (!v->stop) {
         xeno_autobuf reply = XENO_BUF_INIT;
         struct job *j = v->jobs;
-        bool wake;
+        bool look;
 
         if (!j) {
             pthread_cond_wait(&v->more, &v->lock);
@@ -269,21 +281,21 @@ static void *work(void *arg)
         DL_DELETE(v->jobs, j);
         pthread_mutex_unlock(&v->lock);
         if (xeno_nfs_answer(v->s, j->conn->client, j->call, j->len, &reply) == 0)
-            wake = nfs_conn_send(j->conn, reply.data, reply.len);
+            look = nfs_conn_send(j->conn, reply.data, reply.len);
         else
-            wake = shutdown(j->conn->fd, SHUT_RDWR) == 0; /* no RPC: the loop sees the end */
+            look = shutdown(j->conn->fd, SHUT_RDWR) == 0; /* no RPC: the loop sees the end */
         free(j->call);
         pthread_mutex_lock(&v->lock);
         j->conn->busy--;
         v->requests--;
         v->bytes -= j->len;
-        wake = wake || v->waiting;
+        look = look || v->waiting;
         v->waiting = false;
         pthread_mutex_unlock(&v->lock);
         unref(v, j->conn);
         free(j);
-        if (wake && write(v->wake, &one, sizeof one) < 0)
-            xeno_log(LOG_DEBUG, "nfs.wake", "errno=%d", errno); /* it is awake already */
+        if (look)
+            wake(v);
         pthread_mutex_lock(&v->lock);
     }
     pthread_mutex_unlock(&v->lock);
@@ -337,10 +349,11 @@ static bool turn(struct server *v)
     bool all = n == 0;
 
     for (int i = 0; i < n; i++) {
+        struct signalfd_siginfo why;
         uint64_t count;
 
         if (events[i].data.ptr == &v->signals)
-            return false;
+            return read(v->signals, &why, sizeof why) < 0; /* taken: it was for us */
         if (events[i].data.ptr == &v->s->listener)
             accept_one(v);
         else if (events[i].data.ptr == &v->wake)
