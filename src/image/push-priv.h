@@ -10,7 +10,7 @@
 #define BLOBS_MAX (XENO_LAYERS_MAX + 1)
 
 /* push-upload.c has the diagram. */
-enum state { HEAD, OPEN, SEND, ASK, CLOSE, SEEK };
+enum state { HEAD, OPEN, WHOLE, SEND, ASK, CLOSE, SEEK };
 
 struct upload {
     struct push *p;

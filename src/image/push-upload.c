@@ -5,7 +5,7 @@
  *     HEAD --200--> over (it is there)
  *       |404
  *     OPEN (POST, mount=) --201--> over (mounted)
- *       |202, Location
+ *       |202, Location; a small one: WHOLE (PUT ?digest= with all of it), which ends as CLOSE does
  *     SEND (PATCH a piece) --2xx--> SEND the next ... --all sent--> CLOSE (PUT ?digest=)
  *       | broke off, 416, 429, 5xx           |201                      | broke off
  *     ASK (GET: how much is there?) --> SEND   over                    SEEK (HEAD) --200--> over
@@ -23,10 +23,11 @@
 #include "image/push-priv.h"
 
 #define TROUBLES_MAX 8
-#define RESTARTS_MAX 3   /* of an upload, from its first byte */
-#define CLOSE_WAIT_S 600 /* the registry reads the whole blob again */
-#define PAUSE_MS     200 /* doubled with each trouble */
-#define PAUSE_MAX_S  60  /* Retry-After that is waited for */
+#define RESTARTS_MAX 3            /* of an upload, from its first byte */
+#define WHOLE_BYTES  (256 * 1024) /* at most; more is worth being gone on with */
+#define CLOSE_WAIT_S 600          /* the registry reads the whole blob again */
+#define PAUSE_MS     200          /* doubled with each trouble */
+#define PAUSE_MAX_S  60           /* Retry-After that is waited for */
 
 /* --- what answers say --- */
 
@@ -146,7 +147,7 @@ static void on_open(struct upload *u, const struct xeno_http_answer *a)
         if (least && strtoll(least, NULL, 10) > u->p->chunk)
             u->p->chunk = strtoll(least, NULL, 10);
         u->at = 0;
-        next_state(u, u->size > 0 ? SEND : CLOSE);
+        next_state(u, u->size == 0 ? CLOSE : u->size <= WHOLE_BYTES ? WHOLE : SEND);
     }
 }
 
@@ -234,6 +235,7 @@ static void on_answer(const struct xeno_http_answer *a, void *arg)
     case ASK:
         on_asked(u, a);
         break;
+    case WHOLE:
     case CLOSE:
         on_closed(u, a);
         break;
@@ -285,6 +287,15 @@ static struct ask *ask_close(struct upload *u)
     return a;
 }
 
+static struct ask *ask_whole(struct upload *u)
+{
+    struct ask *a = ask_close(u);
+
+    u->end = u->size;
+    a->part = (struct xeno_http_part){ .fd = u->fd, .len = u->size, .sent = on_bytes };
+    return a;
+}
+
 void upload_step(struct upload *u)
 {
     struct xeno_registry *r = u->p->r;
@@ -299,6 +310,9 @@ void upload_step(struct upload *u)
         break;
     case ASK:
         a = registry_ask_new(r, "GET", xeno_strdup(u->location));
+        break;
+    case WHOLE:
+        a = ask_whole(u);
         break;
     case CLOSE:
         a = ask_close(u);

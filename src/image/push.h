@@ -1,9 +1,9 @@
 /* src/image/push.h - an image of a store to a registry.
  *
  * What is there already is not sent again: each blob is asked for first, then the registry is asked
- * to take it from another of its repositories. The others go in pieces of `chunk_bytes`; when a
- * connection breaks the registry is asked how much it has, and the rest follows. The manifest comes
- * when all blobs are there, so no name ever stands for half an image.
+ * to take it from another of its repositories. The others go in pieces of `chunk_bytes`, small ones
+ * in one; when a connection breaks the registry is asked how much it has, and the rest follows. The
+ * manifest comes when all blobs are there, so no name ever stands for half an image.
  *
  * The store is only read, so that whoever may read an image may push it.
  *

@@ -236,6 +236,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.say(503)
             have += self.rfile.read(size)
         if self.command == "PUT":
+            have += self.rfile.read(size)
             digest = self.path.split("digest=")[1]
             right = digest == "sha256:" + hashlib.sha256(have).hexdigest()
             if right:

@@ -142,7 +142,7 @@ is "$(asked POST) $(asked HEAD)" "2 3" "whether it took the blob is asked"
 another
 forget
 ok "busy: pushed" push 0 busy
-is "$(asked PATCH)" 4 "each of both blobs once more"
+is "$(asked PATCH) $(asked PUT)" "2 3" "the layer once more; the config goes in one"
 another
 for row in "send_elsewhere 1 oci.answer" "send_by_a_trick 1 oci.answer" "keeps_another 1 image.corrupt"; do
     read -r repo status token <<<"$row"
