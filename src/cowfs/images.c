@@ -200,6 +200,7 @@ static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_ima
                                      .more_arg = im,
                                      .failed = opts->read_failed,
                                      .arg = opts->arg };
+    size_t bytes = 0;
 
     for (size_t i = 0; i < im->found_count; i++) {
         const struct xeno_image *image = im->found[i];
@@ -211,7 +212,11 @@ static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_ima
             r = xeno_cowfs_layer_toc(&image->layers[k - 1], &o, &im->layers[im->layer_count], err);
             if (r < 0)
                 return r;
-            im->layer_count++;
+            bytes += xeno_cowfs_toc_memory(im->layers[im->layer_count++]);
+            if (bytes > XENO_COWFS_TABLES_MAX_BYTES)
+                return xeno_fail(err, -EFBIG, "cowfs.tables",
+                                 "the tables of contents of the layers take more than %d bytes",
+                                 XENO_COWFS_TABLES_MAX_BYTES);
         }
     }
     malloc_trim(0); /* the tables as they came were many times larger */

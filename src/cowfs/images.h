@@ -30,9 +30,11 @@ struct xeno_cowfs_images_opts { /* borrowed for the call, but for the functions 
     void *arg;
 };
 
+#define XENO_COWFS_TABLES_MAX_BYTES (256 << 20) /* of memory, for the tables of all layers */
+
 /* Finds the images and reads their tables of contents.
- * Errors: -EINVAL cowfs.image (a name that leads nowhere); those of the cache, the store, the
- *         registry and xeno_cowfs_layer_toc(). */
+ * Errors: -EINVAL cowfs.image (a name that leads nowhere); -EFBIG cowfs.tables; those of the cache,
+ * the store, the registry and xeno_cowfs_layer_toc(). */
 int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
                            struct xeno_cowfs_images **ret, struct xeno_err *err);
 

@@ -385,10 +385,11 @@ static int read_table(const struct xeno_layer *layer, const struct xeno_cowfs_to
     if (at->bytes == 0)
         return xeno_fail(err, -ENODATA, "image.toc",
                          "it has no table of contents, so it cannot be read by pieces");
-    if (at->bytes > XENO_TOC_MAX_BYTES)
+    if (at->bytes > XENO_COWFS_TABLE_MAX_BYTES || at->raw_bytes > XENO_COWFS_TABLE_MAX_BYTES)
         return xeno_fail(err, -EFBIG, "unpack.limit",
-                         "the table of contents takes %lld bytes, at most %d are read",
-                         (long long)at->bytes, XENO_TOC_MAX_BYTES);
+                         "the table of contents has %lld bytes; to be read by pieces it may have "
+                         "%d",
+                         (long long)at->raw_bytes, XENO_COWFS_TABLE_MAX_BYTES);
     data = xeno_try_alloc((size_t)at->bytes);
     if (!data)
         return xeno_fail(err, -ENOMEM, "image.toc", "no memory for the table of contents");

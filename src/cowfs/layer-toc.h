@@ -6,10 +6,11 @@
  * owners shifted, whiteouts as devices 0:0, user.overlay.opaque on opaque directories, the same
  * attributes kept, hard links as one object. Inode numbers follow from the table alone.
  *
- * Names, attributes and the places of pieces are in memory (tests/test-layer-toc.c: some 150 bytes
- * for an object with one piece); contents come from the cache of pieces (image/pieces.h), and what
- * is not there from the sources (image/source.h). Pieces of zeros cost nothing. A read that cannot
- * have the right bytes fails with -EIO.
+ * Names, attributes and the places of pieces are in memory: some 125 bytes for an object with one
+ * piece (tests/test-layer-toc.c). While a table is read it takes nine times its text: 110 MB for
+ * 50,000 objects; so here tables have a smaller limit than image/toc.h sets. Contents come from the
+ * cache of pieces (image/pieces.h), and what is not there from the sources (image/source.h). Pieces
+ * of zeros cost nothing. A read that cannot have the right bytes fails with -EIO.
  */
 #ifndef XENO_COWFS_LAYER_TOC_H
 #define XENO_COWFS_LAYER_TOC_H
@@ -17,6 +18,8 @@
 #include "cowfs/layer.h"
 #include "image/pieces.h"
 #include "image/source.h"
+
+#define XENO_COWFS_TABLE_MAX_BYTES (64 << 20) /* of a table's text: some 270,000 objects */
 
 struct xeno_cowfs_toc_opts {
     struct xeno_pieces *pieces;    /* this and the next two are borrowed until the layer is freed */
@@ -34,8 +37,8 @@ struct xeno_cowfs_toc_opts {
 };
 
 /* The table is read by way of the cache too, so that what is cached can be mounted when nobody
- * answers. Errors: -ENODATA image.toc: the layer has no table; -EBADMSG image.corrupt; those of
- * xeno_toc_parse(), of image/unpack.h, and of the sources. */
+ * answers. Errors: -ENODATA image.toc: the layer has no table; -EFBIG unpack.limit; -EBADMSG
+ * image.corrupt; those of xeno_toc_parse(), of image/unpack.h, and of the sources. */
 int xeno_cowfs_layer_toc(const struct xeno_layer *layer, const struct xeno_cowfs_toc_opts *opts,
                          struct xeno_cowfs_layer **ret, struct xeno_err *err);
 

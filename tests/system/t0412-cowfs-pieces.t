@@ -131,6 +131,14 @@ ok "every byte is right" diff <(sums m) <(sums "$lower")
 like "$(cat cowfs.log)" "cowfs.source.lies source=spoilt" "and it is named"
 down
 
+# --- a disk that is full ---
+mkdir full && mount -t tmpfs -o size=2M tmpfs full
+at_end 'umount "$work/full"'
+up full/cache
+ok "with a full disk every byte is right" diff <(sums m) <(sums "$lower")
+down
+ok "though not all is kept" [ "$(count unkept)" -gt 0 ]
+
 # --- what was read is fetched ahead ---
 up cache4
 cat m/usr/lib/{39,11,25} >/dev/null

@@ -440,6 +440,9 @@ static void needs_a_table(void **state)
     layer.toc.sha[3] ^= 1; /* not the one the manifest names */
     assert_int_equal(xeno_cowfs_layer_toc(&layer, &opts, &l, &err), -EBADMSG);
     assert_true(xeno_err_is(&err, "image.corrupt"));
+    layer.toc.raw_bytes = XENO_COWFS_TABLE_MAX_BYTES + 1;
+    assert_int_equal(xeno_cowfs_layer_toc(&layer, &opts, &l, &err), -EFBIG);
+    assert_true(xeno_err_is(&err, "unpack.limit"));
     layer.toc.bytes = 0;
     assert_int_equal(xeno_cowfs_layer_toc(&layer, &opts, &l, &err), -ENODATA);
     assert_true(xeno_err_is(&err, "image.toc"));
