@@ -10,28 +10,6 @@
 
 #define BYTES "application/octet-stream"
 
-struct named {
-    char *repo, *digest;
-};
-
-static void free_named(void *arg)
-{
-    struct named *n = arg;
-
-    free(n->repo);
-    free(n->digest);
-    free(n);
-}
-
-static struct named *named_new(const char *repo, const char *digest)
-{
-    struct named *n = xeno_new0(struct named);
-
-    n->repo = xeno_strdup(repo);
-    n->digest = xeno_strdup(digest);
-    return n;
-}
-
 /* --- pull --- */
 
 /* Of a blob that is pulled whole the hash is known before its last bytes leave: when it is another,
@@ -133,18 +111,18 @@ static void reply_blob(struct xstored *d, struct xeno_http_req *q, const char *r
 
 static int act_touch(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
-    const struct named *n = j->args;
-    int r = xstored_meta_touch(db, n->repo, n->digest, j->now_ms, err);
+    const struct job_thing *n = j->args;
+    int r = xstored_meta_touch(db, n->repo, n->name, j->now_ms, err);
 
     return r < 0 ? r : 0;
 }
 
 static void finish_touch(struct job *j)
 {
-    const struct named *n = j->args;
+    const struct job_thing *n = j->args;
 
     if (j->item.result >= 0)
-        reply_blob(j->d, j->q, n->repo, n->digest);
+        reply_blob(j->d, j->q, n->repo, n->name);
 }
 
 /* A client that is told that a blob is there does not push it, and relies on it in the manifest it
@@ -175,7 +153,7 @@ void xstored_get_blob(struct xeno_http_req *q, void *user)
     if (xstored_digest_check(digest, &err) < 0) {
         xstored_refuse(d, q, &err);
     } else if (is_relied_on(d, q, repo, digest)) {
-        j = job_new(d, q, act_touch, named_new(repo, digest), free_named);
+        j = job_new(d, q, act_touch, job_thing_new(repo, digest), job_thing_free);
         j->finish = finish_touch;
         job_submit(j);
     } else {
@@ -187,9 +165,9 @@ void xstored_get_blob(struct xeno_http_req *q, void *user)
 
 static int act_delete(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
-    const struct named *n = j->args;
+    const struct job_thing *n = j->args;
 
-    return xstored_meta_unlink(db, n->repo, n->digest, err);
+    return xstored_meta_unlink(db, n->repo, n->name, err);
 }
 
 void xstored_delete_blob(struct xeno_http_req *q, void *user)
@@ -202,5 +180,5 @@ void xstored_delete_blob(struct xeno_http_req *q, void *user)
     if (xstored_digest_check(digest, &err) < 0)
         xstored_refuse(user, q, &err);
     else
-        job_submit(job_new(user, q, act_delete, named_new(repo, digest), free_named));
+        job_submit(job_new(user, q, act_delete, job_thing_new(repo, digest), job_thing_free));
 }

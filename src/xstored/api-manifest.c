@@ -182,31 +182,17 @@ void xstored_put_manifest(struct xeno_http_req *q, void *user)
 
 /* --- delete --- */
 
-struct gone {
-    char *repo, *ref;
-};
-
-static void free_gone(void *arg)
-{
-    struct gone *g = arg;
-
-    free(g->repo);
-    free(g->ref);
-    free(g);
-}
-
 static int act_delete(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
-    const struct gone *g = j->args;
+    const struct job_thing *g = j->args;
 
-    return xstored_meta_delete(db, g->repo, g->ref, j->now_ms, err);
+    return xstored_meta_delete(db, g->repo, g->name, j->now_ms, err);
 }
 
 void xstored_delete_manifest(struct xeno_http_req *q, void *user)
 {
     const char *ref = xeno_http_param(q, "reference"), *repo;
     struct xeno_err err = XENO_ERR_INIT;
-    struct gone *g;
     bool digest;
 
     if (!xstored_writer(user, q, &repo))
@@ -215,8 +201,5 @@ void xstored_delete_manifest(struct xeno_http_req *q, void *user)
         xstored_refuse(user, q, &err);
         return;
     }
-    g = xeno_new0(struct gone);
-    g->repo = xeno_strdup(repo);
-    g->ref = xeno_strdup(ref);
-    job_submit(job_new(user, q, act_delete, g, free_gone));
+    job_submit(job_new(user, q, act_delete, job_thing_new(repo, ref), job_thing_free));
 }

@@ -18,8 +18,8 @@
  * its own, publish() says which name the digest has. Hence settle and publish are two, and only
  * settle may wait for a network.
  *
- * Context: open() and stage_*() on the loop's thread, find() and each() on any, and those that say
- * so; none keeps state between calls but the `struct xstored_objects`.
+ * Context: open() and stage_*() on the loop's thread, stage_drop() and find() on any, and those
+ * that say so; none keeps state between calls but the `struct xstored_objects`.
  */
 #ifndef XENO_XSTORED_BACKEND_H
 #define XENO_XSTORED_BACKEND_H

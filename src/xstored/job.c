@@ -16,6 +16,24 @@ void job_free(struct job *j)
     free(j);
 }
 
+struct job_thing *job_thing_new(const char *repo, const char *name)
+{
+    struct job_thing *t = xeno_new0(struct job_thing);
+
+    t->repo = xeno_strdup(repo);
+    t->name = xeno_strdup(name);
+    return t;
+}
+
+void job_thing_free(void *thing)
+{
+    struct job_thing *t = thing;
+
+    free(t->repo);
+    free(t->name);
+    free(t);
+}
+
 /* --- on the threads --- */
 
 static int item_check(struct xeno_work_item *item)

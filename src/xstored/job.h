@@ -36,6 +36,13 @@ void job_free(struct job *j); /* one that is not submitted after all */
 /* Give it to the threads; it is gone. When they are full it fails with -EAGAIN store.busy. */
 void job_submit(struct job *j);
 
+/* What most jobs are about: something of a repository, by its digest or tag. */
+struct job_thing {
+    char *repo, *name;
+};
+struct job_thing *job_thing_new(const char *repo, const char *name);
+void job_thing_free(void *thing); /* as free_args */
+
 /* xeno_work_new() on our metadata and objects. */
 int job_start(struct xstored *d, struct xeno_err *err);
 

@@ -7,6 +7,9 @@
 
 #include "base/enc.h"
 #include "base/log.h"
+#include "xstored/job.h"
+
+#define DROP_BYTES (16 << 20) /* what is longer is removed by a helper */
 
 static struct xstored_use *use_of(struct xstored *d, const char *owner)
 {
@@ -111,9 +114,32 @@ int xstored_upload_keep(struct xstored *d, struct xstored_upload *u, struct xeno
     return r;
 }
 
+static int drop_stage(struct job *j, struct xeno_err *err)
+{
+    (void)err;
+    j->d->objects->back->stage_drop(j->d->objects, j->args);
+    return 0;
+}
+
+static void finish_drop(struct job *j)
+{
+    if (j->item.result < 0) /* there was no room to queue it */
+        (void)drop_stage(j, NULL);
+}
+
+/* Removing a large file takes its time. */
 void xstored_upload_drop(struct xstored *d, struct xstored_upload *u)
 {
-    d->objects->back->stage_drop(d->objects, u->id);
+    struct job *j;
+
+    if (u->size <= DROP_BYTES) {
+        d->objects->back->stage_drop(d->objects, u->id);
+    } else {
+        j = job_new(d, NULL, NULL, xeno_strdup(u->id), free);
+        j->prepare = drop_stage;
+        j->finish = finish_drop;
+        job_submit(j);
+    }
     xstored_upload_forget(d, u);
 }
 
