@@ -204,7 +204,7 @@ int xeno_http_client_new(struct sd_event *loop, const struct xeno_http_client_op
         r = xeno_http_client_cert(c, opts->cert_pem, opts->key, err);
     if (r < 0)
         return r;
-    r = sd_event_add_time_relative(loop, &c->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, c);
+    r = sd_event_add_time_relative(loop, &c->timer, CLOCK_MONOTONIC, 0, 1, on_timer, c);
     if (r < 0)
         return xeno_fail_errno(err, r, "http.transport", "join the event loop");
     sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
