@@ -144,6 +144,8 @@ static int serve_nfs(struct server *s, struct xeno_err *err)
         r = xeno_nfs_listen(n, s->o->nfs, &port, err);
     if (r == 0)
         r = drop_rights(err);
+    if (r == 0)
+        r = confine(s->o, err);
     if (r < 0)
         return r;
     printf("ready port=%d\n", port);

@@ -2,11 +2,13 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "cowfs/program.h"
+#include "sandbox/sandbox.h"
 
 /* What is left: making files of any owner and kind, with any attribute, and unmounting at the end;
  * the last two are CAP_SYS_ADMIN. Where we are not root there is nothing to drop. */
@@ -25,6 +27,18 @@ int drop_rights(struct xeno_err *err)
     if (capng_apply(CAPNG_SELECT_BOTH) != 0)
         return xeno_fail(err, -EPERM, "cowfs.rights", "cannot give up capabilities");
     return 0;
+}
+
+int confine(const struct options *o, struct xeno_err *err)
+{
+    const char *const folders[] = { o->upper, o->work, NULL };
+    const char *readable[XENO_COWFS_LAYERS_MAX + 1] = { NULL };
+    xeno_autofree char *copy = xeno_strdup(o->lower ? o->lower : "");
+    char *rest = copy;
+
+    for (size_t n = 0; n < XENO_COWFS_LAYERS_MAX && rest; n++)
+        readable[n] = strsep(&rest, ":");
+    return xeno_sandbox_enter_with("cowfs", o->images ? NULL : folders, readable, err);
 }
 
 void raise_files(void)

@@ -31,6 +31,9 @@ void log_counts(struct xeno_cowfs_images *images);
 void raise_files(void); /* each directory in use takes one, each open file too */
 /* All but what serving takes. */
 int drop_rights(struct xeno_err *err);
+/* For who faces a network, after that: the file system as far as the stack goes, but with images,
+ * of which registries have more files; and the system calls. */
+int confine(const struct options *o, struct xeno_err *err);
 /* Everything is opened in the process that serves, and who called waits until that is done.
  * Returns: 0 there, and where to say so; to the caller never. */
 int to_background(int *ret_ready, struct xeno_err *err);

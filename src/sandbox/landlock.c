@@ -17,6 +17,7 @@
 #include "sandbox/parts.h"
 #include "sandbox/sandbox.h"
 
+#define FS_REFER     (1ULL << 13) /* ABI 2: from one directory to another */
 #define FS_TRUNCATE  (1ULL << 14) /* ABI 3 */
 #define NET_BIND_TCP (1ULL << 0)  /* ABI 4 */
 
@@ -81,16 +82,20 @@ static int allow_all(int ruleset, const char *const *paths, uint64_t access, uin
     return 0;
 }
 
-int xeno_sandbox_landlock(const char *const *folders, const char *const *readable,
+int xeno_sandbox_landlock(const char *const *folders, const char *const *readable, bool serves,
                           struct xeno_err *err)
 {
+    uint64_t write =
+        serves ? (FS_ALL & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE) | FS_REFER : FS_WRITE;
     int version = abi(), r;
     struct ruleset rs = { .fs = version >= 3 ? FS_ALL : FS_ALL & ~FS_TRUNCATE,
                           .net = version >= 4 ? NET_BIND_TCP : 0 };
     xeno_autoclose int fd = -1;
 
-    if (version < 1)
-        return 0;
+    if (version < 1 || (serves && version < 2))
+        return 0; /* the first one had no leave to move between directories */
+    if (serves)
+        rs.fs |= FS_REFER;
     fd = (int)syscall(SYS_landlock_create_ruleset, &rs, version >= 4 ? sizeof rs : sizeof rs.fs, 0);
     if (fd < 0)
         return xeno_fail_errno(err, -errno, "sandbox.landlock", "make a ruleset");
@@ -98,7 +103,7 @@ int xeno_sandbox_landlock(const char *const *folders, const char *const *readabl
     if (r == 0)
         r = allow_all(fd, system_sinks, FS_FILE, rs.fs, err);
     if (r == 0)
-        r = allow_all(fd, folders, FS_WRITE, rs.fs, err);
+        r = allow_all(fd, folders, write, rs.fs, err);
     if (r == 0 && readable)
         r = allow_all(fd, readable, FS_READ, rs.fs, err);
     if (r < 0)

@@ -2,11 +2,13 @@
 #ifndef XENO_SANDBOX_PARTS_H
 #define XENO_SANDBOX_PARTS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
-/* A kernel without Landlock is not an error; readable may be NULL. */
-int xeno_sandbox_landlock(const char *const *folders, const char *const *readable,
+/* A kernel without Landlock is not an error; readable may be NULL. serves: a file server. */
+int xeno_sandbox_landlock(const char *const *folders, const char *const *readable, bool serves,
                           struct xeno_err *err);
-int xeno_sandbox_seccomp(struct xeno_err *err);
+int xeno_sandbox_seccomp(bool serves, struct xeno_err *err);
 
 #endif

@@ -15,7 +15,12 @@
 
 /* The daemons of one kind share what they need; a name of its own keeps a typing error from opening
  * more than was meant. */
-static const char *const profiles[] = { "xenod", "xenocorpd", "xstored" };
+static const struct profile {
+    const char *name;
+    bool serves; /* files, with rights of its own */
+} profiles[] = {
+    { "xenod", false }, { "xenocorpd", false }, { "xstored", false }, { "cowfs", true }
+};
 
 /* --- user --- */
 
@@ -66,21 +71,29 @@ static int drop_capabilities(struct xeno_err *err)
     return 0;
 }
 
+static int keep_capabilities(struct xeno_err *err)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return xeno_fail_errno(err, -errno, "sandbox.capabilities", "set no_new_privs");
+    return 0;
+}
+
 int xeno_sandbox_enter_with(const char *profile, const char *const *folders,
                             const char *const *readable, struct xeno_err *err)
 {
-    bool known = false;
+    const struct profile *p = NULL;
     int r;
 
     for (size_t i = 0; i < XENO_LEN(profiles); i++)
-        known |= strcmp(profiles[i], profile) == 0;
-    if (!known)
+        if (strcmp(profiles[i].name, profile) == 0)
+            p = &profiles[i];
+    if (!p)
         return xeno_fail(err, -EINVAL, "sandbox.profile", "there is no sandbox '%.32s'", profile);
-    r = drop_capabilities(err);
+    r = p->serves ? keep_capabilities(err) : drop_capabilities(err);
     if (r == 0 && folders)
-        r = xeno_sandbox_landlock(folders, readable, err);
+        r = xeno_sandbox_landlock(folders, readable, p->serves, err);
     if (r == 0)
-        r = xeno_sandbox_seccomp(err);
+        r = xeno_sandbox_seccomp(p->serves, err);
     return r;
 }
 

@@ -172,6 +172,14 @@ static const char *const allowed[] = {
     "uname",
 };
 
+/* Of a file server, besides. */
+static const char *const serving[] = {
+    "copy_file_range", "fchmodat2",    "fchownat",  "fgetxattr", "flistxattr",
+    "fremovexattr",    "fsetxattr",    "getxattr",  "lgetxattr", "listxattr",
+    "llistxattr",      "lremovexattr", "lsetxattr", "mknodat",   "openat2",
+    "preadv2",         "removexattr",  "setxattr",  "symlinkat",
+};
+
 static const char *const deadly[] = {
     "acct",
     "add_key",
@@ -302,7 +310,7 @@ static int allow_some_arguments(scmp_filter_ctx f)
     return r;
 }
 
-static int fill(scmp_filter_ctx f)
+static int fill(scmp_filter_ctx f, bool serves)
 {
     int r = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
 
@@ -310,6 +318,8 @@ static int fill(scmp_filter_ctx f)
         r = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     for (size_t i = 0; r == 0 && i < XENO_LEN(allowed); i++)
         r = add(f, SCMP_ACT_ALLOW, allowed[i], 0, NULL);
+    for (size_t i = 0; r == 0 && serves && i < XENO_LEN(serving); i++)
+        r = add(f, SCMP_ACT_ALLOW, serving[i], 0, NULL);
     for (size_t i = 0; r == 0 && i < XENO_LEN(deadly); i++)
         r = add(f, SCMP_ACT_KILL_PROCESS, deadly[i], 0, NULL);
     if (r == 0)
@@ -317,14 +327,14 @@ static int fill(scmp_filter_ctx f)
     return r;
 }
 
-int xeno_sandbox_seccomp(struct xeno_err *err)
+int xeno_sandbox_seccomp(bool serves, struct xeno_err *err)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int r;
 
     if (!f)
         return xeno_fail(err, -ENOMEM, "sandbox.seccomp", "no memory for a filter");
-    r = fill(f);
+    r = fill(f, serves);
     if (r == 0)
         r = seccomp_load(f);
     seccomp_release(f);

@@ -30,6 +30,7 @@ not_there() { ! kill -0 "$1" 2>/dev/null; }
 
 own=(--lower=layer --upper=up --nfs-uids=1000:1000)
 serve first 127.0.0.1 "${own[@]}"
+is "$(awk '$1 == "Seccomp:" {print $2}' "/proc/$pid/status")" 2 "it has fewer system calls"
 is "$(nfs-ls -R "$(url /)" | awk '$1 !~ /^l/ {print $1, $5, $6}' | sort)" \
     "$(cd layer && find . -mindepth 1 ! -type l -printf '%M %s %P\n' | sort)" "the whole tree is listed"
 nfs-cat "$(url /dir/sub/large)" >out

@@ -195,6 +195,23 @@ static int do_files(void)
     snprintf(path, sizeof path, "%s/file", dir);
     return -xeno_file_write(AT_FDCWD, path, 0600, "x", 1, NULL);
 }
+/* What only a file server does: another kind of file, moved from one directory to another. */
+static int do_serve(void)
+{
+    char a[96], b[96];
+
+    snprintf(a, sizeof a, "%s/a", dir);
+    snprintf(b, sizeof b, "%s/b/pipe", dir);
+    unlink(b);
+    mkdir(a, 0700);
+    snprintf(a, sizeof a, "%s/b", dir);
+    mkdir(a, 0700);
+    snprintf(a, sizeof a, "%s/a/pipe", dir);
+    unlink(a);
+    if (mknodat(AT_FDCWD, a, S_IFIFO | 0600, 0) < 0)
+        return errno;
+    return result(rename(a, b));
+}
 static int do_connect(void)
 {
     struct sockaddr_in a = { .sin_family = AF_INET,
@@ -224,6 +241,7 @@ static const struct {
     int (*try)(void);
     int want; /* errno, 0, or KILLED */
     bool needs_landlock;
+    const char *profile; /* NULL: that of a daemon */
 } rows[] = {
     { "ptrace", do_ptrace, KILLED },
     { "mount", do_mount, KILLED },
@@ -251,9 +269,17 @@ static const struct {
     { "files", do_files, 0 },
     { "connect", do_connect, 0 },
     { "epoll", do_epoll, 0 },
+    { "serve files", do_serve, EPERM },
+    { "serve files as a server of them", do_serve, 0, false, "cowfs" },
+    { "it may not mount", do_mount, KILLED, false, "cowfs" },
+    { "it may not exec", do_exec, KILLED, false, "cowfs" },
+    { "it may not write elsewhere", do_write_elsewhere, EACCES, true, "cowfs" },
+    { "it may not read elsewhere", do_read_elsewhere, EACCES, true, "cowfs" },
+    { "it may not write what may be read", do_write_given, EACCES, true, "cowfs" },
+    { "it may not bind a port", do_bind, EACCES, true, "cowfs" },
 };
 
-static int run(int (*try)(void), int *ret_status)
+static int run(const char *profile, int (*try)(void), int *ret_status)
 {
     const char *const folders[] = { dir, "/nonexistent", NULL };
     const char *const readable[] = { "/var/lib", NULL };
@@ -262,7 +288,7 @@ static int run(int (*try)(void), int *ret_status)
 
     if (pid == 0) {
         alarm(20);
-        if (xeno_sandbox_enter_with("xenod", folders, readable, &err) < 0) {
+        if (xeno_sandbox_enter_with(profile ? profile : "xenod", folders, readable, &err) < 0) {
             fprintf(stderr, "%s\n", err.text);
             _exit(255);
         }
@@ -281,7 +307,7 @@ static void what_is_left(void **state)
             print_message("%s: this kernel has no Landlock\n", rows[i].name);
             continue;
         }
-        assert_int_equal(run(rows[i].try, &status), 0);
+        assert_int_equal(run(rows[i].profile, rows[i].try, &status), 0);
         print_message("%s: status %x\n", rows[i].name, status);
         if (rows[i].want == KILLED) {
             assert_true(WIFSIGNALED(status));
