@@ -26,6 +26,7 @@
 
 #define FILES      60
 #define ROUNDS     12
+#define FAULTS     5
 #define SMALL_MAX  20000
 #define LARGE_MAX  600000
 #define HEADS_ROOM 8000 /* heads of changed files, islands between them, manifest and config */
@@ -121,7 +122,7 @@ static void make_image(struct xeno_store *st, const char *name, char ret_digest[
 
 /* --- a registry that serves a store, in a process of its own --- */
 
-enum trick { HONEST, NO_RANGES, WRONG_RANGES };
+enum trick { HONEST, NO_RANGES, WRONG_RANGES, BREAKS, BREAKS_AND_LIES };
 
 struct served {
     char *dir, *sock;
@@ -142,6 +143,16 @@ static void send_all(int fd, const char *data, size_t len)
     }
 }
 
+/* Of an answer of len bytes, how many are sent; BREAKS_AND_LIES also spoils one, now and then. */
+static size_t spoil(const struct served *s, char *data, size_t len)
+{
+    bool breaks = *s->trick == BREAKS || *s->trick == BREAKS_AND_LIES;
+
+    if (*s->trick == WRONG_RANGES || (*s->trick == BREAKS_AND_LIES && pick(20) == 0))
+        data[pick(len)] ^= 1;
+    return breaks && pick(6) == 0 ? pick(len + 1) : len;
+}
+
 static void serve_blob(const struct served *s, int fd, const char *hex, const char *range)
 {
     xeno_autofree char *path = xeno_asprintf("%s/blobs/sha256/%.64s", s->dir, hex), *data = NULL;
@@ -160,10 +171,10 @@ static void serve_blob(const struct served *s, int fd, const char *hex, const ch
         part = xeno_asprintf("Content-Range: bytes %zu-%zu/%zu\r\n", first, last, len);
     head = xeno_asprintf("HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n",
                          ranged ? 206 : 200, last - first + 1, part ? part : "");
-    if (ranged && *s->trick == WRONG_RANGES)
-        data[first] ^= 1;
     send_all(fd, head, strlen(head));
-    send_all(fd, data + first, last - first + 1);
+    len = last - first + 1;
+    send_all(fd, data + first,
+             ranged || *s->trick != WRONG_RANGES ? spoil(s, data + first, len) : len);
 }
 
 static void serve(const struct served *s)
@@ -364,11 +375,46 @@ static void whole_where_pieces_do_not_do(void **state)
     }
 }
 
+/* Connections break at random bytes, and at last bytes are wrong too: what comes out is right, or
+ * nothing has changed. */
+static void breaks_and_lies(void **state)
+{
+    struct world *w = *state;
+    char digest[XENO_DIGEST_TEXT], now[XENO_DIGEST_TEXT] = "";
+    unsigned good[2] = { 0, 0 };
+
+    if (!can_confine())
+        skip();
+    for (unsigned i = 0; i < 2 * FAULTS; i++) {
+        struct xeno_err err = XENO_ERR_INIT;
+        xeno_auto(xeno_image) im = NULL;
+        struct xeno_pulled got;
+        int r;
+
+        change_some();
+        make_image(w->theirs, "t", digest);
+        *w->served.trick = i < FAULTS ? BREAKS : BREAKS_AND_LIES;
+        r = pull(w, digest, false, &got, &err);
+        print_message("round %u: %s %s\n", i, r == 0 ? "pulled" : err.token, err.text);
+        good[i / FAULTS] += r == 0;
+        if (r == 0)
+            memcpy(now, digest, sizeof(now));
+        if (now[0] == '\0')
+            continue;
+        assert_int_equal(xeno_store_resolve(w->ours, "t", NULL, &im, NULL), 0);
+        assert_string_equal(im->digest, now);
+        assert_int_equal(xeno_store_verify(w->ours, "t", NULL, NULL), 0);
+    }
+    assert_in_range(good[0], FAULTS / 2, FAULTS);
+    assert_in_range(good[1], 1, FAULTS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_update_comes_out, setup, teardown),
         cmocka_unit_test_setup_teardown(whole_where_pieces_do_not_do, setup, teardown),
+        cmocka_unit_test_setup_teardown(breaks_and_lies, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
