@@ -118,6 +118,16 @@ void cli_remote_free(struct cli_remote *r)
     free(r);
 }
 
+/* Does the name say whose it is? At a XenoStore an owner is an id; elsewhere anything before "/".
+ */
+static bool has_owner(const char *text, const struct known *k)
+{
+    const char *slash = strchr(text, '/');
+    xeno_autofree char *first = xeno_strndup(text, slash ? (size_t)(slash - text) : 0);
+
+    return slash && (strcmp(k->trust, "corp") != 0 || xeno_base32_ok(first, XENO_ID_CHARS));
+}
+
 static int name_of(struct cli *cli, const char *text, const struct known *k,
                    struct xeno_registry_name *ret, struct xeno_err *err)
 {
@@ -130,7 +140,7 @@ static int name_of(struct cli *cli, const char *text, const struct known *k,
         return xeno_fail(err, -ENOENT, "store.none",
                          "'%s' is a name in your default store, and you have none", text);
     snprintf(ret->host, sizeof ret->host, "%s", k->host);
-    if (strchr(text, '/'))
+    if (has_owner(text, k))
         return xeno_registry_name_within(text, ret, err);
     r = cli_profile_need(cli, err);
     if (r < 0)

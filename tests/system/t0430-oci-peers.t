@@ -168,6 +168,8 @@ ok "the default store" x 0 store use "$store" --id "$(id_of store)"
 ok "a template is pushed by its name" x 0 template push t:1
 where=$(get .where)
 is "$where" "oci://$store/$(xeno whoami --json | jq -r .id)/t:1" "to a repository of ours"
+ok "by a name of several words" x 0 template push t:1 a/b
+is "$(get .where)" "${where%/t:1}/a/b:latest" "which is ours as well"
 ok "again" x 0 template push t:1
 is "$(get .blobs_there)" 2 "nothing is sent again"
 ok "and the update" x 0 template push t:2
