@@ -106,6 +106,25 @@ int xstored_meta_next(struct xeno_db *db, const char *last, char ret[XENO_DIGEST
     return digest_row(&q, ret, ret_size, err);
 }
 
+int xstored_meta_scrubbed(struct xeno_db *db, char ret[XENO_DIGEST_TEXT], struct xeno_err *err)
+{
+    xeno_autoquery q = XENO_QUERY_INIT;
+    int r = xeno_query_begin(db, &q, "SELECT scrubbed FROM total WHERE id = 1", err);
+
+    if (r == 0)
+        r = xeno_query_step(&q, err);
+    if (r > 0)
+        snprintf(ret, XENO_DIGEST_TEXT, "%s", xeno_query_col_text(&q, 0));
+    return r < 0 ? r : 0;
+}
+
+int xstored_meta_scrubbed_to(struct xeno_db *db, const char *digest, struct xeno_err *err)
+{
+    int r = xeno_db_run(db, err, "UPDATE total SET scrubbed = $1 WHERE id = 1", "t", digest);
+
+    return r < 0 ? r : 0;
+}
+
 int xstored_meta_damaged(struct xeno_db *db, const char *digest, struct xeno_err *err)
 {
     int r = xeno_db_run(db, err, "UPDATE blob SET damaged = 1 WHERE digest = $1 AND damaged = 0",

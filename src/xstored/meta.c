@@ -43,8 +43,9 @@ static const char *const schema[] = {
     " FOREIGN KEY (repository, digest) REFERENCES manifest (repository, digest));"
     "CREATE INDEX tag_digest ON tag (repository, digest);"
     "CREATE TABLE total ("
-    " id bigint PRIMARY KEY, blobs bigint NOT NULL, bytes bigint NOT NULL, damaged bigint NOT NULL);"
-    "INSERT INTO total VALUES (1, 0, 0, 0)",
+    " id bigint PRIMARY KEY, blobs bigint NOT NULL, bytes bigint NOT NULL, damaged bigint NOT NULL,"
+    " scrubbed text NOT NULL);"
+    "INSERT INTO total VALUES (1, 0, 0, 0, '')",
 };
 
 int xstored_meta_open(struct xeno_db *db, struct xeno_err *err)

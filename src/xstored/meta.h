@@ -122,6 +122,9 @@ int xstored_meta_known(struct xeno_db *db, const char *digest, struct xeno_err *
 /* The next good object after `last` ("" at first). Returns: 1; 0 at the end. */
 int xstored_meta_next(struct xeno_db *db, const char *last, char ret[XENO_DIGEST_TEXT],
                       int64_t *ret_size, struct xeno_err *err);
+/* Up to which one this pass has come, so that a restart goes on from there; "": to none. */
+int xstored_meta_scrubbed(struct xeno_db *db, char ret[XENO_DIGEST_TEXT], struct xeno_err *err);
+int xstored_meta_scrubbed_to(struct xeno_db *db, const char *digest, struct xeno_err *err);
 /* From now on it is not served, until it is put again. */
 int xstored_meta_damaged(struct xeno_db *db, const char *digest, struct xeno_err *err);
 

@@ -24,6 +24,7 @@
 #define PIECE_MAX   (1 << 20)
 #define PIECES_A_S  8 /* of the scrub rate, when that allows it */
 #define TEND_WEIGHT 512
+#define KEEP_S      60
 
 struct xstored_scrub {
     sd_event_source *timer;
@@ -32,6 +33,7 @@ struct xstored_scrub {
     int64_t size, at;
     struct xeno_sha256 *sha;
     xeno_time began; /* monotonic: of this pass */
+    xeno_time kept;  /* monotonic: when it was last written how far the pass has come */
     bool reading;    /* a helper has it */
     bool failed;     /* it cannot be read */
 };
@@ -254,13 +256,41 @@ static void finish_piece(struct job *j)
     again(s, (int64_t)(piece_bytes(j->d) * INT64_C(1000000) / (uint64_t)j->d->opt.scrub_bytes));
 }
 
+static int act_keep(struct job *j, struct xeno_db *db, struct xeno_err *err)
+{
+    return xstored_meta_scrubbed_to(db, j->args, err);
+}
+
+static void finish_keep(struct job *j)
+{
+    if (j->item.result < 0)
+        xeno_log_err(LOG_ERR, "scrub", &j->item.err, "%s", "");
+}
+
+/* A large store takes longer than the daemon lives: now and then how far it came is written down.
+ */
+static void keep_place(struct xstored *d, struct xstored_scrub *s, bool please)
+{
+    xeno_time now = xeno_mono(d->env);
+    struct job *j;
+
+    if (!please && now.ns - s->kept.ns < KEEP_S * XENO_NS_PER_S)
+        return;
+    s->kept = now;
+    j = job_new(d, NULL, act_keep, xeno_strdup(s->digest), free);
+    j->finish = finish_keep;
+    job_submit(j);
+}
+
 /* Open the next object. Returns: false when the pass is over. */
 static bool next_object(struct xstored *d, struct xstored_scrub *s)
 {
     struct xeno_err err = XENO_ERR_INIT;
     int64_t size = 0, there = 0;
-    int r = xstored_meta_next(d->view, s->digest, s->digest, &size, &err);
+    int r;
 
+    keep_place(d, s, false);
+    r = xstored_meta_next(d->view, s->digest, s->digest, &size, &err);
     if (r < 0)
         xeno_log_err(LOG_ERR, "scrub", &err, "%s", "");
     if (r <= 0)
@@ -280,6 +310,7 @@ static void end_pass(struct xstored *d, struct xstored_scrub *s)
     int64_t rest = s->began.ns + d->opt.scrub_every.ns - xeno_mono(d->env).ns;
 
     s->digest[0] = '\0';
+    keep_place(d, s, true);
     s->began = xeno_time_add(xeno_mono(d->env), xeno_ns(rest > 0 ? rest : 0));
     again(s, rest > XENO_NS_PER_S ? rest / 1000 : 1000000);
 }
@@ -334,7 +365,10 @@ int xstored_tend_start(struct xstored *d, struct xeno_err *err)
     d->scrub = s;
     s->fd = -1;
     s->sha = xeno_sha256_new();
-    s->began = xeno_mono(d->env);
+    s->began = s->kept = xeno_mono(d->env);
+    r = xstored_meta_scrubbed(d->view, s->digest, err);
+    if (r < 0)
+        return r;
     r = sd_event_add_time_relative(d->loop, &d->sources[d->source_count++], CLOCK_BOOTTIME, 0, 0,
                                    on_tick, d);
     if (r >= 0)

@@ -315,6 +315,35 @@ static void damage_is_found(void **state)
     end();
 }
 
+/* Where a pass was is where it goes on after a restart; once it is over the next one is whole. */
+static void a_scrub_goes_on(void **state)
+{
+    char one[XENO_DIGEST_TEXT], two[XENO_DIGEST_TEXT], at[XENO_DIGEST_TEXT];
+    xeno_autofree char *url = NULL;
+    struct xeno_db *db = NULL;
+
+    (void)state;
+    begin("scrub-every = 365d\n");
+    push_blob(&f, ALICE, repo, "one", one);
+    push_blob(&f, ALICE, repo, "two", two);
+    assert_true(strcmp(two, one) < 0);
+    fixture_stop(&f);
+    url = xeno_asprintf("sqlite:%s/store.db", f.dir);
+    assert_int_equal(xeno_db_open(url, &db, NULL), 0);
+    assert_int_equal(xstored_meta_scrubbed_to(db, two, NULL), 0);
+    xeno_db_free(db);
+    spoil(one, false);
+    spoil(two, false);
+    fixture_start(&f, "scrub-every = 365d\n");
+    fixture_until(&f, damaged() == 1);
+    assert_true(has_object(two));
+    fixture_until(&f, xstored_meta_scrubbed(f.d.view, at, NULL) == 0 && *at == '\0');
+    fixture_stop(&f);
+    fixture_start(&f, "scrub-every = 365d\n");
+    fixture_until(&f, damaged() == 2);
+    end();
+}
+
 /* Before any scrub: a manifest is looked at each time, a blob by its size, and by its content while
  * all of it leaves. */
 static void damage_is_not_served(void **state)
@@ -358,6 +387,7 @@ int main(void)
         cmocka_unit_test(limits_in_number), cmocka_unit_test(idle_blobs_go),
         cmocka_unit_test(uploads_go),       cmocka_unit_test(litter_goes),
         cmocka_unit_test(damage_is_found),  cmocka_unit_test(damage_is_not_served),
+        cmocka_unit_test(a_scrub_goes_on),
     };
 
     return cmocka_run_group_tests_name("tend", tests, NULL, NULL);
