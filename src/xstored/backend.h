@@ -75,8 +75,10 @@ struct xstored_backend {
     /* Errors: -ENOENT store.missing. */
     int (*find)(struct xstored_objects *o, const char *digest, int *ret_fd, int64_t *ret_size,
                 struct xeno_err *err);
-    /* Missing: success. Context: the writer. */
+    /* Nobody finds it any more; quick. Missing: success. Context: the writer. */
     int (*remove)(struct xstored_objects *o, const char *digest, struct xeno_err *err);
+    /* Give back the room of what was removed; slow. Context: a helper thread. */
+    void (*purge)(struct xstored_objects *o, const char *digest);
     /* Put it aside for people to look at, if it still is what `fd` has open. Returns: 1 when it
      * was, 0 when it has been replaced or removed since. Context: the writer. */
     int (*quarantine)(struct xstored_objects *o, const char *digest, int fd, struct xeno_err *err);

@@ -2,8 +2,8 @@
  *
  * All in one folder, since a sandboxed daemon may not rename across folders and one fsync then
  * covers everything that was published in a group: HEX (64 digits) is an object, "up-ID" a stage,
- * "of-ID" its note, "ln-ID" a second name on its way to an object, "bad-HEX" what was found
- * damaged.
+ * "of-ID" its note, "ln-ID" a second name on its way to an object, "rm-HEX" what was removed and
+ * takes room yet, "bad-HEX" what was found damaged.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,9 +23,10 @@
  * is short and the machine's memory is not filled with one client's upload. */
 #define WRITE_OUT_BYTES (8 << 20)
 
-#define STAGE_NAME (3 + XSTORED_STAGE_CHARS + 1)
-#define NOTE_MAX   4096
-#define BAD_NAME   (4 + 64 + 1)
+#define STAGE_NAME   (3 + XSTORED_STAGE_CHARS + 1)
+#define NOTE_MAX     4096
+#define REMOVED_NAME (3 + 64 + 1)
+#define BAD_NAME     (4 + 64 + 1)
 
 struct dir {
     struct xstored_objects base; /* first: the two pointers are one */
@@ -223,7 +224,7 @@ static int dir_stages(struct xstored_objects *o,
     while ((e = readdir(dir)) != NULL) {
         char name[STAGE_NAME];
 
-        if (is_named(e->d_name, "ln-"))
+        if (is_named(e->d_name, "ln-") || strncmp(e->d_name, "rm-", 3) == 0)
             (void)unlinkat(d->fd, e->d_name, 0);
         if (!is_named(e->d_name, "of-") && !is_named(e->d_name, "up-"))
             continue;
@@ -311,13 +312,28 @@ static int dir_find(struct xstored_objects *o, const char *digest, int *ret_fd, 
     return 0;
 }
 
+static void removed_name(const char *digest, char out[REMOVED_NAME])
+{
+    snprintf(out, REMOVED_NAME, "rm-%.64s", hex_of(digest));
+}
+
 static int dir_remove(struct xstored_objects *o, const char *digest, struct xeno_err *err)
 {
     struct dir *d = (struct dir *)o;
+    char name[REMOVED_NAME];
 
-    if (unlinkat(d->fd, hex_of(digest), 0) < 0 && errno != ENOENT)
+    removed_name(digest, name);
+    if (renameat(d->fd, hex_of(digest), d->fd, name) < 0 && errno != ENOENT)
         return xeno_fail_errno(err, -errno, "store.write", "remove %s from '%s'", digest, d->path);
     return 0;
+}
+
+static void dir_purge(struct xstored_objects *o, const char *digest)
+{
+    char name[REMOVED_NAME];
+
+    removed_name(digest, name);
+    (void)unlinkat(((struct dir *)o)->fd, name, 0);
 }
 
 static int dir_quarantine(struct xstored_objects *o, const char *digest, int fd,
@@ -378,6 +394,7 @@ const struct xstored_backend xstored_backend_dir = {
     .flush = dir_flush,
     .find = dir_find,
     .remove = dir_remove,
+    .purge = dir_purge,
     .quarantine = dir_quarantine,
     .each = dir_each,
 };

@@ -44,22 +44,46 @@ static void start_over(struct xstored *d);
 
 struct over {
     int expired, removed;
+    char digests[TICK_ROWS][XENO_DIGEST_TEXT];
 };
 
 static int act_over(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
     struct over *o = j->args;
     int64_t before = j->now_ms - j->d->opt.grace.ns / XENO_NS_PER_MS;
-    char digest[XENO_DIGEST_TEXT];
     int r = xstored_meta_expire(db, before, TICK_ROWS, err);
 
     o->expired = r;
     o->removed = 0;
-    while (r >= 0 && o->removed < TICK_ROWS && (r = xstored_meta_collect(db, digest, err)) > 0) {
+    while (r >= 0 && o->removed < TICK_ROWS) {
+        char *digest = o->digests[o->removed];
+
+        r = xstored_meta_collect(db, digest, err);
+        if (r <= 0)
+            break;
         r = j->d->objects->back->remove(j->d->objects, digest, err);
         o->removed++;
     }
     return r < 0 ? r : 0;
+}
+
+static int purge(struct job *j, struct xeno_err *err)
+{
+    const struct over *o = j->args;
+
+    (void)err;
+    for (int i = 0; i < o->removed; i++)
+        j->d->objects->back->purge(j->d->objects, o->digests[i]);
+    return 0;
+}
+
+/* What is not purged now, for want of a place in the queue, is after the next start. */
+static void start_purge(struct xstored *d, const struct over *o)
+{
+    struct job *j = job_new(d, NULL, NULL, xeno_memdup(o, sizeof *o), free);
+
+    j->prepare = purge;
+    job_submit(j);
 }
 
 static void finish_over(struct job *j)
@@ -71,6 +95,8 @@ static void finish_over(struct job *j)
         xeno_log_err(LOG_ERR, "tend", &j->item.err, "again=soon");
     else
         j->d->counts.collected += o->removed;
+    if (o->removed > 0)
+        start_purge(j->d, o);
     if (j->item.result >= 0 && (o->expired == TICK_ROWS || o->removed == TICK_ROWS))
         start_over(j->d); /* there is more */
 }
@@ -109,6 +135,7 @@ static int act_sweep(struct job *j, struct xeno_db *db, struct xeno_err *err)
         if (r != 0)
             continue;
         r = j->d->objects->back->remove(j->d->objects, names[i], err);
+        j->d->objects->back->purge(j->d->objects, names[i]);
         s->removed++;
     }
     return r < 0 ? r : 0;

@@ -73,6 +73,20 @@ static int64_t used(void)
     return n;
 }
 
+static size_t files(const char *prefix)
+{
+    xeno_autofree char *path = xeno_asprintf("%s/objects", f.dir);
+    DIR *dir = opendir(path);
+    const struct dirent *e;
+    size_t n = 0;
+
+    assert_non_null(dir);
+    while ((e = readdir(dir)) != NULL)
+        n += *e->d_name != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+    closedir(dir);
+    return n;
+}
+
 /* --- too much --- */
 
 static void a_quota(void **state)
@@ -206,6 +220,7 @@ static void idle_blobs_go(void **state)
     assert_true(has_object(layer));
     f.ahead_ms = DAY_MS * 4;
     fixture_until(&f, !has_object(layer) && !has_object(config) && !has_object(shared));
+    fixture_until(&f, files("") == 0); /* and the room is given back */
     fixture_until(&f, used() == 0);
     fixture_say(&f, &a, ALICE, "GET", NULL, "/v2/_catalog");
     assert_non_null(strstr(a.body, "[]"));
@@ -225,20 +240,6 @@ static void uploads_go(void **state)
     fixture_until(&f, HASH_COUNT(f.d.uploads) == 0);
     assert_null(f.d.uses);
     end();
-}
-
-static size_t files(const char *prefix)
-{
-    xeno_autofree char *path = xeno_asprintf("%s/objects", f.dir);
-    DIR *dir = opendir(path);
-    const struct dirent *e;
-    size_t n = 0;
-
-    assert_non_null(dir);
-    while ((e = readdir(dir)) != NULL)
-        n += *e->d_name != '.' && strncmp(e->d_name, prefix, strlen(prefix)) == 0;
-    closedir(dir);
-    return n;
 }
 
 /* What has no row is removed after a start; what has one, is not. */
@@ -263,6 +264,7 @@ static void litter_goes(void **state)
     fixture_until(&f, files("abcd") == 0);
     assert_true(has_blob(repo, digest));
     assert_int_equal(files("up-"), 1);
+
     end();
 }
 
