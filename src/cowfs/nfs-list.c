@@ -272,10 +272,11 @@ static bool fits(struct listing *l, const struct told *t)
     size_t name = SIZE_ENTRY + ((strlen(t->name) + 3) & ~(size_t)3);
     size_t all = name + (l->plus ? SIZE_ATTR + SIZE_HANDLE : 0);
 
-    if (all > l->left || name > l->left_names)
+    /* dircount is a wish: one name comes whatever it is. */
+    if (all > l->left || (name > l->left_names && l->any))
         return false;
     l->left -= all;
-    l->left_names -= name;
+    l->left_names -= name < l->left_names ? name : l->left_names;
     l->any = true;
     return true;
 }

@@ -116,6 +116,18 @@ static bool read_auth(XDR *x, struct head *h)
     return xdr_opaque_auth(x, &h->cred) && xdr_opaque_auth(x, &h->verf);
 }
 
+/* Neither root nor root's group. */
+static void no_root(struct xeno_nfs_cred *who)
+{
+    if (who->uid == 0)
+        *who = (struct xeno_nfs_cred){ .uid = XENO_NFS_NOBODY, .gid = XENO_NFS_NOBODY };
+    if (who->gid == 0)
+        who->gid = XENO_NFS_NOBODY;
+    for (size_t i = 0; i < who->count; i++)
+        if (who->groups[i] == 0)
+            who->groups[i] = XENO_NFS_NOBODY;
+}
+
 /* Who asks, as this export maps it. */
 static enum auth_stat read_cred(struct call *c, const struct opaque_auth *auth)
 {
@@ -140,8 +152,8 @@ static enum auth_stat read_cred(struct call *c, const struct opaque_auth *auth)
     }
     if (s->uids == ALL_ONE)
         c->who = (struct xeno_nfs_cred){ .uid = s->uid, .gid = s->gid };
-    if (s->uids == NO_ROOT && c->who.uid == 0)
-        c->who = (struct xeno_nfs_cred){ .uid = XENO_NFS_NOBODY, .gid = XENO_NFS_NOBODY };
+    if (s->uids == NO_ROOT)
+        no_root(&c->who);
     return AUTH_OK;
 }
 

@@ -77,6 +77,7 @@ static int open_root(struct xeno_cowfs *c, struct xeno_err *err)
     n->type = S_IFDIR;
     n->fd = -1;
     n->refs = 1;
+    DL_APPEND(c->nodes, n);
     n->parts = xeno_new0_n(struct part, (size_t)c->count);
     for (int i = 0; i < c->count; i++) {
         int fd = c->layers[i]->ops->dir_open(c->layers[i], -1, "");
@@ -88,7 +89,6 @@ static int open_root(struct xeno_cowfs *c, struct xeno_err *err)
         n->parts_count++;
         atomic_fetch_add(&c->open_dirs, 1);
     }
-    DL_APPEND(c->nodes, n);
     return 0;
 }
 

@@ -87,9 +87,13 @@ static nfs_fh3 mounted(struct world *w, char bytes[NFS3_FHSIZE], const char *pat
     return h;
 }
 
+static const char *uids = "as-told";
+
 static void start_on(struct world *w, const char *upper, const char *work)
 {
-    struct xeno_nfs_opts opts = { .work = work, .clients = "127.0.0.1", .threads = 1 };
+    struct xeno_nfs_opts opts = {
+        .work = work, .uids = uids, .clients = "127.0.0.1", .threads = 1
+    };
     struct xeno_cowfs_layer *layer;
     static uint32_t xid = 1;
 
@@ -614,6 +618,50 @@ static void strangers(void **state)
     stop(&w);
 }
 
+static nfsstat3 reads_as(uint32_t uid, uint32_t gid, const char *how)
+{
+    char bytes[NFS3_FHSIZE];
+    nfsstat3 status;
+    struct world w;
+    nfs_fh3 f;
+
+    uids = how;
+    start(&w);
+    uids = "as-told";
+    assert_int_equal(lookup(&w, &w.root, "f", bytes, &f), NFS3_OK);
+    w.p.uid = uid;
+    w.p.gid = gid;
+    status = reads(&w, &f, NULL);
+    stop(&w);
+    return status;
+}
+
+static void who_asks(void **state)
+{
+    xeno_autofree char *us = xeno_asprintf("%u:%u", geteuid(), getegid());
+    struct xeno_nfs *s = NULL;
+    struct xeno_nfs_opts opts = { .work = "work", .uids = "7", .clients = "127.0.0.1" };
+    struct xeno_err err = XENO_ERR_INIT;
+
+    (void)state;
+    assert_int_equal(chmod("low/f", 0600), 0);
+    assert_int_equal(reads_as(geteuid(), getegid(), "as-told"), NFS3_OK);
+    assert_int_equal(reads_as(424242, 424242, "as-told"), NFS3ERR_ACCES);
+    assert_int_equal(reads_as(0, 0, "as-told"), NFS3_OK);
+    assert_int_equal(reads_as(0, 0, "no-root"), NFS3ERR_ACCES);
+    assert_int_equal(reads_as(424242, 424242, us), NFS3_OK);
+    assert_int_equal(chmod("low/f", 0640), 0);
+    assert_int_equal(reads_as(424242, getegid(), "as-told"), NFS3_OK);
+    if (getegid() == 0)
+        assert_int_equal(reads_as(424242, 0, "no-root"), NFS3ERR_ACCES);
+    assert_int_equal(xeno_nfs_new(NULL, &opts, &s, &err), -EINVAL);
+    assert_string_equal(err.token, "nfs.uids");
+    opts.uids = "no-root";
+    opts.clients = "127.0.0.1,host";
+    assert_int_equal(xeno_nfs_new(NULL, &opts, &s, &err), -EINVAL);
+    assert_string_equal(err.token, "nfs.clients");
+}
+
 /* An entry of the ACL for one stranger, who is of the "others" by the mode alone. */
 static void acls_count(void **state)
 {
@@ -846,6 +894,7 @@ int main(void)
         TEST(cookies_hold),
         TEST(before_and_after),
         TEST(strangers),
+        TEST(who_asks),
         TEST(acls_count),
         TEST(few_are_remembered),
         TEST(threads),
