@@ -370,6 +370,7 @@ static void referrers(void **state)
     xeno_autofree char *note = image(repo, "a note", subject, one);
 
     (void)state;
+    assert_string_not_equal(text, note);
     /* It may refer to what is not there yet. */
     assert_int_equal(put_manifest(ALICE, repo, one, note), 201);
     assert_string_equal(a.subject, subject);
