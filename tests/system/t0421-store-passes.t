@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/store.sh"
-for tool in skopeo podman jq; do command -v $tool >/dev/null || cannot "there is no $tool"; done
+for tool in skopeo podman jq nfs-cat; do command -v $tool >/dev/null || cannot "there is no $tool"; done
 export XENO_HOME=$work/ann HOME=$work REGISTRY_AUTH_FILE=$work/auth.json XDG_RUNTIME_DIR=$work
 echo '{"default":[{"type":"insecureAcceptAnything"}]}' >"$work/policy.json"
 skopeo_() { timeout 30 skopeo --policy "$work/policy.json" "$@"; }
@@ -85,6 +85,14 @@ is "$(skopeo_ inspect "docker://$store/$ann/base:1" | jq -r .Digest)" \
     "and reads what is there"
 ok "so does xeno where there is no profile" env XENO_HOME="$work/nobody" XENO_IMAGES="$work/pulled" \
     xeno template pull "oci://$store/$ann/base:1" --trust "$corp_dir/ca.pem"
+mkdir "$work"/{upper,wk}
+background cowfs "$build/src/cowfs/xeno-cowfs" --foreground=yes --images="oci://$store/$ann/base:1" --registry-ca="$corp_dir/ca.pem" \
+    --cache="$work/pieces" --upper="$work/upper" --work="$work/wk" --nfs=127.0.0.1:0 --nfs-client=127.0.0.1
+cowfs_pid=$pid
+wait_for 10 grep -q ^ready "$work/cowfs.log"
+nfs=$(sed -n 's/^ready port=//p' "$work/cowfs.log")
+is "$(nfs-cat "nfs://127.0.0.1//etc/hello?nfsport=$nfs&mountport=$nfs")" hello "and xeno-cowfs reads it by pieces"
+kill "$cowfs_pid"
 podman_() { timeout 30 podman --root "$work/pr" --runroot "$work/prr" --storage-driver vfs --cgroup-manager cgroupfs "$@"; }
 rm "$work/auth.json"
 ok "podman logs in by what xeno store token prints" podman_ login --username "$ann" --password "$(xeno store token "$store" --quiet)" "$store"
