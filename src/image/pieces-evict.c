@@ -30,7 +30,7 @@ int pieces_share(struct xeno_pieces *p, struct xeno_err *err)
     xeno_autoclose int fd = -1;
     char boot[40];
     void *at;
-    int r = xeno_cache_flock(p->dirfd, "used", LOCK_EX, &fd, err);
+    int r = pieces_lock(p, p->dirfd, "used", &fd, err);
 
     if (r < 0)
         return r;
@@ -200,7 +200,7 @@ static int evict(struct xeno_pieces *p, int64_t need, struct xeno_err *err)
     xeno_autoclose int lock = -1;
     struct pins pins = { .table = NULL };
     struct all all = { .count = 0 };
-    int r = xeno_cache_flock(p->dirfd, "lock", LOCK_EX, &lock, err);
+    int r = pieces_lock(p, p->dirfd, "lock", &lock, err);
 
     if (r < 0)
         return r;

@@ -14,6 +14,7 @@
 #define RECORD_MAGIC "xenorec1"
 #define IDLE_MAX     128         /* descriptors kept open that nobody reads from */
 #define IDLE_BYTES   (64 << 20)  /* and the bytes behind them: evicted ones keep their room */
+#define LOCK_WAIT_MS 10000       /* for another process */
 #define FETCHING_MAX (256 << 20) /* bytes fetched at a time; one piece may be larger */
 
 /* DIR/used, shared by all processes. */
@@ -47,6 +48,8 @@ struct xeno_pieces {
     char *path;
     int dirfd, pieces, work, users, records;
     int64_t max_bytes;
+    int lock_wait_ms;
+    atomic_uint serial; /* of names in work */
     struct shared *shared;
 
     pthread_mutex_t mutex; /* all below */
@@ -75,6 +78,9 @@ static inline int64_t piece_room(int64_t size_bytes)
     return (size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
 }
 
+/* xeno_cache_flock() for one alone; -EWOULDBLOCK when another process has it for too long. */
+int pieces_lock(struct xeno_pieces *p, int dirfd, const char *name, int *ret_fd,
+                struct xeno_err *err);
 /* Maps DIR/used. */
 int pieces_share(struct xeno_pieces *p, struct xeno_err *err);
 /* Room for a piece, evicting others for it. -EFBIG: larger than the bound. */

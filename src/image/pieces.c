@@ -8,12 +8,15 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <utlist.h>
 
 #include "base/io.h"
 #include "image/pieces-priv.h"
 
-#define READ_BYTES (256 << 10)
+#define READ_BYTES    (256 << 10)
+#define LOCK_PAUSE_MS 5
+#define WORK_NAME     (XENO_HEX_CHARS + 40)
 
 /* --- opening --- */
 
@@ -37,6 +40,7 @@ int xeno_pieces_open(const char *path, int64_t max_bytes, struct xeno_pieces **r
     pthread_cond_init(&p->changed, NULL);
     p->dirfd = p->pieces = p->work = p->users = p->records = -1;
     p->max_bytes = max_bytes;
+    p->lock_wait_ms = LOCK_WAIT_MS;
     p->path = xeno_strdup(path);
     r = xeno_mkdirs(AT_FDCWD, path, 0700, err);
     if (r < 0)
@@ -57,6 +61,20 @@ int xeno_pieces_open(const char *path, int64_t max_bytes, struct xeno_pieces **r
         return r;
     *ret = xeno_take(&p);
     return 0;
+}
+
+int pieces_lock(struct xeno_pieces *p, int dirfd, const char *name, int *ret_fd,
+                struct xeno_err *err)
+{
+    struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
+    int r = -EWOULDBLOCK;
+
+    for (int ms = 0; r == -EWOULDBLOCK && ms <= p->lock_wait_ms; ms += LOCK_PAUSE_MS) {
+        if (ms > 0)
+            nanosleep(&pause, NULL);
+        r = xeno_cache_flock(dirfd, name, LOCK_EX | LOCK_NB, ret_fd, err);
+    }
+    return r;
 }
 
 static void held_free(struct xeno_pieces *p, struct held *h)
@@ -235,7 +253,8 @@ static int open_sound(struct xeno_pieces *p, const struct xeno_piece *piece)
 
 /* From a file in work, locked, to its place. On failure nothing is there and the reader has its
  * bytes all the same. */
-static int keep(struct xeno_pieces *p, const struct xeno_piece *piece, const void *bytes, int fd)
+static int keep(struct xeno_pieces *p, const struct xeno_piece *piece, const void *bytes, int fd,
+                const char *name)
 {
     char path[PIECE_PATH], folder[3];
     struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
@@ -254,7 +273,7 @@ static int keep(struct xeno_pieces *p, const struct xeno_piece *piece, const voi
         r = -errno;
     if (r == 0 && mkdirat(p->pieces, folder, 0700) < 0 && errno != EEXIST)
         r = -errno;
-    if (r == 0 && renameat(p->work, path + 3, p->pieces, path) < 0)
+    if (r == 0 && renameat(p->work, name, p->pieces, path) < 0)
         r = -errno;
     if (r < 0)
         pieces_unreserve(p, piece->size_bytes);
@@ -322,34 +341,48 @@ struct found {
     bool fetched;
 };
 
-/* The lock is another process's for as long as that fetches the same piece. */
+/* The file in work is another process's for as long as that fetches the same piece; if that takes
+ * too long we take one that nobody else has. */
+static int lock_work(struct xeno_pieces *p, const char *hex, char name[WORK_NAME], int *ret_fd,
+                     struct xeno_err *err)
+{
+    int r;
+
+    snprintf(name, WORK_NAME, "%s", hex);
+    r = pieces_lock(p, p->work, name, ret_fd, err);
+    if (r != -EWOULDBLOCK)
+        return r;
+    snprintf(name, WORK_NAME, "%s.%ld.%u", hex, (long)getpid(), atomic_fetch_add(&p->serial, 1));
+    return xeno_cache_flock(p->work, name, LOCK_EX | LOCK_NB, ret_fd, err);
+}
+
 static int fetch(struct xeno_pieces *p, const struct xeno_piece *piece, struct found *ret,
                  struct xeno_err *err)
 {
     xeno_autoclose int work = -1;
-    char path[PIECE_PATH];
+    char path[PIECE_PATH], name[WORK_NAME];
     int r;
 
     piece_path(piece->sha, path);
-    r = xeno_cache_flock(p->work, path + 3, LOCK_EX, &work, err);
+    r = lock_work(p, path + 3, name, &work, err);
     if (r < 0)
         return r;
     ret->fd = open_sound(p, piece);
     if (ret->fd >= 0) {
-        unlinkat(p->work, path + 3, 0);
+        unlinkat(p->work, name, 0);
         return 0;
     }
     r = fetch_bytes(p, piece, &ret->bytes, err);
     if (r == 0)
         ret->fetched = true;
-    if (r == 0 && keep(p, piece, ret->bytes, work) == 0) {
+    if (r == 0 && keep(p, piece, ret->bytes, work, name) == 0) {
         flock(work, LOCK_UN);            /* or who waits for it would wait until it is closed */
         fcntl(work, F_SETFL, O_NOATIME); /* the time of access is ours to set */
         ret->fd = xeno_take_fd(&work);
         free(xeno_take(&ret->bytes));
         return 0;
     }
-    unlinkat(p->work, path + 3, 0);
+    unlinkat(p->work, name, 0);
     if (r == 0) {
         pthread_mutex_lock(&p->mutex);
         p->count.unkept++;

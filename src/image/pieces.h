@@ -18,7 +18,8 @@
  * without being kept.
  *
  * Each piece is fetched once at a time, over all threads and processes: who comes second waits and
- * shares what came of it. DIR is mode 0700 and its caller's.
+ * shares what came of it. Only a process that stands still (it may be stopped) is waited for no
+ * longer than ten seconds. DIR is mode 0700 and its caller's.
  *
  * Context: any number of threads, but for open and free. Errors: cache.io for what fails in DIR.
  */

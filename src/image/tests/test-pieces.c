@@ -437,6 +437,49 @@ static void processes_share_a_fetch(void **state)
     assert_int_equal(on_disk("work"), 0);
 }
 
+/* One that was stopped while it fetched, and while it evicted, holds up nobody for ever. */
+static void stopped_process_is_not_waited_for(void **state)
+{
+    xeno_auto(xeno_pieces) p = open_cache(130 * KIB);
+    char path[PIECE_PATH];
+    struct xeno_pieces_count count;
+    int ends[2], status;
+    char c;
+    pid_t pid;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        item(i, 60 * KIB);
+    assert_int_equal(read_piece(p, &items[4]), 1); /* so that all is counted */
+    piece_path(items[0].sha, path);
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        int work = -1, lock = -1;
+
+        alarm(30);
+        if (pieces_lock(p, p->work, path + 3, &work, NULL) == 0 &&
+            pieces_lock(p, p->dirfd, "lock", &lock, NULL) == 0 && write(ends[1], "!", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &c, 1), 1);
+    p->lock_wait_ms = 20;
+    assert_int_equal(read_piece(p, &items[0]), 1);
+    assert_true(is_kept(&items[0]));
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(read_piece(p, &items[i]), 1); /* for some of them nobody can make room */
+    xeno_pieces_counts(p, &count);
+    assert_true(count.unkept > 0);
+    assert_true(on_disk("pieces") <= 130 * KIB);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(read_piece(p, &items[3]), 1);
+    assert_true(is_kept(&items[3]));
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static sem_t begun, go;
 static atomic_int order, at_end_of_read, at_begin_of_ahead;
 
@@ -657,6 +700,7 @@ int main(void)
         TEST(counted_again_after_a_boot),
         TEST(threads_share_a_fetch),
         TEST(processes_share_a_fetch),
+        TEST(stopped_process_is_not_waited_for),
         TEST(readers_go_first),
         TEST(killed_at_each_step),
         TEST(order_is_recorded),
