@@ -50,12 +50,14 @@ ended
 
 # How often it syncs for a new file: with its data alone, or with its name as well.
 syncs() { # YES-OR-NO
+    local child
     strace -f -e trace=fsync,fdatasync -o "$1.trace" "$cowfs" "${own[@]}" --work=wk --nfs=127.0.0.1:0 \
         --nfs-client=127.0.0.1 --foreground --nfs-sync="$1" >"$1.log" 2>&1 &
     wait_for 10 grep -q ^ready "$1.log"
     port=$(sed -n 's/^ready port=//p' "$1.log")
     nfs-cp layer/dir/long "$(url "/sync-$1")" >/dev/null
-    ended "$(pgrep -P $!)"
+    read -r child _ <"/proc/$!/task/$!/children"
+    ended "$child"
     grep -c sync "$1.trace"
 }
 yes=$(syncs yes) no=$(syncs no)
