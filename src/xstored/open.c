@@ -150,6 +150,7 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
         xeno_conf_take(xstored_program.items, xstored_program.count, &d->opt, &fresh);
         xeno_member_fetch_now(d->member);
         xeno_log_init("xstored", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+        xstored_tend_now(d);
         xeno_log(LOG_NOTICE, "config.reloaded", "quota=%" PRId64, d->opt.quota_bytes);
     }
     xeno_conf_release(xstored_program.items, xstored_program.count, &fresh);

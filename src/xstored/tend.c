@@ -372,13 +372,18 @@ static int on_scrub(sd_event_source *src, uint64_t usec, void *user)
 
 /* --- the clock --- */
 
+void xstored_tend_now(struct xstored *d)
+{
+    xstored_uploads_expire(d);
+    start_over(d);
+}
+
 static int on_tick(sd_event_source *src, uint64_t usec, void *user)
 {
     struct xstored *d = user;
 
     (void)usec;
-    xstored_uploads_expire(d);
-    start_over(d);
+    xstored_tend_now(d);
     start_sweep(d);
     sd_event_source_set_time_relative(src, TICK_US);
     return sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
@@ -399,7 +404,8 @@ int xstored_tend_start(struct xstored *d, struct xeno_err *err)
     r = sd_event_add_time_relative(d->loop, &d->sources[d->source_count++], CLOCK_BOOTTIME, 0, 0,
                                    on_tick, d);
     if (r >= 0)
-        r = sd_event_add_time_relative(d->loop, &s->timer, CLOCK_BOOTTIME, TICK_US, 0, on_scrub, d);
+        r = sd_event_add_time_relative(d->loop, &s->timer, CLOCK_BOOTTIME, TICK_US / 10, 0,
+                                       on_scrub, d);
     return r < 0 ? xeno_fail_errno(err, r, "store.loop", "set up the timers") : 0;
 }
 

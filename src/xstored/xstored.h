@@ -88,6 +88,8 @@ int xstored_check(struct xstored *d); /* prints; returns the exit code */
 /* --- tend.c: what is done without being asked --- */
 int xstored_tend_start(struct xstored *d, struct xeno_err *err);
 void xstored_tend_stop(struct xstored *d);
+/* What is over goes now, not at the next tick: limits have changed. */
+void xstored_tend_now(struct xstored *d);
 /* An object was found not to have its content: quarantine what `fd` (taken) has open. */
 void xstored_damaged(struct xstored *d, const char *digest, int fd, const char *why);
 

@@ -16,6 +16,9 @@
 #define MT_IMAGE "application/vnd.oci.image.manifest.v1+json"
 #define DAY_MS   INT64_C(86400000)
 
+/* Until it holds, without waiting for ticks. */
+#define tended(cond) fixture_until(&f, (xstored_tend_now(&f.d), (cond)))
+
 static struct fixture f;
 static struct answer a;
 static char repo[64], second[64]; /* Alice's */
@@ -200,7 +203,7 @@ static void idle_blobs_go(void **state)
     /* The owner's question starts the grace time over, a stranger's does not. */
     push_blob(&f, ALICE, repo, "asked for", shared);
     f.ahead_ms = DAY_MS + 2000;
-    fixture_until(&f, !has_object(idle));
+    tended(!has_object(idle));
     assert_false(has_blob(repo, idle));
     assert_true(has_blob(repo, layer));
     assert_int_equal(fixture_say(&f, &a, BOB, "HEAD", NULL, "/v2/%s/blobs/%s", repo, shared), 200);
@@ -209,19 +212,19 @@ static void idle_blobs_go(void **state)
                      200);
     f.ahead_ms = DAY_MS * 2;
     digest_of("shared", 6, idle);
-    fixture_until(&f, !has_object(idle)); /* that of `second` */
+    tended(!has_object(idle)); /* that of `second` */
     assert_true(has_blob(repo, shared));
     /* Once the manifest goes, so does what it needed. */
     assert_int_equal(fixture_say(&f, &a, ALICE, "DELETE", NULL, "/v2/%s/manifests/x", repo), 202);
     digest_of(text, strlen(text), idle);
     assert_int_equal(fixture_say(&f, &a, ALICE, "DELETE", NULL, "/v2/%s/manifests/%s", repo, idle),
                      202);
-    fixture_until(&f, !has_object(idle));
+    tended(!has_object(idle));
     assert_true(has_object(layer));
     f.ahead_ms = DAY_MS * 4;
-    fixture_until(&f, !has_object(layer) && !has_object(config) && !has_object(shared));
-    fixture_until(&f, files("") == 0); /* and the room is given back */
-    fixture_until(&f, used() == 0);
+    tended(!has_object(layer) && !has_object(config) && !has_object(shared));
+    tended(files("") == 0); /* and the room is given back */
+    tended(used() == 0);
     fixture_say(&f, &a, ALICE, "GET", NULL, "/v2/_catalog");
     assert_non_null(strstr(a.body, "[]"));
     end();
@@ -234,10 +237,10 @@ static void uploads_go(void **state)
     assert_int_equal(fixture_say(&f, &a, ALICE, "POST", NULL, "/v2/%s/blobs/uploads/", repo), 202);
     assert_int_equal(fixture_say(&f, &a, ALICE, "PATCH", "abc", "%s", a.location), 202);
     f.ahead_ms = 3600 * 1000 / 2;
-    fixture_run_ms(&f, 1500);
+    xstored_tend_now(&f.d);
     assert_int_equal(HASH_COUNT(f.d.uploads), 1);
     f.ahead_ms = 3600 * 1000 + 2000;
-    fixture_until(&f, HASH_COUNT(f.d.uploads) == 0);
+    tended(HASH_COUNT(f.d.uploads) == 0);
     assert_null(f.d.uses);
     end();
 }
@@ -261,7 +264,7 @@ static void litter_goes(void **state)
     close(open(path, O_WRONLY | O_CREAT, 0600));
     fixture_start(&f, NULL);
     assert_int_equal(access(path, F_OK), -1);
-    fixture_until(&f, files("abcd") == 0);
+    tended(files("abcd") == 0);
     assert_true(has_blob(repo, digest));
     assert_int_equal(files("up-"), 1);
 
