@@ -20,6 +20,7 @@
 #define XENO_TYP_LOG_HEAD    "xeno-log-head+json"    /* rfc/0006 */
 #define XENO_TYP_PASS_LOGIN  "xeno-store-login+json" /* rfc/0009 */
 #define XENO_TYP_PASS_ACCESS "xeno-store-access+json"
+#define XENO_TYP_NAME        "xeno-name+json" /* rfc/0010 */
 
 #define XENO_ORDER_ID_CHARS   32 /* base32 of 20 random bytes */
 #define XENO_SESSION_ID_CHARS 16 /* base32 of 10 random bytes; holds too */
