@@ -24,8 +24,8 @@ static void statement(const struct xeno_key *key, const char *text, size_t len)
     memcpy(ref.name, n.name, sizeof n.name);
     memcpy(ref.version, n.version, sizeof n.version);
     XENO_REQUIRE(!n.moves ||
-                 xeno_name_check(&n, &n.publisher, &ref, n.expires, NULL) == -EKEYEXPIRED);
-    XENO_REQUIRE(xeno_name_check(&n, &n.publisher, &ref, xeno_ns(0), NULL) == 0);
+                 xeno_name_accept(&n, &n.publisher, &ref, n.expires, NULL) == -EKEYEXPIRED);
+    XENO_REQUIRE(xeno_name_accept(&n, &n.publisher, &ref, xeno_ns(0), NULL) == 0);
     again = xeno_name_sign(key, &n);
     XENO_REQUIRE(xeno_name_read(again, strlen(again), &same, NULL) == 0);
     XENO_REQUIRE(xeno_name_compare(&n, &same) == XENO_NAME_SAME);

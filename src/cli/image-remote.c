@@ -8,6 +8,7 @@
 #include "cli/out.h"
 #include "cli/progress.h"
 #include "cli/remote.h"
+#include "cli/signed.h"
 #include "image/pull.h"
 #include "image/push.h"
 
@@ -114,8 +115,9 @@ static char *name_here(const struct xeno_registry_name *n)
                          tagged ? n->tag : "");
 }
 
+/* said: the statement it came by; sequence 0: it was named by its place. */
 static void print_pulled(struct cli *cli, const char *name, const char *where,
-                         const struct xeno_pulled *got)
+                         const struct xeno_name *said, const struct xeno_pulled *got)
 {
     char fetched[32], reused[32];
 
@@ -133,9 +135,13 @@ static void print_pulled(struct cli *cli, const char *name, const char *where,
         xeno_json_set_int(j, "fetched_bytes", got->fetched_bytes);
         xeno_json_set_int(j, "reused_bytes", got->reused_bytes);
         xeno_json_set_int(j, "requests", got->requests);
+        if (said->sequence > 0)
+            xeno_json_set(j, "signed", cli_signed_json(said));
         cli_json(j);
     }
     cli_say(cli, "%s %s", name, got->digest);
+    if (said->sequence > 0)
+        cli_note(cli, "by statement %" PRId64 " of %s", said->sequence, said->publisher.s);
     cli_note(cli, "fetched %s in %" PRId64 " requests; %zu of %zu layers were here",
              xeno_size_text(got->fetched_bytes, fetched), got->requests, got->layers_here,
              got->layers);
@@ -158,14 +164,19 @@ int cli_image_pull(struct cli *cli, const struct cli_args *args, struct xeno_err
                                    .arch = cli_value(args, "arch"),
                                    .whole = cli_flag(args, "whole"),
                                    .check = cli_flag(args, "check") };
+    struct xeno_name said = { .sequence = 0 };
     struct xeno_pulled got;
-    int r = cli_remote_open(cli, args, args->words[0], NULL, false, &remote, err);
+    const char *word = args->words[0];
+    bool is_signed = cli_is_signed(word);
+    int r = is_signed ? 0 : cli_remote_open(cli, args, word, NULL, false, &remote, err);
 
     if (r >= 0)
         r = cli_store_open(cli, args, XENO_STORE_CREATE, &st, err);
+    if (r >= 0 && is_signed)
+        r = cli_signed_resolve(cli, args, word, xeno_store_path(st), &remote, &said, err);
     if (r < 0)
         return r;
-    default_name = name_here(&remote->name);
+    default_name = is_signed ? xeno_strdup(strstr(word, "://") + 3) : name_here(&remote->name);
     opts.name = opts.name ? opts.name : default_name;
     opts.registry = remote->registry;
     opts.ref = remote->name.digest[0] ? remote->name.digest : remote->name.tag;
@@ -177,6 +188,6 @@ int cli_image_pull(struct cli *cli, const struct cli_args *args, struct xeno_err
     cli_progress_free(xeno_take(&p));
     if (r < 0)
         return xeno_context(err, r, "%s", where);
-    print_pulled(cli, opts.name, where, &got);
+    print_pulled(cli, opts.name, where, &said, &got);
     return CLI_OK;
 }

@@ -9,6 +9,7 @@
 #include "cli/out.h"
 #include "cli/profile.h"
 #include "cli/progress.h"
+#include "cli/signed.h"
 
 char *cli_store_path(struct cli *cli, const char *given)
 {
@@ -38,7 +39,8 @@ int cli_store_open(struct cli *cli, const struct cli_args *args, int mode, struc
 
 static const struct cli_option store_options[] = { STORE_OPTION, { NULL } };
 
-static struct xeno_json *image_json(const char *name, const struct xeno_image *im)
+static struct xeno_json *image_json(const char *name, const struct xeno_image *im,
+                                    const struct xeno_seen_list *seen)
 {
     struct xeno_json *j = xeno_json_object(), *layers = xeno_json_array();
     struct xeno_json *env = xeno_json_array(), *argv = xeno_json_array();
@@ -62,6 +64,7 @@ static struct xeno_json *image_json(const char *name, const struct xeno_image *i
     xeno_json_set(j, "argv", argv);
     xeno_json_set_str(j, "cwd", im->cwd);
     xeno_json_set_str(j, "user", im->user && *im->user ? im->user : NULL);
+    xeno_json_set(j, "signed", cli_signed_of(seen, im->digest));
     return j;
 }
 
@@ -75,8 +78,10 @@ static void list_time(struct cli_table *t, const char *created)
     cli_cell_time(t, at.ns / XENO_NS_PER_MS);
 }
 
-static void list_row(struct cli_table *t, const struct xeno_store_entry *e)
+static void list_row(const struct cli *cli, struct cli_table *t, const struct xeno_store_entry *e,
+                     const struct xeno_seen_list *seen)
 {
+    xeno_autofree char *by = cli_signed_short(cli, seen, e->digest);
     char size[32], digest[32];
 
     snprintf(digest, sizeof digest, "%.19s", e->digest);
@@ -86,18 +91,25 @@ static void list_row(struct cli_table *t, const struct xeno_store_entry *e)
         cli_cell_paint(t, "broken", CLI_RED);
         cli_cell(t, NULL);
         cli_cell(t, e->problem);
+        if (seen->count > 0)
+            cli_cell(t, NULL);
         return;
     }
     cli_cell(t, xeno_image_kind_name(e->image->kind));
     cli_cell(t, xeno_size_text(e->image->size_bytes, size));
     list_time(t, e->image->created);
+    if (seen->count > 0)
+        cli_cell(t, by);
 }
 
 static int list_images(struct cli *cli, const struct cli_args *args, enum xeno_image_kind without,
                        const char *member, struct xeno_err *err)
 {
-    static const char *const heads[] = { "NAME", "DIGEST", "KIND", "SIZE", "CREATED" };
-    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1U << 3);
+    static const char *const heads[] = { "NAME",    "DIGEST",    "KIND", "SIZE",
+                                         "CREATED", "SIGNED AS", NULL };
+    xeno_autofree char *path = cli_store_path(cli, cli_value(args, "store"));
+    xeno_auto(xeno_seen_list) seen = cli_signed_list(path);
+    cli_autotable t = cli_table_new(seen->count > 0 ? 6 : 5, heads, 1U << 3);
     xeno_auto(xeno_store) st = NULL;
     xeno_auto(xeno_store_list) list = NULL;
     struct xeno_json *all, *out;
@@ -115,9 +127,9 @@ static int list_images(struct cli *cli, const struct cli_args *args, enum xeno_i
 
         if (e->image && e->image->kind == without)
             continue;
-        list_row(&t, e);
+        list_row(cli, &t, e, seen);
         if (e->image)
-            xeno_json_append(out, image_json(e->name, e->image));
+            xeno_json_append(out, image_json(e->name, e->image, seen));
     }
     cli_table_print_or(
         cli, &t,
@@ -147,13 +159,15 @@ static const struct cli_option show_options[] = {
     { NULL },
 };
 
-static void show_image(struct cli *cli, const char *name, const struct xeno_image *im)
+static void show_image(struct cli *cli, const char *name, const struct xeno_image *im,
+                       const struct xeno_seen_list *seen)
 {
     char size[32];
 
     cli_field(cli, "name", "%s", cli_clean(name));
     cli_field(cli, "kind", "%s", xeno_image_kind_name(im->kind));
     cli_field(cli, "digest", "%s", im->digest);
+    cli_signed_show(cli, seen, im->digest);
     if (im->base[0])
         cli_field(cli, "base", "%s", im->base);
     cli_field(cli, "machine", "%s/%s", cli_clean(im->os), cli_clean(im->arch));
@@ -172,6 +186,7 @@ static int run_show(struct cli *cli, const struct cli_args *args, struct xeno_er
     xeno_auto(xeno_store) st = NULL;
     xeno_auto(xeno_image) im = NULL;
     xeno_auto(cli_progress) p = NULL;
+    xeno_auto(xeno_seen_list) seen = NULL;
     struct xeno_progress hook;
     int r = cli_store_open(cli, args, XENO_STORE_READ, &st, err);
 
@@ -185,11 +200,12 @@ static int run_show(struct cli *cli, const struct cli_args *args, struct xeno_er
     }
     if (r < 0)
         return r;
+    seen = cli_signed_list(xeno_store_path(st));
     if (cli->json) {
-        cli_json(image_json(args->words[0], im));
+        cli_json(image_json(args->words[0], im, seen));
         return CLI_OK;
     }
-    show_image(cli, args->words[0], im);
+    show_image(cli, args->words[0], im, seen);
     if (cli_flag(args, "verify"))
         cli_say(cli, "every blob has the content its name says");
     return CLI_OK;
@@ -227,7 +243,16 @@ static int run_rm(struct cli *cli, const struct cli_args *args, struct xeno_err 
 #define PULL_ABOUT                                                                                 \
     "WHERE is oci://HOST[:PORT]/REPO[:TAG|@DIGEST], or its name in the default store (xeno\n"      \
     "store use). Every byte is checked by digest. Of a layer with a table of contents only\n"      \
-    "those pieces are fetched that no layer here has."
+    "those pieces are fetched that no layer here has.\n"                                           \
+    "\n"                                                                                           \
+    "With template:// or overlay:// before it, PUBLISHER/NAME/VERSION is what its publisher\n"     \
+    "signed: an id or one of xeno publisher ls, or without PUBLISHER you. A statement older\n"     \
+    "than one seen before is refused."
+#define PUBLISH_ABOUT                                                                              \
+    "You sign what NAME/VERSION stands for; others call it ID/NAME/VERSION with your id. The\n"    \
+    "image and the statement are sent to your folder of the default store, or to --to.\n"          \
+    "Without --move you promise that it never stands for anything else. With it you may\n"         \
+    "publish other images under it, and publish it again before its lifetime ends."
 
 const struct cli_command cli_image_commands[] = {
     { .name = "template build",
@@ -308,11 +333,23 @@ const struct cli_command cli_image_commands[] = {
       .summary = "fetch a template from a XenoStore or another OCI registry",
       .about = PULL_ABOUT,
       .examples = "xeno template pull debian-apache\n"
-                  "xeno template pull oci://registry.example.org/library/debian:12 --name debian",
+                  "xeno template pull oci://registry.example.org/library/debian:12 --name debian\n"
+                  "xeno template pull template://debian/12/current",
       .options = cli_pull_options,
       .min_words = 1,
       .max_words = 1,
       .run = cli_image_pull },
+    { .name = "template publish",
+      .usage = "TEMPLATE template://NAME/VERSION",
+      .summary = "send a template and sign a name that stands for it",
+      .about = PUBLISH_ABOUT,
+      .examples = "xeno template publish debian template://12/2026-11-01\n"
+                  "xeno template publish debian template://12/current --move --lifetime 30d",
+      .options = cli_publish_options,
+      .min_words = 2,
+      .max_words = 2,
+      .offer = CLI_OFFER_TEMPLATE,
+      .run = cli_publish },
     { .name = "template rm",
       .usage = "TEMPLATE...",
       .summary = "remove templates or overlays, and what only they needed",
@@ -351,6 +388,16 @@ const struct cli_command cli_image_commands[] = {
       .min_words = 1,
       .max_words = 1,
       .run = cli_image_pull },
+    { .name = "overlay publish",
+      .usage = "OVERLAY overlay://NAME/VERSION",
+      .summary = "send an overlay and sign a name that stands for it",
+      .about = PUBLISH_ABOUT,
+      .examples = "xeno overlay publish page overlay://page/2",
+      .options = cli_publish_options,
+      .min_words = 2,
+      .max_words = 2,
+      .offer = CLI_OFFER_OVERLAY,
+      .run = cli_publish },
     { .name = "overlay ls",
       .usage = "",
       .summary = "list overlays of an image store",

@@ -9,6 +9,8 @@
  *     wallet/ID.chain  orders; wallet/ID.once: made for one session
  *     agreed/SERVER-SESSION  what an hour of that session may cost (cli/agreed.h)
  *     log-head         newest signed head of the XenoCorp's log that was seen (cli/log.h)
+ *     publishers.json  who is believed about signed names (cli/publisher.h)
+ *     published/       what we signed of our own (image/seen.h)
  *     servers.json     {"servers":[{"name","id","url"}]}, the first is the default
  */
 #ifndef XENO_CLI_PROFILE_H

@@ -230,8 +230,8 @@ int xeno_name_read(const char *text, size_t len, struct xeno_name *ret, struct x
 
 /* --- is it the one, and does it count? --- */
 
-int xeno_name_check(const struct xeno_name *n, const struct xeno_id *publisher,
-                    const struct xeno_name_ref *ref, xeno_time now, struct xeno_err *err)
+int xeno_name_accept(const struct xeno_name *n, const struct xeno_id *publisher,
+                     const struct xeno_name_ref *ref, xeno_time now, struct xeno_err *err)
 {
     if (strcmp(n->publisher.s, publisher->s) != 0)
         return xeno_fail(err, -EPERM, "name.publisher", "the statement is signed by %s, not by %s",

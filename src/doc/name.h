@@ -16,7 +16,7 @@
 #include "doc/types.h"
 
 #define XENO_NAME_MAX      2048 /* bytes of a signed statement */
-#define XENO_NAME_WORD_MAX 64
+#define XENO_NAME_WORD_MAX 40   /* so that ID/NAME/VERSION can be the name of an image here */
 #define XENO_NAME_WORD     (XENO_NAME_WORD_MAX + 1)
 
 /* [a-z0-9] joined by one of . _ -, at most XENO_NAME_WORD_MAX. */
@@ -45,15 +45,15 @@ struct xeno_name {
 char *xeno_name_sign(const struct xeno_key *publisher, const struct xeno_name *n);
 
 /* Is it a statement, signed by the publisher it names? Whether it is of the publisher and the name
- * that were asked for, and not over, is xeno_name_check()'s.
+ * that were asked for, and not over, is xeno_name_accept()'s.
  * Errors: -EFBIG name.size, -EINVAL name.key, name.word, name.digest, name.kind, name.expiry, and
  *         those of jws.h and json.h. */
 int xeno_name_read(const char *text, size_t len, struct xeno_name *ret, struct xeno_err *err);
 
 /* Is it about that name of that publisher, and good at `now`?
  * Errors: -EPERM name.publisher, name.other, -EKEYEXPIRED name.expired. */
-int xeno_name_check(const struct xeno_name *n, const struct xeno_id *publisher,
-                    const struct xeno_name_ref *ref, xeno_time now, struct xeno_err *err);
+int xeno_name_accept(const struct xeno_name *n, const struct xeno_id *publisher,
+                     const struct xeno_name_ref *ref, xeno_time now, struct xeno_err *err);
 
 /* What a statement is to one that was seen before, of the same name. */
 enum xeno_name_order {

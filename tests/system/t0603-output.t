@@ -136,6 +136,11 @@ cat >"$work/cases" <<CASES
 1 template pull tree
 1 overlay push over
 1 overlay pull over
+1 template publish tree template://tree/1
+1 overlay publish over overlay://over/1
+0 publisher add somebody abcdefghijklmnopqrstuvwxyz234567 --at oci://localhost:1
+0 publisher ls
+0 publisher rm somebody
 0 store use localhost:1 --insecure-http
 1 store login
 1 store token

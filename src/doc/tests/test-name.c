@@ -16,6 +16,7 @@
 
 #define NOW_MS INT64_C(1700000000000)
 #define A64    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A40    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B64    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
 static struct xeno_key *key_of(uint8_t n)
@@ -179,7 +180,7 @@ static void another_than_asked_for(void **state)
         snprintf(ref.version, sizeof ref.version, "%s", rows[i].version);
         print_message("%zu\n", i);
         assert_int_equal(
-            xeno_name_check(rows[i].n, rows[i].publisher, &ref, xeno_ms(rows[i].ms), &err) == 0,
+            xeno_name_accept(rows[i].n, rows[i].publisher, &ref, xeno_ms(rows[i].ms), &err) == 0,
             rows[i].token == NULL);
         assert_string_equal(err.token, rows[i].token ? rows[i].token : "");
     }
@@ -236,8 +237,8 @@ static void refs(void **state)
         { "12/2026-11-01", "", "12", "2026-11-01" },
         { "abcdefghijklmnopqrstuvwxyz234567/a.b/c_d", "abcdefghijklmnopqrstuvwxyz234567", "a.b",
           "c_d" },
-        { A64 "/1", "", A64, "1" },
-        { A64 "a/1", NULL, NULL, NULL },
+        { A40 "/1", "", A40, "1" },
+        { A40 "a/1", NULL, NULL, NULL },
         { "12", NULL, NULL, NULL },
         { "", NULL, NULL, NULL },
         { "a//b", NULL, NULL, NULL },
