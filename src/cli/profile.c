@@ -44,6 +44,23 @@ char *cli_profile_path(const struct cli *cli)
     return xeno_asprintf("%s/.config/xeno", home && *home ? home : "");
 }
 
+int cli_profile_put(const struct cli *cli, const char *name, const struct xeno_json *j,
+                    struct xeno_err *err)
+{
+    xeno_autofree char *folder = cli_profile_path(cli), *text = NULL;
+    xeno_autoclose int dirfd = -1;
+    size_t len;
+    int r = xeno_mkdirs(AT_FDCWD, folder, 0700, err);
+
+    if (r < 0)
+        return r;
+    dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return xeno_fail_errno(err, -errno, "profile.write", "open %s", folder);
+    text = xeno_json_format(j, true, &len);
+    return xeno_file_write(dirfd, name, 0600, text, len, err);
+}
+
 static int missing(const char *path, struct xeno_err *err)
 {
     return xeno_fail(err, -ENOENT, "profile.missing",

@@ -37,6 +37,10 @@ XENO_DEFINE_AUTO(cli_profile, cli_profile_free);
 /* The folder's name; the caller's. */
 char *cli_profile_path(const struct cli *cli);
 
+/* Write `name` there in one step, mode 0600; the folder is made when it is missing. */
+int cli_profile_put(const struct cli *cli, const char *name, const struct xeno_json *j,
+                    struct xeno_err *err);
+
 /* Read the profile into cli->profile; again: no effect. A credential near its end is renewed.
  * Errors: -ENOENT profile.missing, and what reading it gives. */
 int cli_profile_need(struct cli *cli, struct xeno_err *err);

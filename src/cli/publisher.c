@@ -111,19 +111,9 @@ static struct xeno_json *list_json(const struct list *l)
 
 static int save(const struct cli *cli, const struct list *l, struct xeno_err *err)
 {
-    xeno_autofree char *folder = cli_profile_path(cli), *text = NULL;
     xeno_auto(xeno_json) j = list_json(l);
-    xeno_autoclose int dirfd = -1;
-    size_t len;
-    int r = xeno_mkdirs(AT_FDCWD, folder, 0700, err);
 
-    if (r < 0)
-        return r;
-    dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0)
-        return xeno_fail_errno(err, -errno, "profile.write", "open %s", folder);
-    text = xeno_json_format(j, true, &len);
-    return xeno_file_write(dirfd, FILE_NAME, 0600, text, len, err);
+    return cli_profile_put(cli, FILE_NAME, j, err);
 }
 
 /* --- finding one --- */
@@ -290,7 +280,7 @@ const struct cli_command cli_publisher_commands[] = {
       .about =
           "NAME is yours alone: what is pulled below template://NAME/ is then signed by ID or\n"
           "refused. Get ID from the publisher itself. Without --at its images are in the\n"
-               "default store.",
+          "default store.",
       .examples = "xeno publisher add debian abcdefghijklmnopqrstuvwxyz234567\n"
                   "xeno publisher add me abcdefghijklmnopqrstuvwxyz234567 --at \\\n"
                   "    oci://registry.example.org/me",

@@ -92,19 +92,9 @@ static struct xeno_json *known_json(const struct known *k)
 
 static int known_save(const struct cli *cli, const struct known *k, struct xeno_err *err)
 {
-    xeno_autofree char *folder = cli_profile_path(cli), *text = NULL;
     xeno_auto(xeno_json) j = known_json(k);
-    xeno_autoclose int dirfd = -1;
-    size_t len;
-    int r = xeno_mkdirs(AT_FDCWD, folder, 0700, err);
 
-    if (r < 0)
-        return r;
-    dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0)
-        return xeno_fail_errno(err, -errno, "profile.write", "open %s", folder);
-    text = xeno_json_format(j, true, &len);
-    return xeno_file_write(dirfd, FILE_NAME, 0600, text, len, err);
+    return cli_profile_put(cli, FILE_NAME, j, err);
 }
 
 /* --- opening one --- */
