@@ -555,7 +555,7 @@ static bool is_step(pid_t pid)
 {
     static const uint64_t steps[] = { SYS_mkdirat,  SYS_ftruncate, SYS_write, SYS_utimensat,
                                       SYS_renameat, SYS_unlinkat,  SYS_flock, SYS_mmap };
-    struct __ptrace_syscall_info info;
+    struct __ptrace_syscall_info info = { .op = 0 };
 
     if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 ||
         info.op != PTRACE_SYSCALL_INFO_ENTRY)
