@@ -7,7 +7,6 @@
 
 #include "base/enc.h"
 
-#define TRIES     3
 #define PAGE      500
 #define PAGES_MAX (CLI_PAGES_ITEMS / PAGE)
 
@@ -40,8 +39,7 @@ void cli_new_key(struct cli *cli, char out[33])
     xeno_hex(raw, sizeof raw, out);
 }
 
-/* Did the answer get lost on its way, so that asking again with the same key is right? */
-static bool lost(const struct xeno_err *err)
+bool cli_lost(const struct xeno_err *err)
 {
     switch (-err->code) {
     case ECONNRESET:
@@ -91,18 +89,18 @@ int cli_ask(struct cli *cli, const struct cli_ask *ask, struct xeno_json **ret,
     }
     if (ask->spends)
         cli_new_key(cli, key);
-    for (int i = 0; i < TRIES; i++) {
+    for (int i = 0; i < CLI_TRIES; i++) {
         why = (struct xeno_err)XENO_ERR_INIT;
         r = send_once(cli, ask, url, body_text, body_len, ask->spends ? key : NULL, &text, &len,
                       &why);
-        if (r >= 0 || !lost(&why) || (strcmp(ask->method, "GET") != 0 && !ask->spends))
+        if (r >= 0 || !cli_lost(&why) || (strcmp(ask->method, "GET") != 0 && !ask->spends))
             break;
     }
     if (r < 0)
         return xeno_fail(err, why.code, why.token, "%s", why.text);
     if (!ret)
         return 0;
-    r = xeno_json_parse(len > 0 ? text : "{}", len > 0 ? len : 2, 64 << 20, ret, err);
+    r = xeno_json_parse(len > 0 ? text : "{}", len > 0 ? len : 2, CLI_ANSWER_MAX, ret, err);
     return r < 0 ? xeno_context(err, r, "the answer of %s", url) : 0;
 }
 

@@ -23,6 +23,23 @@ struct cli_ask {
 int cli_ask(struct cli *cli, const struct cli_ask *ask, struct xeno_json **ret,
             struct xeno_err *err);
 
+/* Did the answer get lost on its way, so that asking again with the same key is right? */
+bool cli_lost(const struct xeno_err *err);
+#define CLI_TRIES      3
+#define CLI_ANSWER_MAX (64 << 20)
+
+/* One of several that are asked at the same time. */
+struct cli_asked {
+    struct cli_ask ask;
+    void *who;                /* the asker's own */
+    struct xeno_json *answer; /* the caller's; NULL: err says why */
+    struct xeno_err err;
+};
+/* Send all and wait until each is answered; `each` (NULL allowed) hears of every answer when it
+ * comes. A question that spends is repeated as with cli_ask(). */
+void cli_ask_all(struct cli *cli, struct cli_asked *list, size_t n,
+                 void (*each)(struct cli_asked *a, void *arg), void *arg);
+
 /* The usual ones. `fmt` is the path; body is taken. */
 int cli_corp_get(struct cli *cli, struct xeno_json **ret, struct xeno_err *err, const char *fmt,
                  ...) __attribute__((format(printf, 4, 5)));

@@ -17,7 +17,7 @@
 #include "cli/progress.h"
 #include "cli/server.h"
 
-#define HOLD_S 60
+#define HOLD_PATH "/v1/holds?ttl_s=60"
 #define ORDER_EXTRA                                                                                \
     3600 /* seconds an order made here outlives its session: grace and last charge */
 #define ORDER_LEAST (XENO_CREDIT / 100)
@@ -38,17 +38,17 @@ void cli_making_release(struct cli_making *m)
 
 /* --- the hold --- */
 
-static int read_quote(const struct xeno_json_at *top, struct cli_making *m, struct xeno_err *err)
+int cli_make_take_hold(struct cli_making *m, const struct xeno_json *answer, struct xeno_err *err)
 {
-    struct xeno_json_at price;
+    struct xeno_json_at top = xeno_json_top(answer), price;
     const char *hold;
     int r;
 
-    r = xeno_json_str(top, "hold", 1, 64, &hold, err);
+    r = xeno_json_str(&top, "hold", 1, 64, &hold, err);
     if (r == 0 && !xeno_base32_ok(hold, XENO_SESSION_ID_CHARS))
         r = xeno_fail(err, -EPROTO, "hold.id", "it is not for a hold");
     if (r == 0)
-        r = xeno_json_obj(top, "price", &price, err);
+        r = xeno_json_obj(&top, "price", &price, err);
     if (r == 0)
         r = xeno_json_int(&price, "per_hour_max", 0, INT64_MAX, &m->per_hour_max, err);
     if (r == 0)
@@ -59,26 +59,24 @@ static int read_quote(const struct xeno_json_at *top, struct cli_making *m, stru
     return 0;
 }
 
-static int post_hold(struct cli *cli, struct cli_making *m, int64_t ttl_s, struct xeno_err *err)
+struct cli_ask cli_make_ask_hold(const struct cli_making *m)
+{
+    return (struct cli_ask){ .method = "POST",
+                             .base = m->server->url,
+                             .server_id = m->server->id,
+                             .path = HOLD_PATH,
+                             .text = m->document,
+                             .type = "application/xml",
+                             .spends = true };
+}
+
+static int post_hold(struct cli *cli, struct cli_making *m, struct xeno_err *err)
 {
     xeno_auto(xeno_json) answer = NULL;
-    xeno_autofree char *path = xeno_asprintf("/v1/holds?ttl_s=%" PRId64, ttl_s);
-    struct xeno_json_at top;
-    int r;
+    struct cli_ask ask = cli_make_ask_hold(m);
+    int r = cli_ask(cli, &ask, &answer, err);
 
-    r = cli_ask(cli,
-                &(struct cli_ask){ .method = "POST",
-                                   .base = m->server->url,
-                                   .server_id = m->server->id,
-                                   .path = path,
-                                   .text = m->document,
-                                   .type = "application/xml",
-                                   .spends = true },
-                &answer, err);
-    if (r < 0)
-        return r;
-    top = xeno_json_top(answer);
-    return read_quote(&top, m, err);
+    return r < 0 ? r : cli_make_take_hold(m, answer, err);
 }
 
 static void drop_hold(struct cli *cli, struct cli_making *m)
@@ -122,23 +120,30 @@ int cli_make_hold(struct cli *cli, const struct cli_args *args, struct cli_makin
 {
     int r = prepare(cli, args, m, err);
 
-    return r < 0 ? r : post_hold(cli, m, HOLD_S, err);
+    return r < 0 ? r : post_hold(cli, m, err);
 }
 
 /* --- the order --- */
 
-/* What an order must be good for: the whole life at the highest rate, unless --max-total says so.
- */
-static xeno_credit needed(const struct cli_making *m)
+xeno_credit cli_make_most(const struct cli_making *m)
 {
     int64_t micro;
 
-    if (m->req->max_total > 0)
-        return xeno_micro(m->req->max_total);
     if (!xeno_muldiv(m->per_hour_max, m->req->lifetime_s + ORDER_EXTRA, 3600, &micro) ||
         micro > XENO_CREDIT_MAX)
         return xeno_micro(XENO_CREDIT_MAX);
     return xeno_micro(micro < ORDER_LEAST ? ORDER_LEAST : micro);
+}
+
+xeno_time cli_make_life(const struct cli_making *m)
+{
+    return xeno_s(m->req->lifetime_s + ORDER_EXTRA);
+}
+
+/* What an order must be good for: the most it can cost, unless --max-total says so. */
+static xeno_credit needed(const struct cli_making *m)
+{
+    return m->req->max_total > 0 ? xeno_micro(m->req->max_total) : cli_make_most(m);
 }
 
 static int permits(struct cli *cli, const struct cli_making *m, const struct xeno_order_terms *t,
@@ -193,8 +198,7 @@ static bool found_order(struct cli *cli, struct cli_making *m)
 static int new_order(struct cli *cli, struct cli_making *m, struct xeno_err *err)
 {
     char id[XENO_ORDER_ID_CHARS + 1];
-    int r = cli_order_make(cli, needed(m), xeno_s(m->req->lifetime_s + ORDER_EXTRA), NULL,
-                           &m->chain, m->terms, err);
+    int r = cli_order_make(cli, needed(m), cli_make_life(m), NULL, &m->chain, m->terms, err);
 
     if (r < 0)
         return r;
@@ -234,22 +238,31 @@ static struct xeno_json *session_body(const struct cli_making *m, const char *ch
     return body;
 }
 
-int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err)
+int cli_make_ask_session(struct cli *cli, struct cli_making *m, struct cli_ask *ret,
+                         struct xeno_err *err)
 {
-    xeno_auto(xeno_json) answer = NULL;
     xeno_autofree char *shown = NULL;
-    struct xeno_json_at top;
+    /* At the price of the quote: the XenoCorp lets nobody charge more. */
+    int r = cli_order_present_at(cli, m->chain, m->server->id, m->per_hour_max, &shown, err);
+
+    if (r == 0)
+        *ret = (struct cli_ask){ .method = "POST",
+                                 .base = m->server->url,
+                                 .server_id = m->server->id,
+                                 .path = "/v1/sessions",
+                                 .body = session_body(m, shown),
+                                 .spends = true };
+    return r;
+}
+
+int cli_make_take_session(struct cli *cli, struct cli_making *m, struct xeno_json *answer,
+                          struct xeno_err *err)
+{
+    struct xeno_json_at top = xeno_json_top(answer);
     const char *id;
     int r;
 
-    /* At the price of the quote: the XenoCorp lets nobody charge more. */
-    r = cli_order_present_at(cli, m->chain, m->server->id, m->per_hour_max, &shown, err);
-    if (r == 0)
-        r = cli_server_post(cli, m->server, session_body(m, shown), &answer, err, "/v1/sessions");
-    if (r < 0)
-        return r;
     free(xeno_take(&m->hold)); /* became the session */
-    top = xeno_json_top(answer);
     r = xeno_json_str(&top, "session", 1, 64, &id, err);
     if (r == 0 && !xeno_base32_ok(id, XENO_SESSION_ID_CHARS))
         r = xeno_fail(err, -EPROTO, "session.id", "%s answered with something that is no session",
@@ -262,8 +275,19 @@ int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err
         (struct cli_server){ xeno_strdup(m->server->name), xeno_strdup(m->server->id),
                              xeno_strdup(m->server->url) };
     m->session->session = xeno_strdup(id);
-    m->session->object = xeno_take(&answer);
+    m->session->object = xeno_json_ref(answer);
     return 0;
+}
+
+int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err)
+{
+    xeno_auto(xeno_json) answer = NULL;
+    struct cli_ask ask;
+    int r = cli_make_ask_session(cli, m, &ask, err);
+
+    if (r == 0)
+        r = cli_ask(cli, &ask, &answer, err);
+    return r < 0 ? r : cli_make_take_session(cli, m, answer, err);
 }
 
 int cli_wait_state(struct cli *cli, struct cli_found *f, const char *const *from, xeno_time limit,
@@ -363,6 +387,29 @@ int cli_end_session(struct cli *cli, struct cli_found *f, struct xeno_err *err)
     return r;
 }
 
+/* A session that goes on costs money: whoever pays is told, also with --quiet and --json. */
+void cli_make_end(struct cli *cli, struct cli_making *m)
+{
+    struct xeno_err why = XENO_ERR_INIT;
+
+    if (cli_end_session(cli, m->session, &why) < 0)
+        fprintf(stderr,
+                "session %s could not be ended and may go on: %s\n  next: xeno session end %s\n",
+                m->session->session, cli_clean(why.text), m->session->session);
+}
+
+/* Why it did not start is what the user wants to see: ending the session must not hide it. */
+void cli_make_give_up(struct cli *cli, struct cli_making *m)
+{
+    bool quiet = cli->quiet;
+
+    if (!m->session)
+        return;
+    cli->quiet |= !cli_guard_caught(); /* but what an interrupt cost is shown */
+    cli_make_end(cli, m);
+    cli->quiet = quiet;
+}
+
 /* --- dry run --- */
 
 static int dry_order(struct cli *cli, const struct cli_args *args, struct cli_making *m,
@@ -448,7 +495,7 @@ int cli_make_dry(struct cli *cli, const struct cli_args *args)
     int r = prepare(cli, args, &m, &why);
 
     if (r == 0)
-        r = post_hold(cli, &m, HOLD_S, &why);
+        r = post_hold(cli, &m, &why);
     if (r == 0)
         r = dry_order(cli, args, &m, &why);
     if (r == 0)

@@ -6,6 +6,7 @@
 #ifndef XENO_CLI_MAKE_H
 #define XENO_CLI_MAKE_H
 
+#include "cli/api.h"
 #include "cli/args.h"
 #include "cli/find.h"
 #include "cli/profile.h"
@@ -37,6 +38,9 @@
         "dry-run", 0, NULL, "say whether it would work, what it would cost, and why not", false, 0   \
     }
 
+/* The text of a document: a file, or "-" for standard input; at most `max` bytes. */
+int cli_document(const char *path, size_t max, char **ret, size_t *ret_len, struct xeno_err *err);
+
 /* Make the requirement that the options describe. Errors: usage, those of spec/. */
 int cli_requirement(const struct cli_args *args, struct xeno_requirement **ret,
                     struct xeno_err *err);
@@ -64,6 +68,28 @@ int cli_make_hold(struct cli *cli, const struct cli_args *args, struct cli_makin
 int cli_make_order(struct cli *cli, const struct cli_args *args, struct cli_making *m,
                    struct xeno_err *err);
 int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err);
+
+/* --- the same as a question and what is made of its answer, for those who ask many at once --- */
+
+/* The most the session can cost: its whole life at the highest rate, and grace. */
+xeno_credit cli_make_most(const struct cli_making *m);
+/* How long an order for it must last. */
+xeno_time cli_make_life(const struct cli_making *m);
+/* Borrows m. */
+struct cli_ask cli_make_ask_hold(const struct cli_making *m);
+int cli_make_take_hold(struct cli_making *m, const struct xeno_json *answer, struct xeno_err *err);
+/* Presents the order; the body in *ret is to be taken by who asks. */
+int cli_make_ask_session(struct cli *cli, struct cli_making *m, struct cli_ask *ret,
+                         struct xeno_err *err);
+int cli_make_take_session(struct cli *cli, struct cli_making *m, struct xeno_json *answer,
+                          struct xeno_err *err);
+
+/* End the session; when that fails say on stderr that it may go on and cost money, also with
+ * --quiet and --json. */
+void cli_make_end(struct cli *cli, struct cli_making *m);
+/* The same because of a failure, which is what is to be seen: quietly, but for what an interrupt
+ * cost. Nothing without a session. */
+void cli_make_give_up(struct cli *cli, struct cli_making *m);
 
 /* --dry-run: say whether and why not; that it would not is an answer, not an error. Returns: the
  * exit status. */

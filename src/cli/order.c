@@ -23,15 +23,10 @@ static const struct cli_option create_options[] = {
     { NULL },
 };
 
-int cli_order_make(struct cli *cli, xeno_credit amount, xeno_time life, const struct xeno_pub *key,
-                   char **ret_chain, struct xeno_order_terms *ret, struct xeno_err *err)
+struct xeno_json *cli_order_body(xeno_credit amount, xeno_time life, const struct xeno_pub *key)
 {
-    xeno_auto(xeno_json) answer = NULL;
     struct xeno_json *body = xeno_json_object();
-    struct xeno_json_at top;
-    const char *chain;
     char pub[XENO_PUB_TEXT];
-    int r;
 
     xeno_json_set_int(body, "amount", amount.micro);
     xeno_json_set_int(body, "lifetime_s", life.ns / XENO_NS_PER_S);
@@ -39,17 +34,31 @@ int cli_order_make(struct cli *cli, xeno_credit amount, xeno_time life, const st
         xeno_pub_text(key, pub);
         xeno_json_set_str(body, "key", pub);
     }
-    r = cli_corp_post(cli, body, &answer, err, "/v1/orders");
-    if (r < 0)
-        return r;
-    top = xeno_json_top(answer);
-    r = xeno_json_str(&top, "chain", 1, XENO_ORDER_BYTES_MAX, &chain, err);
+    return body;
+}
+
+int cli_order_take(struct cli *cli, const struct xeno_json *answer, char **ret_chain,
+                   struct xeno_order_terms *ret, struct xeno_err *err)
+{
+    struct xeno_json_at top = xeno_json_top(answer);
+    const char *chain;
+    int r = xeno_json_str(&top, "chain", 1, XENO_ORDER_BYTES_MAX, &chain, err);
+
     if (r == 0)
         r = xeno_order_read(chain, strlen(chain), &cli->profile->corp, ret, err);
     if (r < 0)
         return xeno_context(err, r, "the XenoCorp's answer");
     *ret_chain = xeno_strdup(chain);
     return 0;
+}
+
+int cli_order_make(struct cli *cli, xeno_credit amount, xeno_time life, const struct xeno_pub *key,
+                   char **ret_chain, struct xeno_order_terms *ret, struct xeno_err *err)
+{
+    xeno_auto(xeno_json) answer = NULL;
+    int r = cli_corp_post(cli, cli_order_body(amount, life, key), &answer, err, "/v1/orders");
+
+    return r < 0 ? r : cli_order_take(cli, answer, ret_chain, ret, err);
 }
 
 /* Would the XenoCorp make it? Funds are the one thing it decides that we can ask for. */

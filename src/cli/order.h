@@ -9,6 +9,11 @@
 int cli_order_make(struct cli *cli, xeno_credit amount, xeno_time life, const struct xeno_pub *key,
                    char **ret_chain, struct xeno_order_terms *ret, struct xeno_err *err);
 
+/* What is posted to /v1/orders for it, and what is made of the answer. */
+struct xeno_json *cli_order_body(xeno_credit amount, xeno_time life, const struct xeno_pub *key);
+int cli_order_take(struct cli *cli, const struct xeno_json *answer, char **ret_chain,
+                   struct xeno_order_terms *ret, struct xeno_err *err);
+
 /* Close it; *ret (NULL allowed) is the order as it is then. */
 int cli_order_close(struct cli *cli, const char *order, struct xeno_json **ret,
                     struct xeno_err *err);

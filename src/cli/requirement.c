@@ -12,21 +12,24 @@
 
 #define MIB (INT64_C(1) << 20)
 
+int cli_document(const char *path, size_t max, char **ret, size_t *ret_len, struct xeno_err *err)
+{
+    int r;
+
+    if (strcmp(path, "-") != 0)
+        return xeno_file_read(AT_FDCWD, path, max, ret, ret_len, err);
+    r = xeno_read_all(STDIN_FILENO, max, ret, ret_len);
+    return r < 0 ? xeno_fail_errno(err, r, "io.read", "read the document from standard input") : 0;
+}
+
 static int from_file(const char *path, struct xeno_requirement **ret, struct xeno_err *err)
 {
     xeno_autofree char *text = NULL;
     size_t len;
-    int r;
+    int r = cli_document(path, XENO_REQUIREMENT_MAX_BYTES, &text, &len, err);
 
-    if (strcmp(path, "-") == 0) {
-        r = xeno_read_all(STDIN_FILENO, XENO_REQUIREMENT_MAX_BYTES, &text, &len);
-        if (r < 0)
-            return xeno_fail_errno(err, r, "io.read", "read the document from standard input");
-    } else {
-        r = xeno_file_read(AT_FDCWD, path, XENO_REQUIREMENT_MAX_BYTES, &text, &len, err);
-        if (r < 0)
-            return r;
-    }
+    if (r < 0)
+        return r;
     r = xeno_requirement_parse(text, len, ret, err);
     return r < 0 ? xeno_context(err, r, "%s", path) : 0;
 }

@@ -14,6 +14,7 @@
 #include "cli/make.h"
 #include "cli/out.h"
 #include "cli/progress.h"
+#include "cli/service.h"
 #include "cli/stream.h"
 #include "cli/task.h"
 #include "cli/terminal.h"
@@ -74,29 +75,6 @@ static int start(struct cli *cli, const struct cli_args *args, const struct xeno
     return r == 0 ? cli_guard_check(err) : r;
 }
 
-/* A session that goes on costs money: whoever pays is told, also with --quiet and --json. */
-static void end_session(struct cli *cli, struct cli_making *m)
-{
-    struct xeno_err why = XENO_ERR_INIT;
-
-    if (cli_end_session(cli, m->session, &why) < 0)
-        fprintf(stderr,
-                "session %s could not be ended and may go on: %s\n  next: xeno session end %s\n",
-                m->session->session, cli_clean(why.text), m->session->session);
-}
-
-/* Why it did not start is what the user wants to see: ending the session must not hide it. */
-static void give_up(struct cli *cli, struct cli_making *m)
-{
-    bool quiet = cli->quiet;
-
-    if (!m->session)
-        return;
-    cli->quiet |= !cli_guard_caught(); /* but what an interrupt cost is shown */
-    end_session(cli, m);
-    cli->quiet = quiet;
-}
-
 static void print_result(struct cli *cli, struct cli_making *m, const char *task, int code)
 {
     struct xeno_json *j;
@@ -144,7 +122,7 @@ static int see_through(struct cli *cli, const struct cli_args *args, struct cli_
         return CLI_OK;
     }
     if (!cli_flag(args, "keep"))
-        end_session(cli, m);
+        cli_make_end(cli, m);
     if (r < 0)
         return r;
     print_result(cli, m, task, code);
@@ -168,7 +146,7 @@ static int run_run(struct cli *cli, const struct cli_args *args, struct xeno_err
     if (r == 0)
         r = start(cli, args, doc, &m, &task, err);
     if (r < 0)
-        give_up(cli, &m);
+        cli_make_give_up(cli, &m);
     else if (cli_flag(args, "detach"))
         r = detached(cli, &m, task);
     else
@@ -180,12 +158,18 @@ static int run_run(struct cli *cli, const struct cli_args *args, struct xeno_err
 /* --- deploy --- */
 
 static const struct cli_option deploy_options[] = {
-    { "server", 's', "SERVER", "where the session is (default: all you know are searched)", false,
+    { "server", 's', "SERVER",
+      "where the session is (default: all you know are searched); with --on: choose of these", true,
       CLI_OFFER_SERVER },
     { "file", 'f', "FILE", "deploy this task document instead of a command", false,
       CLI_OFFER_FILE },
     { "follow", 0, NULL, "show its output until it is over; exit as it does", false, 0 },
     CLI_TASK_OPTIONS,
+    { "on", 0, "N", "deploy a service document on so many XenoServers at once", false, 0 },
+    { "at-least", 0, "M", "with --on: so many are enough (default: all or nothing)", false, 0 },
+    { "share", 0, NULL, "with --on: several replicas may be at one XenoServer", false, 0 },
+    { "limit", 0, "CREDITS", "with --on: spend at most this in all, on all of them", false, 0 },
+    { "wait", 0, "TIME", "with --on: for a TCP port to answer (default 10s; 0: do not)", false, 0 },
     { NULL },
 };
 
@@ -235,6 +219,11 @@ static int run_deploy(struct cli *cli, const struct cli_args *args, struct xeno_
                               .to_stderr = cli->json };
     int code = -1, r;
 
+    if (cli_service_meant(args))
+        return cli_service_deploy(cli, args, err);
+    if (cli_value(args, "at-least") || cli_flag(args, "share") || cli_value(args, "limit") ||
+        cli_value(args, "wait"))
+        return cli_usage(err, "--at-least, --share, --limit and --wait go with --on");
     r = deploy_doc(args, &doc, err);
     if (r == 0)
         r = cli_find_session(cli, cli_value(args, "server"), args->words[0], &f, err);
@@ -284,11 +273,24 @@ const struct cli_command cli_run_commands[] = {
       .runs = true,
       .run = run_run },
     { .name = "deploy",
-      .usage = "SESSION [--] COMMAND [ARGUMENT]...",
-      .summary = "run a further command in a session, as a task of its own",
+      .usage = "SESSION|SERVICE.xml [--] [COMMAND [ARGUMENT]...]",
+      .summary = "run a further command in a session, or a service on many",
+      .about =
+          "In a session the command is a task of its own.\n\n"
+          "With --on, or of one FILE.xml alone, the document (schemas/service.xsd) says what each\n"
+          "replica needs, its tasks, and values that differ. It is checked whole, then held at N\n"
+          "XenoServers, in the order in which they are listed; who refuses is replaced by the "
+          "next.\nOnly then is money set aside, for each at its XenoServer alone, and all sessions "
+          "are made\nat once: all or nothing, unless --at-least. Templates must be there already. "
+          "Arguments\nand environment may contain ${replica}, ${replicas}, ${server}, ${address}, "
+          "${port} and\nthe document's Parameters; $${ is ${. They run until they are ended.",
       .examples = "xeno deploy web -- sh -c 'while sleep 60; do date; done'\n"
                   "xeno deploy --follow web -- apachectl configtest\n"
-                  "xeno deploy web --file task.xml",
+                  "xeno deploy web --file task.xml\n"
+                  "# the same service at three XenoServers, for two credits together\n"
+                  "xeno deploy service.xml --on 3 --limit 2\n"
+                  "# at five, if three at least can have it\n"
+                  "xeno deploy service.xml --on 5 --at-least 3 --json | jq -r '.replicas[].at'",
       .options = deploy_options,
       .min_words = 1,
       .max_words = -1,

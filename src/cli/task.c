@@ -10,8 +10,6 @@
 #include "cli/make.h"
 #include "cli/out.h"
 
-#define START_WAIT_S 180 /* unpacking a large image for the first time takes a while */
-
 static char **copy_words(char *const *words, size_t n)
 {
     char **copy = xeno_new0_n(char *, n + 1);
@@ -81,35 +79,42 @@ int cli_task_doc(const struct cli_args *args, char **argv, int argc, struct xeno
     return r;
 }
 
-int cli_task_deploy(struct cli *cli, struct cli_found *f, const struct xeno_task_doc *doc,
-                    char **ret_name, struct xeno_err *err)
+struct cli_ask cli_task_ask(const struct cli_found *f, const char *path, const char *text)
 {
-    xeno_auto(xeno_json) answer = NULL;
-    xeno_autofree char *path = xeno_asprintf("/v1/sessions/%s/tasks", f->session);
-    xeno_autofree char *text = xeno_task_doc_format(doc, NULL);
-    struct xeno_json_at top;
-    const char *name;
-    int r;
+    return (struct cli_ask){ .method = "POST",
+                             .base = f->server.url,
+                             .server_id = f->server.id,
+                             .path = path,
+                             .text = text,
+                             .type = "application/xml",
+                             .spends = true };
+}
 
-    r = cli_ask(cli,
-                &(struct cli_ask){ .method = "POST",
-                                   .base = f->server.url,
-                                   .server_id = f->server.id,
-                                   .path = path,
-                                   .text = text,
-                                   .type = "application/xml",
-                                   .spends = true },
-                &answer, err);
-    if (r < 0)
-        return r;
-    top = xeno_json_top(answer);
-    r = xeno_json_str(&top, "task", 1, 64, &name, err);
+int cli_task_take(const struct cli_found *f, const struct xeno_json *answer, char **ret_name,
+                  struct xeno_err *err)
+{
+    struct xeno_json_at top = xeno_json_top(answer);
+    const char *name;
+    int r = xeno_json_str(&top, "task", 1, 64, &name, err);
+
     if (r == 0 && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] != '\0')
         r = xeno_fail(err, -EPROTO, "task.name", "%s answered with something that is no task",
                       f->server.name);
     if (r == 0)
         *ret_name = xeno_strdup(name);
     return r;
+}
+
+int cli_task_deploy(struct cli *cli, struct cli_found *f, const struct xeno_task_doc *doc,
+                    char **ret_name, struct xeno_err *err)
+{
+    xeno_auto(xeno_json) answer = NULL;
+    xeno_autofree char *path = xeno_asprintf(CLI_TASKS_PATH, f->session);
+    xeno_autofree char *text = xeno_task_doc_format(doc, NULL);
+    struct cli_ask ask = cli_task_ask(f, path, text);
+    int r = cli_ask(cli, &ask, &answer, err);
+
+    return r < 0 ? r : cli_task_take(f, answer, ret_name, err);
 }
 
 static struct xeno_json_at task_of(const struct cli_found *f, const char *task)
@@ -127,8 +132,7 @@ static struct xeno_json_at task_of(const struct cli_found *f, const char *task)
     return none;
 }
 
-/* 1 when it runs or is over, 0 when not yet, negative when it never will. */
-static int started(const struct cli_found *f, const char *task, struct xeno_err *err)
+int cli_task_started(const struct cli_found *f, const char *task, struct xeno_err *err)
 {
     struct xeno_json_at top = xeno_json_top(f->object), t = task_of(f, task);
     const char *session = cli_str(&top, "state"), *state = cli_str(&t, "state");
@@ -150,14 +154,14 @@ static int started(const struct cli_found *f, const char *task, struct xeno_err 
 int cli_task_wait_start(struct cli *cli, struct cli_found *f, const char *task,
                         struct xeno_err *err)
 {
-    xeno_time end = xeno_time_add(xeno_mono(cli->env), xeno_s(START_WAIT_S));
+    xeno_time end = xeno_time_add(xeno_mono(cli->env), xeno_s(CLI_START_WAIT_S));
     int64_t pause_ms = 5;
 
     for (;;) {
         int r = cli_found_refresh(cli, f, err);
 
         if (r == 0)
-            r = started(f, task, err);
+            r = cli_task_started(f, task, err);
         if (r != 0)
             return r < 0 ? r : 0;
         r = cli_guard_check(err);
@@ -167,7 +171,7 @@ int cli_task_wait_start(struct cli *cli, struct cli_found *f, const char *task,
             return xeno_fail(err, -ETIMEDOUT, "session.wait",
                              "the command has not started after %d s; the session goes on: xeno "
                              "session show %s",
-                             START_WAIT_S, f->session);
+                             CLI_START_WAIT_S, f->session);
         cli_wait(cli, xeno_ms(pause_ms));
         pause_ms = pause_ms < 200 ? pause_ms * 2 : 200;
     }

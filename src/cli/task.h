@@ -2,6 +2,7 @@
 #ifndef XENO_CLI_TASK_H
 #define XENO_CLI_TASK_H
 
+#include "cli/api.h"
 #include "cli/args.h"
 #include "cli/find.h"
 #include "spec/task-doc.h"
@@ -23,6 +24,19 @@ int cli_task_doc(const struct cli_args *args, char **argv, int argc, struct xeno
 /* Deploy it. Returns: its name, the caller's. */
 int cli_task_deploy(struct cli *cli, struct cli_found *f, const struct xeno_task_doc *doc,
                     char **ret_name, struct xeno_err *err);
+
+/* The same as a question and what is made of its answer; path (CLI_TASKS_PATH) and text (the task
+ * document) are borrowed. */
+#define CLI_TASKS_PATH "/v1/sessions/%s/tasks"
+struct cli_ask cli_task_ask(const struct cli_found *f, const char *path, const char *text);
+int cli_task_take(const struct cli_found *f, const struct xeno_json *answer, char **ret_name,
+                  struct xeno_err *err);
+
+/* By f->object as it is: 1 when it runs or is over, 0 when not yet. Errors: it never will: those of
+ * cli_task_wait_start(). */
+int cli_task_started(const struct cli_found *f, const char *task, struct xeno_err *err);
+
+#define CLI_START_WAIT_S 180 /* unpacking a large image for the first time takes a while */
 
 /* Wait until it runs or is over. f->object is fresh then.
  * Errors: -ECANCELED task.failed (why it could not be started), session.ended (with the reason). */

@@ -163,19 +163,12 @@ static struct xeno_requirement *new_default(void)
     return req;
 }
 
-int xeno_requirement_parse(const char *text, size_t len, struct xeno_requirement **ret,
-                           struct xeno_err *err)
+int xeno_requirement_from(const struct xeno_xml_node *root, struct xeno_requirement **ret,
+                          struct xeno_err *err)
 {
-    xeno_auto(xeno_xml) x = NULL;
-    xeno_auto(xeno_requirement) req = NULL;
-    const struct xeno_xml_node *root;
-    int r =
-        xeno_xml_parse(text, len, XENO_REQUIREMENT_MAX_BYTES, xeno_schema_requirements(), &x, err);
+    xeno_auto(xeno_requirement) req = new_default();
+    int r;
 
-    if (r < 0)
-        return r;
-    req = new_default();
-    root = xeno_xml_root(x);
     read_basic(xeno_xml_child(root, "Basic"), req);
     r = read_network(xeno_xml_child(root, "Network"), req, err);
     if (r == 0)
@@ -186,6 +179,16 @@ int xeno_requirement_parse(const char *text, size_t len, struct xeno_requirement
         return r;
     *ret = xeno_take(&req);
     return 0;
+}
+
+int xeno_requirement_parse(const char *text, size_t len, struct xeno_requirement **ret,
+                           struct xeno_err *err)
+{
+    xeno_auto(xeno_xml) x = NULL;
+    int r =
+        xeno_xml_parse(text, len, XENO_REQUIREMENT_MAX_BYTES, xeno_schema_requirements(), &x, err);
+
+    return r < 0 ? r : xeno_requirement_from(xeno_xml_root(x), ret, err);
 }
 
 struct xeno_requirement *xeno_requirement_new(const char *name)

@@ -3,13 +3,15 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "spec/requirement.h"
+#include "spec/service-doc.h"
 
 extern const char xeno_xsd_requirements[];
 extern const size_t xeno_xsd_requirements_len;
 extern const char xeno_xsd_task[];
 extern const size_t xeno_xsd_task_len;
+extern const char xeno_xsd_service[];
 
 #define PORT_RULE    "a whole number from 1 to 65535"
 #define MB_RULE      "a whole number from 4 to 16777216 (of 2^20 bytes)"
@@ -53,7 +55,15 @@ static const struct xeno_xml_rule task_rules[] = {
     { NULL },
 };
 
-static struct xeno_xml_schema *requirements, *task;
+static const struct xeno_xml_rule service_rules[] = {
+    { "Service", "any Parameter, one EnvironmentalRequirements, and 1 to 32 Task elements" },
+    { "Parameter", "at most 32 of them, before EnvironmentalRequirements, each with its Values" },
+    { "Parameter@name", "1 to 32 lower-case letters, digits, _ or - (a letter first)" },
+    { "Value", "text of at most 1024 characters; one for all replicas, or one for each (64)" },
+    { NULL },
+};
+
+static struct xeno_xml_schema *requirements, *task, *service;
 
 static struct xeno_xml_schema *compile(const char *xsd, size_t len,
                                        const struct xeno_xml_rule *rules)
@@ -66,6 +76,41 @@ static struct xeno_xml_schema *compile(const char *xsd, size_t len,
         abort();
     }
     return s;
+}
+
+/* Put what is inside another schema where it is included; nothing is fetched, all is built in. */
+static void include(struct xeno_buf *b, const char *xsd)
+{
+    const char *start = strchr(strstr(xsd, "<xs:schema"), '>') + 1;
+
+    xeno_buf_add(b, start, (size_t)(strstr(start, "</xs:schema>") - start));
+}
+
+static void compile_service(void)
+{
+    static const struct {
+        const char *line, *xsd;
+    } parts[] = { { "<xs:include schemaLocation=\"requirements.xsd\"/>", xeno_xsd_requirements },
+                  { "<xs:include schemaLocation=\"task.xsd\"/>", xeno_xsd_task } };
+    static struct xeno_xml_rule
+        rules[XENO_LEN(requirement_rules) + XENO_LEN(task_rules) + XENO_LEN(service_rules)];
+    const struct xeno_xml_rule *const all[] = { requirement_rules, task_rules, service_rules };
+    xeno_autobuf b = XENO_BUF_INIT;
+    const char *rest = xeno_xsd_service;
+    size_t n = 0;
+
+    for (size_t i = 0; i < XENO_LEN(parts); i++) {
+        const char *line = strstr(rest, parts[i].line);
+
+        xeno_buf_add(&b, rest, (size_t)(line - rest));
+        include(&b, parts[i].xsd);
+        rest = line + strlen(parts[i].line);
+    }
+    xeno_buf_puts(&b, rest);
+    for (size_t i = 0; i < XENO_LEN(all); i++)
+        for (const struct xeno_xml_rule *r = all[i]; r->name; r++)
+            rules[n++] = *r;
+    service = compile(b.data, b.len, rules);
 }
 
 static void compile_all(void)
@@ -90,4 +135,13 @@ const struct xeno_xml_schema *xeno_schema_task(void)
 {
     xeno_spec_init();
     return task;
+}
+
+const struct xeno_xml_schema *xeno_schema_service(void)
+{
+    /* By itself: only clients read services, and daemons need not wait for it. */
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, compile_service);
+    return service;
 }

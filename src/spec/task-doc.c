@@ -112,22 +112,15 @@ static int read_directory(const struct xeno_xml_node *root, struct xeno_task_doc
     return 0;
 }
 
-int xeno_task_doc_parse(const char *text, size_t len, struct xeno_task_doc **ret,
-                        struct xeno_err *err)
+int xeno_task_doc_from(const struct xeno_xml_node *root, struct xeno_task_doc **ret,
+                       struct xeno_err *err)
 {
-    xeno_auto(xeno_xml) x = NULL;
-    xeno_auto(xeno_task_doc) t = NULL;
-    xeno_autofree char *terminal = NULL;
-    const struct xeno_xml_node *root;
-    int r = xeno_xml_parse(text, len, XENO_TASK_DOC_MAX_BYTES, xeno_schema_task(), &x, err);
+    xeno_auto(xeno_task_doc) t = xeno_new0(struct xeno_task_doc);
+    xeno_autofree char *terminal = token_of(root, "Terminal");
+    int r;
 
-    if (r < 0)
-        return r;
-    root = xeno_xml_root(x);
-    t = xeno_new0(struct xeno_task_doc);
     t->name = token_of(root, "Name");
     t->user = token_of(root, "User");
-    terminal = token_of(root, "Terminal");
     t->terminal = terminal && (*terminal == 't' || *terminal == '1');
     r = read_command(xeno_xml_child(root, "Command"), t, err);
     if (r == 0)
@@ -138,6 +131,15 @@ int xeno_task_doc_parse(const char *text, size_t len, struct xeno_task_doc **ret
         return r;
     *ret = xeno_take(&t);
     return 0;
+}
+
+int xeno_task_doc_parse(const char *text, size_t len, struct xeno_task_doc **ret,
+                        struct xeno_err *err)
+{
+    xeno_auto(xeno_xml) x = NULL;
+    int r = xeno_xml_parse(text, len, XENO_TASK_DOC_MAX_BYTES, xeno_schema_task(), &x, err);
+
+    return r < 0 ? r : xeno_task_doc_from(xeno_xml_root(x), ret, err);
 }
 
 /* --- writing --- */

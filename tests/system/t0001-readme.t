@@ -29,6 +29,7 @@ like "$out" "### block $blocks" "to the last block"
 like "$out" '^hello$' "a command's output is streamed"
 like "$out" '2 blocks, signatures good' "the order is narrowed"
 is "$(grep -c '<h1>hello from x2</h1>' "$work/out")" 2 "the page answers, also after suspend and restore"
+like "$out" '^2 of 2, at x[12]$' "each replica answers for itself"
 like "$out" 'measured by the XenoServer: the same' "the bill is what was measured"
 like "$out" 'the books balance' "the books balance"
 ok "nothing is left" [ ! -e "$work/platform" ]

@@ -1,0 +1,201 @@
+/* src/cli/service.c - a service document and options to a rollout, and its result. */
+#include "cli/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/guard.h"
+#include "cli/out.h"
+#include "cli/server.h"
+
+#define PORT_WAIT_S    10
+#define NAME_MAX_BYTES 64 /* of a XenoServer, in servers.json */
+
+bool cli_service_meant(const struct cli_args *args)
+{
+    size_t len = strlen(args->words[0]);
+
+    /* Without --on: a command was forgotten, or nothing but a document was meant. */
+    return cli_value(args, "on") || (args->word_count == 1 && !cli_value(args, "file") && len > 4 &&
+                                     strcmp(args->words[0] + len - 4, ".xml") == 0);
+}
+
+/* What describes a command has no meaning here: the document does that. */
+static int check_options(const struct cli_args *args, struct xeno_err *err)
+{
+    static const char *const others[] = { "file", "env", "workdir", "user", "task" };
+
+    if (args->word_count > 1)
+        return cli_usage(err, "--on is for a service document alone; its tasks are in it");
+    for (size_t i = 0; i < XENO_LEN(others); i++)
+        if (cli_value(args, others[i]))
+            return cli_usage(err, "--%s and a service document do not go together", others[i]);
+    if (cli_flag(args, "follow") || cli_flag(args, "terminal"))
+        return cli_usage(err, "--follow and --terminal are for one command: xeno session logs");
+    return 0;
+}
+
+static int read_document(const char *path, struct xeno_service **ret, struct xeno_err *err)
+{
+    xeno_autofree char *text = NULL;
+    size_t len;
+    int r = cli_document(path, XENO_SERVICE_MAX_BYTES, &text, &len, err);
+
+    if (r < 0)
+        return r;
+    r = xeno_service_parse(text, len, ret, err);
+    return r < 0 ? xeno_context(err, r, "%s", path) : 0;
+}
+
+static bool have(const struct cli_rollout *ro, size_t n, const struct cli_server *s)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ro->candidates[i] == s)
+            return true;
+    return false;
+}
+
+/* Those named by --server, in that order; else all that are known. */
+static int find_candidates(struct cli_rollout *ro, const struct cli_args *args, size_t *ret,
+                           struct xeno_err *err)
+{
+    const char *const *named;
+    const struct cli_server *s;
+    size_t count, n = 0;
+    int r = cli_server_need(ro->cli, NULL, &ro->known, &s, err); /* there is one at all */
+
+    named = cli_values(args, "server", &count);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = cli_servers_pick(ro->known, named[i], &s, err);
+        if (r == 0 && n < CLI_CANDIDATES_MAX && !have(ro, n, s))
+            ro->candidates[n++] = s;
+    }
+    for (size_t i = 0; r == 0 && count == 0 && i < ro->known->count && n < CLI_CANDIDATES_MAX; i++)
+        ro->candidates[n++] = &ro->known->items[i];
+    *ret = n;
+    return r;
+}
+
+/* The longest there can be of what is not known yet: what fits with it fits. */
+static int check_tasks(const struct cli_rollout *ro, unsigned number, struct xeno_err *err)
+{
+    char server[NAME_MAX_BYTES + 1], host[CLI_HOST_TEXT];
+    struct xeno_replica longest = { .number = number,
+                                    .count = (unsigned)ro->count,
+                                    .server = server,
+                                    .address = host,
+                                    .port = UINT16_MAX };
+
+    memset(server, 'x', sizeof server);
+    server[sizeof server - 1] = '\0';
+    memset(host, 'x', sizeof host);
+    host[sizeof host - 1] = '\0';
+    for (size_t i = 0; i < ro->service->task_count; i++) {
+        xeno_auto(xeno_task_doc) t = NULL;
+        int r = xeno_service_task(ro->service, i, &longest, &t, err);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Each with its own requirement, of which `limit` (0: none) leaves it a share. */
+static int make_replicas(struct cli_rollout *ro, size_t want, int64_t limit, struct xeno_err *err)
+{
+    int r = 0;
+
+    ro->replicas = xeno_new0_n(struct cli_replica, want);
+    for (ro->count = 0; ro->count < want; ro->count++) {
+        struct cli_replica *re = &ro->replicas[ro->count];
+
+        re->rollout = ro;
+        re->number = (unsigned)ro->count + 1;
+        re->candidate = re->probe = -1;
+        re->tasks = xeno_new0_n(char *, ro->service->task_count + 1);
+        for (size_t i = 0; i < CLI_STEPS; i++)
+            re->at_ms[i] = -1;
+    }
+    for (size_t i = 0; r == 0 && i < want; i++) {
+        struct cli_making *m = &ro->replicas[i].making;
+
+        r = check_tasks(ro, ro->replicas[i].number, err);
+        if (r == 0)
+            r = xeno_service_requirement(ro->service, ro->replicas[i].number, &m->req, err);
+        if (r == 0 && limit > 0)
+            r = cli_choice_share(limit, want, m->req->max_total, &m->req->max_total, err);
+        if (r == 0)
+            m->document = xeno_requirement_format(m->req, NULL);
+    }
+    return r;
+}
+
+static int plan(struct cli_rollout *ro, const struct cli_args *args, struct xeno_err *err)
+{
+    int64_t on = 1, least;
+    size_t candidates = 0;
+    xeno_credit limit = xeno_micro(0);
+    int r = check_options(args, err);
+
+    if (r == 0)
+        r = cli_number(args, "on", 1, XENO_REPLICAS_MAX, &on, err);
+    least = on;
+    if (r == 0)
+        r = cli_number(args, "at-least", 1, on, &least, err);
+    if (r == 0)
+        r = cli_credit(args, "limit", &limit, err);
+    if (r == 0 && cli_value(args, "limit") && limit.micro == 0)
+        return cli_usage(err, "--limit: must be above 0");
+    if (cli_value(args, "wait") && strcmp(cli_value(args, "wait"), "0") == 0)
+        ro->port_wait = xeno_s(0);
+    else if (r == 0)
+        r = cli_duration(args, "wait", &ro->port_wait, err);
+    if (r == 0)
+        r = read_document(args->words[0], &ro->service, err);
+    if (r == 0)
+        r = find_candidates(ro, args, &candidates, err);
+    if (r == 0)
+        r = cli_choice_init(&ro->choice, candidates, (size_t)on, (size_t)least,
+                            cli_flag(args, "share"), err);
+    return r < 0 ? r : make_replicas(ro, (size_t)on, limit.micro, err);
+}
+
+static void release(struct cli_rollout *ro)
+{
+    for (size_t i = 0; i < ro->count; i++) {
+        struct cli_replica *re = &ro->replicas[i];
+
+        cli_making_release(&re->making);
+        cli_strv_free(re->tasks);
+        if (re->probe >= 0)
+            close(re->probe);
+    }
+    free(ro->replicas);
+    cli_servers_free(ro->known);
+    xeno_service_free(ro->service);
+    free(ro);
+}
+
+int cli_service_deploy(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+{
+    struct cli_rollout *ro = xeno_new0(struct cli_rollout);
+    const char *term = getenv("TERM");
+    int r;
+
+    ro->cli = cli;
+    ro->port_wait = xeno_s(PORT_WAIT_S);
+    ro->live = cli->err_tty && !cli->json && !cli->quiet && term && strcmp(term, "dumb") != 0;
+    r = plan(ro, args, err);
+    ro->start = xeno_mono(cli->env);
+    cli_guard_begin();
+    if (r == 0)
+        r = cli_rollout_place(ro, err);
+    if (r == 0)
+        r = cli_rollout_run(ro, err);
+    if (r == 0)
+        cli_rollout_result(ro);
+    release(ro);
+    return r < 0 ? r : CLI_OK;
+}
