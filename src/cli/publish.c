@@ -107,8 +107,21 @@ static int read_times(struct publishing *p, const struct cli_args *args, struct 
 
 /* --- what was said before --- */
 
-/* Another machine of ours may have published since: what the registry has of ours counts as well.
- * What it has of others, or spoilt, is about to be replaced. */
+/* Is what the registry has no statement of ours, and so to be replaced? Trouble in asking is not.
+ */
+static bool is_no_statement(const struct xeno_err *why)
+{
+    static const char *const tokens[] = { "name.", "jws.",         "json.",
+                                          "doc.",  "oci.artifact", "image.corrupt" };
+
+    for (size_t i = 0; i < XENO_LEN(tokens); i++)
+        if (strncmp(why->token, tokens[i], strlen(tokens[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Another machine of ours may have published since, or this one forgot: what the registry has of
+ * ours counts as well, when it is later than what we know. */
 static int learn(struct publishing *p, struct xeno_err *err)
 {
     struct xeno_err why = XENO_ERR_INIT;
@@ -116,12 +129,12 @@ static int learn(struct publishing *p, struct xeno_err *err)
     struct xeno_name n;
     int r = cli_signed_fetch(p->cli, p->remote, &p->us, &p->ref, &n, &text, &why);
 
+    if (r < 0 && is_no_statement(&why))
+        return 0;
     if (r == 0)
         r = xeno_seen_take(p->seen, &n, text, &why);
-    if (r == 0 || strncmp(why.token, "http.", 5) != 0)
-        return r < 0 && xeno_err_is(&why, "name.contradiction")
-                   ? xeno_fail(err, r, why.token, "%s", why.text)
-                   : 0;
+    if (r == 0 || xeno_err_is(&why, "name.rollback"))
+        return 0;
     return xeno_fail(err, r, why.token, "%s", why.text);
 }
 
