@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/image.sh"
 . "$(dirname "$0")/../lib/store.sh"
-for p in docker-registry skopeo; do
+for p in docker-registry skopeo xxd openssl; do
     command -v $p >/dev/null || bail "$p is not installed"
 done
 export XDG_RUNTIME_DIR=$work HOME=$work
@@ -86,6 +86,14 @@ is "$(skopeo inspect --tls-verify=false "docker://127.0.0.1:$port/pub/12:current
 statement_get pub/12 current >first.jws
 tag_get pub/12 _name.current >first.json
 is "$(cut -d. -f1 first.jws | base64 -d 2>/dev/null | jq -r '"\(.kid) \(.typ)"')" "$pub xeno-name+json" "beside it lies what was signed"
+# Without our code: the id is the key's, and the key signed it.
+un64() { tr '_-' '/+' | sed 's/$/===/' | base64 -d 2>/dev/null; }
+cut -d. -f2 first.jws | un64 | jq -r .key | un64 >key
+is "$(sha256sum key | head -c 40 | xxd -r -p | base32 | tr '[:upper:]' '[:lower:]')" "$pub" "by the key whose hash is the publisher's id"
+(printf '302a300506032b6570032100' | xxd -r -p && cat key) >key.der
+cut -d. -f3 first.jws | un64 >signature
+cut -d. -f1,2 first.jws | tr -d '\n' >signed
+ok "as openssl says too" openssl pkeyutl -verify -pubin -keyform DER -inkey key.der -rawin -in signed -sigfile signature
 
 # --- pulled ---
 as_ me
