@@ -5,8 +5,12 @@
 
 #include "cli/api.h"
 
+#define DEADLINE_S 30 /* as that of one request */
+
 struct crowd {
+    struct cli *cli;
     struct xeno_http_client *http; /* NULL: there is none, and nothing is asked */
+    xeno_time start;               /* monotonic */
     size_t left;
     void (*each)(struct cli_asked *a, void *arg);
     void *arg;
@@ -23,6 +27,16 @@ struct one {
 
 static void send_one(struct one *o);
 
+/* One deadline for all tries: who asks many does not wait three times for one that hangs. */
+static bool in_time(const struct one *o)
+{
+    xeno_time length = o->asked->ask.deadline, now = xeno_mono(o->crowd->cli->env);
+
+    if (length.ns == 0)
+        length = xeno_s(DEADLINE_S);
+    return now.ns < xeno_time_add(o->crowd->start, length).ns;
+}
+
 static void on_done(const struct xeno_http_answer *a, void *arg)
 {
     struct one *o = arg;
@@ -30,7 +44,7 @@ static void on_done(const struct xeno_http_answer *a, void *arg)
     bool harmless = ask->spends || strcmp(ask->method, "GET") == 0;
 
     o->call = NULL;
-    if (a->err && harmless && cli_lost(a->err) && ++o->tries < CLI_TRIES) {
+    if (a->err && harmless && cli_lost(a->err) && ++o->tries < CLI_TRIES && in_time(o)) {
         send_one(o);
         return;
     }
@@ -88,7 +102,9 @@ static void finish(struct one *o)
 void cli_ask_all(struct cli *cli, struct cli_asked *list, size_t n,
                  void (*each)(struct cli_asked *a, void *arg), void *arg)
 {
-    struct crowd crowd = { .left = n, .each = each, .arg = arg };
+    struct crowd crowd = {
+        .cli = cli, .start = xeno_mono(cli->env), .left = n, .each = each, .arg = arg
+    };
     xeno_autofree struct one *ones = xeno_new0_n(struct one, n + 1);
     struct xeno_err why = XENO_ERR_INIT;
     int r = cli_http(cli, &crowd.http, &why);

@@ -36,7 +36,8 @@ struct cli_asked {
     struct xeno_err err;
 };
 /* Send all and wait until each is answered; `each` (NULL allowed) hears of every answer when it
- * comes. A question that spends is repeated as with cli_ask(). */
+ * comes. A question that spends is repeated as with cli_ask(), but not when its deadline is over:
+ * that is one for all tries. */
 void cli_ask_all(struct cli *cli, struct cli_asked *list, size_t n,
                  void (*each)(struct cli_asked *a, void *arg), void *arg);
 

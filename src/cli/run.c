@@ -283,7 +283,7 @@ const struct cli_command cli_run_commands[] = {
           "next.\nOnly then is money set aside, for each at its XenoServer alone, and all sessions "
           "are made\nat once: all or nothing, unless --at-least. Templates must be there already. "
           "Arguments\nand environment may contain ${replica}, ${replicas}, ${server}, ${address}, "
-          "${port} and\nthe document's Parameters; $${ is ${. They run until they are ended.",
+          "${port} and\nthe document's Parameters; $${ is ${. They run until they are ended; an\ninterrupt before the timeline undoes all.",
       .examples = "xeno deploy web -- sh -c 'while sleep 60; do date; done'\n"
                   "xeno deploy --follow web -- apachectl configtest\n"
                   "xeno deploy web --file task.xml\n"

@@ -12,6 +12,7 @@
 #include "cli/service.h"
 
 #define HOLD_ANSWER_S 10 /* who takes longer is not chosen */
+#define HOLD_ALL_S    30 /* what was held first must not expire meanwhile */
 
 size_t cli_rollout_alive(const struct cli_rollout *ro)
 {
@@ -131,8 +132,10 @@ static size_t hold_round(struct cli_rollout *ro)
 
 static int hold_all(struct cli_rollout *ro, struct xeno_err *err)
 {
-    /* A round asks each candidate at most once, and who refused is not asked again. */
-    while (cli_guard_caught() == 0 && hold_round(ro) > 0)
+    xeno_time end = xeno_time_add(xeno_mono(ro->cli->env), xeno_s(HOLD_ALL_S));
+
+    /* Who refused is not asked again: this comes to its end. */
+    while (cli_guard_caught() == 0 && xeno_mono(ro->cli->env).ns < end.ns && hold_round(ro) > 0)
         ;
     for (size_t i = 0; i < ro->count; i++) {
         struct cli_replica *re = &ro->replicas[i];
