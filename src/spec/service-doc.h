@@ -5,7 +5,7 @@
  * of environment variables, and only there, ${NAME} stands for something of the replica: a
  * Parameter's value, or one of
  *
- *     replica    its number, from 1          replicas   how many there are
+ *     replica    its number, from 1          replicas   how many were asked for
  *     server     the name the client has for its XenoServer
  *     address    where clients reach it      port       and by which port: the first Port's
  *
