@@ -93,6 +93,15 @@ is "$(on_many --on 2 --server x3 --server x2) $(awk 'NR > 1 { print $1, $2 }' "$
 is "$(awk '/: held|: ordered|: created|: running/ { n++ } END { print n }' "$work/e")" 8 "with a line for each step"
 end_all
 
+is "$(grep -c $'\e' "$work/e")" 0 "and nothing for terminals"
+mkfifo "$work/silent" # at the end of its input script(1) would type something
+TERM=xterm timeout 60 script -qec "stty cols 60; xeno deploy $work/service.xml --on 2 --wait 0" "$work/typescript" <>"$work/silent" >"$work/t"
+ok "a terminal has one line for each, drawn over the last state" grep -q $'\e\\[2A\r' "$work/t"
+grep $'\e\\[K' "$work/t" | sed -e 's/\r*$//' -e $'s/\e\\[[0-9]*[A-Z]//g' -e 's/.*\r//' >"$work/lines"
+ok "which is there" [ "$(grep -c 'web-[12] .*held' "$work/lines")" -ge 4 ]
+is "$(awk 'length > 59' "$work/lines")" "" "and fits"
+end_all
+
 # --- one is full ---
 xeno run -q -d -s x2 --name filler --cpu 550 -- sleep 600 >/dev/null || bail "x2 is not filled"
 but_money() { left | cut -d' ' -f1,2,4; } # the filler is charged meanwhile
