@@ -86,6 +86,72 @@ static void reply_range(struct xstored *d, struct xeno_http_req *q, const char *
     }
 }
 
+static void send_blob(struct xstored *d, struct xeno_http_req *q, const char *digest, int fd,
+                      int64_t size)
+{
+    xeno_http_set_header(q, "Docker-Content-Digest", digest);
+    xeno_http_set_header(q, "Accept-Ranges", "bytes");
+    reply_range(d, q, digest, fd, size);
+}
+
+struct fetch {
+    char digest[XENO_DIGEST_TEXT];
+    int64_t size;
+    int fd;
+};
+
+static void free_fetch(void *arg)
+{
+    struct fetch *f = arg;
+
+    if (f->fd >= 0)
+        close(f->fd);
+    free(f);
+}
+
+static int fetch(struct job *j, struct xeno_err *err)
+{
+    struct fetch *f = j->args;
+
+    return j->d->objects->back->fetch(j->d->objects, f->digest, f->size, &f->fd, err);
+}
+
+static void finish_fetch(struct job *j)
+{
+    struct fetch *f = j->args;
+
+    if (j->item.result == 0) {
+        j->d->counts.fetched_bytes += f->size;
+        send_blob(j->d, j->q, f->digest, xeno_take_fd(&f->fd), f->size);
+    } else if (j->item.result == -EBADMSG || j->item.result == -ENOENT) {
+        xstored_damaged(j->d, f->digest, -1, j->item.err.text);
+        j->item.result = xeno_fail(&j->item.err, -ENOENT, "store.blob",
+                                   "%s is damaged here: push it again", f->digest);
+    }
+}
+
+/* It is elsewhere. Of its size the metadata tells, so a HEAD does not wait; its descriptor is one
+ * that nothing is read from. */
+static void reply_later(struct xstored *d, struct xeno_http_req *q, const char *digest,
+                        int64_t size)
+{
+    struct fetch *f;
+    struct job *j;
+
+    if (strcmp(xeno_http_method(q), "HEAD") == 0) {
+        send_blob(d, q, digest, fcntl(d->dirfd, F_DUPFD_CLOEXEC, 0), size);
+        return;
+    }
+    f = xeno_new0(struct fetch);
+    snprintf(f->digest, sizeof f->digest, "%s", digest);
+    f->size = size;
+    f->fd = -1;
+    j = job_new(d, q, NULL, f, free_fetch);
+    j->prepare = fetch;
+    j->finish = finish_fetch;
+    job_submit(j);
+}
+
 static void reply_blob(struct xstored *d, struct xeno_http_req *q, const char *repo,
                        const char *digest)
 {
@@ -100,13 +166,12 @@ static void reply_blob(struct xstored *d, struct xeno_http_req *q, const char *r
             r = xeno_fail(&err, -ENOENT, "store.blob", "%s is damaged here: push it again", digest);
         }
     }
-    if (r < 0) {
+    if (r == -EAGAIN)
+        reply_later(d, q, digest, size);
+    else if (r < 0)
         xstored_refuse(d, q, &err);
-        return;
-    }
-    xeno_http_set_header(q, "Docker-Content-Digest", digest);
-    xeno_http_set_header(q, "Accept-Ranges", "bytes");
-    reply_range(d, q, digest, fd, size);
+    else
+        send_blob(d, q, digest, fd, size);
 }
 
 static int act_touch(struct job *j, struct xeno_db *db, struct xeno_err *err)

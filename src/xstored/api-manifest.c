@@ -20,48 +20,106 @@ static bool has_digest(const char *text, size_t len, const char *digest)
     return strcmp(have, digest) == 0;
 }
 
-/* Small enough to be looked at each time. */
-static int read_manifest(struct xstored *d, const struct xstored_manifest *m, char **ret,
+/* Small enough to be looked at each time. `fd` (taken): -1: it is not there. */
+static int read_manifest(struct xstored *d, const struct xstored_manifest *m, int fd, char **ret,
                          size_t *ret_len, struct xeno_err *err)
 {
-    xeno_autoclose int fd = -1;
-    int64_t size;
-    int r = d->objects->back->find(d->objects, m->digest, &fd, &size, err);
-
-    if (r == 0 && xeno_read_all(fd, XSTORED_DOC_MAX_BYTES, ret, ret_len) == 0) {
-        if (has_digest(*ret, *ret_len, m->digest))
+    if (fd >= 0 && xeno_read_all(fd, XSTORED_DOC_MAX_BYTES, ret, ret_len) == 0) {
+        if (has_digest(*ret, *ret_len, m->digest)) {
+            close(fd);
             return 0;
+        }
         free(xeno_take(ret));
     }
-    xstored_damaged(d, m->digest, xeno_take_fd(&fd), "its content is not right");
+    xstored_damaged(d, m->digest, fd, "its content is not right");
     return xeno_fail(err, -ENOENT, "store.manifest_unknown",
                      "manifest %s is damaged here: push it again", m->digest);
+}
+
+static int reply_manifest(struct xstored *d, struct xeno_http_req *q,
+                          const struct xstored_manifest *m, int fd, struct xeno_err *err)
+{
+    xeno_autofree char *text = NULL;
+    size_t len = 0;
+    int r = read_manifest(d, m, fd, &text, &len, err);
+
+    if (r < 0)
+        return r;
+    xeno_http_set_header(q, "Docker-Content-Digest", m->digest);
+    xeno_http_reply_data(q, 200, m->media_type, text, len);
+    return 0;
+}
+
+struct fetch {
+    struct xstored_manifest m;
+    int fd;
+};
+
+static void free_fetch(void *arg)
+{
+    struct fetch *f = arg;
+
+    if (f->fd >= 0)
+        close(f->fd);
+    free(f);
+}
+
+static int fetch(struct job *j, struct xeno_err *err)
+{
+    struct fetch *f = j->args;
+
+    return j->d->objects->back->fetch(j->d->objects, f->m.digest, f->m.size_bytes, &f->fd, err);
+}
+
+static void finish_fetch(struct job *j)
+{
+    struct fetch *f = j->args;
+    int r = j->item.result;
+
+    if (r == 0 || r == -EBADMSG || r == -ENOENT)
+        j->item.result = reply_manifest(j->d, j->q, &f->m, xeno_take_fd(&f->fd), &j->item.err);
+    if (r == 0)
+        j->d->counts.fetched_bytes += f->m.size_bytes;
+}
+
+/* It is elsewhere. */
+static void reply_later(struct xstored *d, struct xeno_http_req *q,
+                        const struct xstored_manifest *m)
+{
+    struct fetch *f = xeno_new0(struct fetch);
+    struct job *j = job_new(d, q, NULL, f, free_fetch);
+
+    f->m = *m;
+    f->fd = -1;
+    j->prepare = fetch;
+    j->finish = finish_fetch;
+    job_submit(j);
 }
 
 void xstored_get_manifest(struct xeno_http_req *q, void *user)
 {
     const char *ref = xeno_http_param(q, "reference"), *repo;
     struct xstored *d = user;
-    xeno_autofree char *text = NULL;
     struct xeno_err err = XENO_ERR_INIT;
     struct xstored_manifest m;
-    size_t len = 0;
+    int64_t size;
     bool digest;
-    int r;
+    int r, found, fd = -1;
 
     if (!xstored_reader(d, q, &repo))
         return;
     r = xstored_reference_check(ref, &digest, &err);
     if (r == 0)
         r = xstored_meta_manifest(d->view, repo, ref, &m, &err);
-    if (r == 0)
-        r = read_manifest(d, &m, &text, &len, &err);
-    if (r < 0) {
-        xstored_refuse(d, q, &err);
+    found = r == 0 ? d->objects->back->find(d->objects, m.digest, &fd, &size, NULL) : 0;
+    if (found == -EAGAIN) {
+        reply_later(d, q, &m);
         return;
     }
-    xeno_http_set_header(q, "Docker-Content-Digest", m.digest);
-    xeno_http_reply_data(q, 200, m.media_type, text, len);
+    if (r == 0)
+        r = reply_manifest(d, q, &m, fd, &err);
+    if (r < 0)
+        xstored_refuse(d, q, &err);
 }
 
 /* --- push --- */
@@ -94,7 +152,8 @@ static int stage(struct xstored *d, struct put *p, struct xeno_err *err)
 
     if (r == 0)
         r = d->objects->back->stage_add(d->objects, fd, 0, p->text, p->len, err);
-    return r < 0 ? r : d->objects->back->settle(d->objects, p->stage, (int64_t)p->len, err);
+    return r < 0 ? r
+                 : d->objects->back->settle(d->objects, p->stage, p->digest, (int64_t)p->len, err);
 }
 
 static int prepare_put(struct job *j, struct xeno_err *err)

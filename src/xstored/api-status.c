@@ -91,6 +91,8 @@ static void counted(const struct xstored *d, struct xeno_buf *out)
           d->counts.scrubbed_bytes },
         { "xstored_passes_total", "Passes given to tools without a certificate.",
           d->counts.passes },
+        { "xstored_fetched_bytes_total", "Bytes fetched from the object store to be read.",
+          d->counts.fetched_bytes },
         { "xstored_quarantined_total", "Objects put aside as damaged.", d->counts.quarantined },
     };
 

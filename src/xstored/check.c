@@ -41,6 +41,29 @@ static void check_objects(const struct xstored *d, struct xeno_check *c)
             "%s: make it, owned by the user xstored runs as, and let its unit write there", dir);
 }
 
+static void no_key(const char *key, void *arg)
+{
+    (void)key;
+    (void)arg;
+}
+
+/* Is it there, and may its keys be listed? */
+static void check_bucket(const struct xstored *d, struct xeno_check *c)
+{
+    xeno_autofree char *keys = xeno_asprintf("%s/s3-keys", d->opt.dir);
+    const struct bucket_opts opts = xstored_bucket(d, keys);
+    xeno_auto(bucket) b = NULL;
+    struct xeno_err err = XENO_ERR_INIT;
+    int r;
+
+    if (!d->opt.s3_url || !*d->opt.s3_url)
+        return;
+    r = bucket_new(&opts, &b, &err);
+    if (r == 0)
+        r = bucket_list(b, "", "", 1, no_key, NULL, &err);
+    xeno_check_say(c, r >= 0, "bucket", "%s", r < 0 ? err.text : d->opt.s3_url);
+}
+
 int xstored_check(struct xstored *d)
 {
     struct xeno_check c = { .program = "xstored" };
@@ -55,6 +78,7 @@ int xstored_check(struct xstored *d)
         check_books(d, &c);
     }
     check_objects(d, &c);
+    check_bucket(d, &c);
     if (d->member && xeno_member_cert(d->member))
         xeno_check_corp(&c, d->member, d->opt.corp_url, d->loop,
                         "the credential is not renewed, and who is revoked is not known");

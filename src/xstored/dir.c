@@ -62,24 +62,6 @@ static void dir_close(struct xstored_objects *o)
     free(d);
 }
 
-static int dir_open(const char *where, struct xstored_objects **ret, struct xeno_err *err)
-{
-    struct dir *d;
-    int fd, r = xeno_mkdirs(AT_FDCWD, where, 0700, err);
-
-    if (r < 0)
-        return r;
-    fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return xeno_fail_errno(err, -errno, "store.open", "open folder '%s'", where);
-    d = xeno_new0(struct dir);
-    d->base.back = &xstored_backend_dir;
-    d->path = xeno_strdup(where);
-    d->fd = fd;
-    *ret = &d->base;
-    return 0;
-}
-
 /* --- stages --- */
 
 static int dir_stage_open(struct xstored_objects *o, const char *id, int *ret_fd, int64_t *ret_size,
@@ -240,13 +222,15 @@ static int dir_stages(struct xstored_objects *o,
 
 /* --- from stage to object --- */
 
-static int dir_settle(struct xstored_objects *o, const char *id, int64_t size, struct xeno_err *err)
+static int dir_settle(struct xstored_objects *o, const char *id, const char *digest, int64_t size,
+                      struct xeno_err *err)
 {
     struct dir *d = (struct dir *)o;
     xeno_autoclose int fd = -1;
     char name[STAGE_NAME];
     struct stat sb;
 
+    (void)digest;
     stage_name(id, name);
     fd = openat(d->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || fstat(fd, &sb) < 0 || fsync(fd) < 0)
@@ -379,9 +363,8 @@ static int dir_each(struct xstored_objects *o, int64_t *cursor, char (*ret)[XENO
     return n;
 }
 
-const struct xstored_backend xstored_backend_dir = {
+static const struct xstored_backend backend_dir = {
     .name = "dir",
-    .open = dir_open,
     .close = dir_close,
     .stage_open = dir_stage_open,
     .stage_add = dir_stage_add,
@@ -398,3 +381,21 @@ const struct xstored_backend xstored_backend_dir = {
     .quarantine = dir_quarantine,
     .each = dir_each,
 };
+
+int xstored_dir_open(const char *where, struct xstored_objects **ret, struct xeno_err *err)
+{
+    struct dir *d;
+    int fd, r = xeno_mkdirs(AT_FDCWD, where, 0700, err);
+
+    if (r < 0)
+        return r;
+    fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return xeno_fail_errno(err, -errno, "store.open", "open folder '%s'", where);
+    d = xeno_new0(struct dir);
+    d->base.back = &backend_dir;
+    d->path = xeno_strdup(where);
+    d->fd = fd;
+    *ret = &d->base;
+    return 0;
+}

@@ -57,7 +57,7 @@ static int prepare(struct job *j, struct xeno_err *err)
                          "the %" PRId64 " bytes that arrived have the digest %s, not %s: begin "
                          "again",
                          f->u->size, have, f->digest);
-    return j->d->objects->back->settle(j->d->objects, f->u->id, f->u->size, err);
+    return j->d->objects->back->settle(j->d->objects, f->u->id, f->digest, f->u->size, err);
 }
 
 static int act(struct job *j, struct xeno_db *db, struct xeno_err *err)
@@ -71,13 +71,25 @@ static int act(struct job *j, struct xeno_db *db, struct xeno_err *err)
     return r;
 }
 
+/* Nothing is wrong with what arrived: it can be tried again, when the place is reached again. */
+static bool may_be_tried_again(struct xstored_upload *u, const struct xeno_err *err)
+{
+    bool far = xeno_err_is(err, "store.away") || xeno_err_is(err, "store.stopped");
+
+    if (!u->kept || (!far && !xeno_err_is(err, "store.busy")))
+        return false;
+    if (far) /* the hash was ended */
+        xeno_sha256_free(xeno_take(&u->sha));
+    return true;
+}
+
 static void finish(struct job *j)
 {
     struct finish *f = j->args;
     struct xstored *d = j->d;
 
-    if (f->u->kept && xeno_err_is(&j->item.err, "store.busy")) {
-        xstored_upload_release(d, f->u); /* nothing was done: it can be tried again */
+    if (may_be_tried_again(f->u, &j->item.err)) {
+        xstored_upload_release(d, f->u);
     } else if (j->item.result < 0) {
         xstored_upload_drop(d, f->u);
     } else {

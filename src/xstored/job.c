@@ -6,8 +6,9 @@
 #include "base/log.h"
 #include "http/problem.h"
 
-/* They wait for the disk, most of the time. */
-#define HELPERS 8
+/* They wait for the disk, most of the time, or for the network. */
+#define HELPERS     8
+#define HELPERS_FAR 16
 
 void job_free(struct job *j)
 {
@@ -84,7 +85,7 @@ int job_start(struct xstored *d, struct xeno_err *err)
 
     struct xeno_work_limits limits = xeno_work_limits_default;
 
-    limits.checkers = HELPERS;
+    limits.checkers = d->objects->back->fetch ? HELPERS_FAR : HELPERS;
     return xeno_work_new(&books, &limits, &d->work, err);
 }
 

@@ -32,7 +32,8 @@ static int start(struct xstored *d, struct xeno_err *err)
 {
     const char *const folders[] = { d->opt.dir, d->opt.objects, NULL };
     xeno_autofree char *config = xeno_conf_folder(d->argc, d->argv);
-    const char *const readable[] = { config, NULL };
+    bool ca = d->opt.s3_ca && *d->opt.s3_ca;
+    const char *const readable[] = { config, ca ? d->opt.s3_ca : NULL, NULL };
     int r;
 
     block_signals();

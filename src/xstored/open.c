@@ -49,12 +49,33 @@ int xstored_open_books(struct xstored *d, struct xeno_err *err)
     return r;
 }
 
+struct bucket_opts xstored_bucket(const struct xstored *d, const char *keys)
+{
+    const struct xstored_options *o = &d->opt;
+
+    return (struct bucket_opts){ .env = d->env,
+                                 .url = o->s3_url,
+                                 .region = o->s3_region,
+                                 .keys = o->s3_keys && *o->s3_keys ? o->s3_keys : keys,
+                                 .ca_file = o->s3_ca && *o->s3_ca ? o->s3_ca : NULL,
+                                 .path_style = o->s3_path_style,
+                                 .patience = o->s3_patience };
+}
+
 static int open_objects(struct xstored *d, struct xeno_err *err)
 {
     xeno_autofree char *inside = xeno_asprintf("%s/objects", d->opt.dir);
-    bool given = d->opt.objects && *d->opt.objects;
+    xeno_autofree char *places = xeno_asprintf("%s/places", d->opt.dir);
+    xeno_autofree char *keys = xeno_asprintf("%s/s3-keys", d->opt.dir);
+    const char *folder = d->opt.objects && *d->opt.objects ? d->opt.objects : inside;
+    const struct xstored_s3_opts opts = { .bucket = xstored_bucket(d, keys),
+                                          .dir = places,
+                                          .cache = folder,
+                                          .cache_bytes = d->opt.cache_bytes };
 
-    return xstored_backend_dir.open(given ? d->opt.objects : inside, &d->objects, err);
+    if (!d->opt.s3_url || !*d->opt.s3_url)
+        return xstored_dir_open(folder, &d->objects, err);
+    return xstored_s3_open(&opts, &d->objects, err);
 }
 
 int xstored_open(struct xstored *d, struct xeno_err *err)
@@ -195,6 +216,8 @@ int xstored_start(struct xstored *d, struct xeno_err *err)
 /* What is at work is finished; the answers may not leave any more. */
 static void stop(struct xstored *d)
 {
+    if (d->work && d->objects->back->stop)
+        d->objects->back->stop(d->objects);
     if (d->work) {
         xeno_work_stop(d->work);
         (void)xeno_work_collect(d->work);

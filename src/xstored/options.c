@@ -55,6 +55,22 @@ static const struct xeno_conf_item items[] = {
     ITEM(running_per_peer, "requests-per-peer", INT, .fallback = "400", .min = 1, .max = 100000,
          .help = "Most requests of one peer at work at once"),
     ITEM(debug, "debug", BOOL, .fallback = "no", .reloadable = true, .help = "Log more"),
+    ITEM(s3_url, "s3-url", TEXT, .max = 200,
+         .help = "Keep the objects in a bucket that is spoken to as S3, for example "
+                 "https://s3.example/BUCKET/PREFIX; objects is a cache then"),
+    ITEM(s3_region, "s3-region", TEXT, .fallback = "us-east-1", .min = 1, .max = 60,
+         .help = "Region that its requests are signed for"),
+    ITEM(s3_keys, "s3-keys", TEXT, .max = 200,
+         .help = "File of mode 0600 with the access key and the secret, each a line; default: "
+                 "s3-keys in dir"),
+    ITEM(s3_ca, "s3-ca", TEXT, .max = 200,
+         .help = "File of the CAs its server is checked by; default: those of this machine"),
+    ITEM(s3_path_style, "s3-path-style", BOOL, .fallback = "yes",
+         .help = "The bucket is in the path; else in the host's name"),
+    ITEM(s3_patience, "s3-patience", DURATION, .fallback = "30s", .min = 100, .max = 600000,
+         .help = "How long it is tried again before the client is told"),
+    ITEM(cache_bytes, "cache", SIZE, .fallback = "10G", .max = INT64_C(1) << 56,
+         .help = "Bytes of copies kept of what is in the bucket"),
     ITEM(capacity_bytes, "capacity", SIZE, .fallback = "0", .max = INT64_C(1) << 56,
          .help =
              "Bytes this store has for objects, told at enrolment; 0: what is free where they are"),

@@ -15,6 +15,10 @@ struct xstored_options {
     xeno_time upload_life, grace, scrub_every;
     int64_t connections, connections_per_address, running_per_peer;
     bool debug;
+    char *s3_url, *s3_region, *s3_keys, *s3_ca; /* s3_url empty: objects are in a directory */
+    bool s3_path_style;
+    xeno_time s3_patience;
+    int64_t cache_bytes;
     int64_t capacity_bytes; /* told at enrolment, too */
     struct xeno_member_told told;
 };

@@ -34,6 +34,7 @@ struct xstored_scrub {
     struct xeno_sha256 *sha;
     xeno_time began; /* monotonic: of this pass */
     xeno_time kept;  /* monotonic: when it was last written how far the pass has come */
+    xeno_time asked; /* monotonic: of the object elsewhere that is read */
     bool reading;    /* a helper has it */
     bool failed;     /* it cannot be read */
 };
@@ -119,23 +120,30 @@ static void start_over(struct xstored *d)
 struct sweep {
     int64_t cursor;
     int seen, removed;
+    char names[SWEEP_ROWS][XENO_DIGEST_TEXT];
 };
+
+static int list_sweep(struct job *j, struct xeno_err *err)
+{
+    struct sweep *s = j->args;
+
+    s->cursor = j->d->sweep_cursor;
+    s->seen = j->d->objects->back->each(j->d->objects, &s->cursor, s->names, SWEEP_ROWS, err);
+    return s->seen < 0 ? s->seen : 0;
+}
 
 static int act_sweep(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
     struct sweep *s = j->args;
-    xeno_autofree char(*names)[XENO_DIGEST_TEXT] = xeno_alloc0(SWEEP_ROWS, XENO_DIGEST_TEXT);
-    int r;
+    int r = 0;
 
-    s->cursor = j->d->sweep_cursor;
     s->removed = 0;
-    r = s->seen = j->d->objects->back->each(j->d->objects, &s->cursor, names, SWEEP_ROWS, err);
     for (int i = 0; r >= 0 && i < s->seen; i++) {
-        r = xstored_meta_known(db, names[i], err);
+        r = xstored_meta_known(db, s->names[i], err);
         if (r != 0)
             continue;
-        r = j->d->objects->back->remove(j->d->objects, names[i], err);
-        j->d->objects->back->purge(j->d->objects, names[i]);
+        r = j->d->objects->back->remove(j->d->objects, s->names[i], err);
+        j->d->objects->back->purge(j->d->objects, s->names[i]);
         s->removed++;
     }
     return r < 0 ? r : 0;
@@ -163,8 +171,40 @@ static void start_sweep(struct xstored *d)
         return;
     d->sweeping = true;
     j = job_new(d, NULL, act_sweep, xeno_new0(struct sweep), free);
+    j->prepare = list_sweep;
     j->finish = finish_sweep;
     j->item.weight = TEND_WEIGHT;
+    job_submit(j);
+}
+
+/* --- what is left to do elsewhere --- */
+
+static int tidy(struct job *j, struct xeno_err *err)
+{
+    return j->d->objects->back->tidy(j->d->objects, err);
+}
+
+static void finish_tidy(struct job *j)
+{
+    struct xstored *d = j->d;
+
+    d->tidying = false;
+    if (j->item.result >= 0)
+        return;
+    xeno_log_err(LOG_WARNING, "tidy", &j->item.err, "again=later");
+    d->tidy_after = xeno_time_add(xeno_mono(d->env), d->opt.s3_patience);
+}
+
+static void start_tidy(struct xstored *d)
+{
+    struct job *j;
+
+    if (!d->objects->back->tidy || d->tidying || xeno_mono(d->env).ns < d->tidy_after.ns)
+        return;
+    d->tidying = true;
+    j = job_new(d, NULL, NULL, NULL, NULL);
+    j->prepare = tidy;
+    j->finish = finish_tidy;
     job_submit(j);
 }
 
@@ -193,7 +233,9 @@ static int act_damage(struct job *j, struct xeno_db *db, struct xeno_err *err)
     int64_t size;
 
     if (g->fd < 0) {
-        if (j->d->objects->back->find(j->d->objects, g->digest, &fd, &size, NULL) == 0)
+        int r = j->d->objects->back->find(j->d->objects, g->digest, &fd, &size, NULL);
+
+        if (r == 0 || r == -EAGAIN)
             return 0;
         return xstored_meta_damaged(db, g->digest, err);
     }
@@ -309,6 +351,53 @@ static void keep_place(struct xstored *d, struct xstored_scrub *s, bool please)
     job_submit(j);
 }
 
+/* --- elsewhere --- */
+
+static int verify(struct job *j, struct xeno_err *err)
+{
+    const struct xstored_scrub *s = j->d->scrub;
+
+    return j->d->objects->back->verify(j->d->objects, s->digest, s->size, j->d->opt.scrub_bytes,
+                                       err);
+}
+
+/* What nobody could read is looked at in the next pass. */
+static void finish_verify(struct job *j)
+{
+    struct xstored *d = j->d;
+    struct xstored_scrub *s = d->scrub;
+    int64_t bytes = s->size > 4096 ? s->size : 4096, rest;
+
+    s->reading = false;
+    rest = bytes / d->opt.scrub_bytes * 1000000 +
+           bytes % d->opt.scrub_bytes * 1000000 / d->opt.scrub_bytes -
+           (xeno_mono(d->env).ns - s->asked.ns) / 1000;
+    if (j->item.result > 0) {
+        xeno_log(LOG_WARNING, "object.healed", "object=%s text=\"sent again from a copy\"",
+                 s->digest);
+    } else if (j->item.result == -EBADMSG || j->item.result == -ENOENT) {
+        xstored_damaged(d, s->digest, -1, j->item.err.text);
+    } else if (j->item.result < 0) {
+        xeno_log_err(LOG_WARNING, "scrub", &j->item.err, "object=%s again=later", s->digest);
+        rest = d->opt.s3_patience.ns / 1000;
+    }
+    again(s, rest > 1000 ? rest : 1000);
+}
+
+static void start_verify(struct xstored *d, struct xstored_scrub *s)
+{
+    struct job *j = job_new(d, NULL, NULL, NULL, NULL);
+
+    s->reading = true;
+    s->asked = xeno_mono(d->env);
+    d->counts.scrubbed_bytes += s->size;
+    j->prepare = verify;
+    j->finish = finish_verify;
+    job_submit(j);
+}
+
+/* --- the next one --- */
+
 /* Open the next object. Returns: false when the pass is over. */
 static bool next_object(struct xstored *d, struct xstored_scrub *s)
 {
@@ -322,12 +411,16 @@ static bool next_object(struct xstored *d, struct xstored_scrub *s)
         xeno_log_err(LOG_ERR, "scrub", &err, "%s", "");
     if (r <= 0)
         return false;
+    s->size = size;
+    if (d->objects->back->verify) {
+        start_verify(d, s);
+        return true;
+    }
     r = d->objects->back->find(d->objects, s->digest, &s->fd, &there, &err);
     if (r < 0 || there != size) {
         xstored_damaged(d, s->digest, xeno_take_fd(&s->fd), "its size is not right");
         return true;
     }
-    s->size = size;
     s->at = 0;
     return true;
 }
@@ -356,6 +449,8 @@ static int on_scrub(sd_event_source *src, uint64_t usec, void *user)
         end_pass(d, s);
         return 0;
     }
+    if (s->reading)
+        return 0;
     if (s->fd < 0) { /* it was damaged: on to the next */
         again(s, 1000);
         return 0;
@@ -385,6 +480,7 @@ static int on_tick(sd_event_source *src, uint64_t usec, void *user)
     (void)usec;
     xstored_tend_now(d);
     start_sweep(d);
+    start_tidy(d);
     sd_event_source_set_time_relative(src, TICK_US);
     return sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
 }

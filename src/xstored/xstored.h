@@ -28,7 +28,7 @@ struct xstored_scrub;
 /* Since the start, for /metrics. Only the loop's thread writes. */
 struct xstored_counts {
     int64_t requests, refused, received_bytes, pushed, mounted, expired, collected, scrubbed_bytes,
-        quarantined, passes;
+        quarantined, passes, fetched_bytes;
 };
 
 struct xstored {
@@ -54,6 +54,8 @@ struct xstored {
     struct xstored_use *uses;
     struct xstored_scrub *scrub; /* tend.c */
     bool tending, sweeping;      /* such a job is under way */
+    bool tidying;                /* the same of a place that is elsewhere */
+    xeno_time tidy_after;        /* monotonic: not before, since it failed */
     int64_t sweep_cursor;        /* -1: all objects were compared with the metadata */
     struct xstored_counts counts;
 };
@@ -70,6 +72,8 @@ void xstored_identity_stop(struct xstored *d);
 /* --- open.c --- */
 int xstored_open_dir(struct xstored *d, struct xeno_err *err);
 int xstored_open_books(struct xstored *d, struct xeno_err *err);
+/* Where the bucket is; `keys` (borrowed, as all of it): the file unless the options name one. */
+struct bucket_opts xstored_bucket(const struct xstored *d, const char *keys);
 /* The loop, once. */
 int xstored_loop(struct xstored *d, struct xeno_err *err);
 /* Folder, lock, key, credential, metadata, objects: needs the rights the daemon starts with. */
