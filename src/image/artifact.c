@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "image/registry-priv.h"
 
@@ -21,22 +20,11 @@ static void digest_of(const char *text, size_t len, char out[XENO_DIGEST_TEXT])
 
 /* --- putting --- */
 
-/* Where the upload goes on, as a path there: the document goes to no host that nobody named. */
-static char *upload_path(struct xeno_registry *r, const char *where, const char *digest)
-{
-    size_t len = strlen(r->base);
-
-    if (where && strncasecmp(where, r->base, len) == 0)
-        where += len;
-    if (!where || where[0] != '/' || where[1] == '/')
-        return NULL;
-    return xeno_asprintf("%s%cdigest=%s", where, strchr(where, '?') ? '&' : '?', digest);
-}
-
 static int put_blob(struct xeno_registry *r, const char *text, size_t len, struct xeno_err *err)
 {
     xeno_autofree char *where = NULL;
-    char digest[XENO_DIGEST_TEXT], *path;
+    char digest[XENO_DIGEST_TEXT];
+    const char *path;
     struct ask *a;
     int n;
 
@@ -48,12 +36,13 @@ static int put_blob(struct xeno_registry *r, const char *text, size_t len, struc
     n = registry_ask_wait(a, NULL, NULL, NULL, "Location", &where, err);
     if (n < 0)
         return n;
-    path = upload_path(r, where, digest);
+    path = registry_upload_path(r, where);
     if (!path)
         return xeno_fail(err, -EPROTO, "oci.answer",
                          "%s names no place of its own for the upload, but '%.200s'", r->base,
                          where ? where : "");
-    a = registry_ask_new(r, "PUT", path);
+    a = registry_ask_new(
+        r, "PUT", xeno_asprintf("%s%cdigest=%s", path, strchr(path, '?') ? '&' : '?', digest));
     a->type = "application/octet-stream";
     a->body = xeno_strndup(text, len);
     a->body_len = len;

@@ -18,7 +18,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "image/push-priv.h"
 
@@ -31,19 +30,14 @@
 
 /* --- what answers say --- */
 
-/* Where the upload goes on, as a path of this registry. An upload elsewhere would send the image,
- * and the token with it, to a host that nobody named. */
 static bool take_location(struct upload *u, const struct xeno_http_answer *a)
 {
-    const char *where = xeno_http_answer_header(a, "Location"), *base = u->p->r->base;
-    size_t len = strlen(base);
+    const char *path = registry_upload_path(u->p->r, xeno_http_answer_header(a, "Location"));
 
-    if (where && strncasecmp(where, base, len) == 0)
-        where += len;
-    if (!where || where[0] != '/' || where[1] == '/' || strlen(where) > 8192)
+    if (!path)
         return false;
     free(u->location);
-    u->location = xeno_strdup(where);
+    u->location = xeno_strdup(path);
     return true;
 }
 

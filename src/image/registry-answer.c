@@ -9,7 +9,8 @@
 #include "image/registry-priv.h"
 
 #define PARAMS_MAX 16
-#define WORDS_MAX  300 /* of the registry's own words that are shown */
+#define PATH_BYTES 8192 /* of a Location */
+#define WORDS_MAX  300  /* of the registry's own words that are shown */
 
 /* --- challenges --- */
 
@@ -174,6 +175,16 @@ static char *own_words(const struct xeno_http_answer *a)
         text[WORDS_MAX] = '\0';
     clean(text);
     return text;
+}
+
+const char *registry_upload_path(const struct xeno_registry *r, const char *where)
+{
+    size_t len = strlen(r->base);
+
+    if (where && strncasecmp(where, r->base, len) == 0)
+        where += len;
+    return where && where[0] == '/' && where[1] != '/' && strlen(where) <= PATH_BYTES ? where
+                                                                                      : NULL;
 }
 
 int registry_refused(const struct xeno_registry *r, const struct xeno_http_answer *a,

@@ -90,6 +90,10 @@ void registry_challenge_release(struct challenge *c);
 /* registry-answer.c */
 /* "bytes A-B/TOTAL" or "bytes A-B/ *"; false when it is not. */
 bool registry_range_parse(const char *text, int64_t *ret_first, int64_t *ret_last);
+/* Where an upload goes on, by the Location `where`: a path of this registry, borrowed from `where`;
+ * NULL when it is none. An upload elsewhere would send the content, and the token with it, to a
+ * host that nobody named. */
+const char *registry_upload_path(const struct xeno_registry *r, const char *where);
 /* What a refusal means: fills `err` from status and body. */
 int registry_refused(const struct xeno_registry *r, const struct xeno_http_answer *a,
                      struct xeno_err *err);
