@@ -489,6 +489,14 @@ void fake_put(struct fake *s, const char *key, const char *data, size_t len)
     pthread_mutex_unlock(&s->lock);
 }
 
+void fake_open(struct fake *s, const char *key)
+{
+    pthread_mutex_lock(&s->lock);
+    set(s, key, "u0", 0, "", 0);
+    set(s, key, "u0", 1, "part", 4);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void fake_remove(struct fake *s, const char *part)
 {
     pthread_mutex_lock(&s->lock);

@@ -38,6 +38,7 @@ int fake_right(struct fake *s, const char *part, const char *data); /* that hold
 /* Change a byte of what the first key that has `part` holds. */
 void fake_damage(struct fake *s, const char *part);
 void fake_put(struct fake *s, const char *key, const char *data, size_t len);
+void fake_open(struct fake *s, const char *key); /* an upload in parts that nobody ends */
 void fake_remove(struct fake *s, const char *part);
 
 #endif

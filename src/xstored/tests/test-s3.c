@@ -204,12 +204,12 @@ static void scrubbed(void **state)
             fixture_until(&f, damaged() == 1);
             assert_int_equal(pull(), 404);
             assert_int_equal(push(), 201);
-            fixture_run_ms(&f, 1500); /* it is tidied once or twice */
-            assert_int_equal(fake_count(fake, digest + 7), gone ? 1 : 2);
         }
         assert_int_equal(damaged(), 0);
         lose_cache(text);
         assert_int_equal(pull(), 200);
+        fixture_run_ms(&f, 2500); /* what is litter goes */
+        assert_int_equal(fake_count(fake, digest + 7), copy || gone ? 1 : 2);
         end();
     }
 }
@@ -332,10 +332,10 @@ static void an_end_after_each_step(void **state)
         begin("");
         o = open_objects();
         stage(o, ID("0a"), big, sizeof big);
-        if (last == SENT_HALF) /* and it cannot even abort it */
-            fake_break(fake, "PUT", "partNumber=3", FAKE_SILENT, 0, -1);
-        if (last == SENT_HALF)
+        if (last == SENT_HALF) {
+            fake_open(fake, digest + 7);
             o->back->stop(o);
+        }
         n = o->back->settle(o, ID("0a"), digest, sizeof big, NULL);
         assert_true(last == SENT_HALF ? n < 0 : n == 0);
         if (last >= PUBLISHED)
@@ -345,9 +345,6 @@ static void an_end_after_each_step(void **state)
         if (last >= FLUSHED)
             assert_int_equal(o->back->flush(o, NULL), 0);
         o->back->close(o);
-        fake_heal(fake);
-        if (last == SENT_HALF)
-            fake_put(fake, "half", "", 0);
 
         o = open_objects();
         n = o->back->each(o, &cursor, &found, 1, NULL);
@@ -386,7 +383,6 @@ static void parts(void **state)
     fake_break(fake, "POST", "uploadId=", FAKE_LATE_BAD, 0, -1);
     assert_int_equal(o->back->settle(o, ID("0a"), digest, sizeof big, NULL), -ECONNRESET);
     assert_int_equal(fake_uploads(fake), 0);
-    fake_break(fake, "DELETE", "uploadId=", FAKE_STATUS, 403, -1);
     fake_break(fake, "PUT", "partNumber=2", FAKE_STATUS, 403, -1);
     assert_int_equal(o->back->settle(o, ID("0a"), digest, sizeof big, NULL), -ECONNREFUSED);
     fake_heal(fake);
