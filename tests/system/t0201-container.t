@@ -39,7 +39,7 @@ like "$(ask exec $s e1 -- /no/such 2>&1 </dev/null)" "task.exec.*no/such" "exec:
 # crun lets the program go as soon as it has sent the terminal, so its first moment may see no size;
 # but never another than was asked for, and what comes late is told by SIGWINCH like any change.
 is "$(ask exec $s e1 --terminal --size=91x37 -- sh -c 'n=0
-    until x=$(stty size 2>/dev/null) && [ "$x" != "0 0" ] || [ $n = 200 ]; do sleep 0.1; n=$((n+1)); done
+    until x=$(stty size 2>/dev/null) && [ "${x:-0 0}" != "0 0" ] || [ $n = 200 ]; do sleep 0.1; n=$((n+1)); done
     echo $x' </dev/null | tr -d '\r')" "37 91" "exec: the first size is the one asked for"
 # Only the trap prints, and a shell runs it for the signal alone. It begins from the size it knows.
 ask exec $s e2 --terminal --size=80x24 -- sh -c 'n=0

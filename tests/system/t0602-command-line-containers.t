@@ -99,8 +99,9 @@ like "$(xeno session logs --timestamps box "$task" | head -n 1)" '^20..-.*stdout
 # --- a terminal: script(1) gives us one ---
 mkfifo "$work/silent" # at the end of its input script(1) would type something
 on_tty() { timeout 60 script -qec "$1" "$work/typescript" <>"$work/silent" | tr -d '\r'; }
-# The program may look before its terminal has a size (HACKING.md), at which busybox's stty complains.
-is "$(on_tty "stty rows 40 cols 100; xeno session exec -t box -- sh -c 'for i in 1 2 3 4 5; do stty size 2>/dev/null && break; sleep 1; done'")" \
+# The program may look before its terminal has a size (HACKING.md): busybox's stty complains then, and
+# ends with 0.
+is "$(on_tty "stty rows 40 cols 100; xeno session exec -t box -- sh -c 'for i in 1 2 3 4 5; do s=\$(stty size 2>/dev/null); [ -n \"\$s\" ] && break; sleep 1; done; echo \$s'")" \
     "40 100" "its size is ours"
 is "$(on_tty "stty rows 40 cols 100; (sleep 2; stty rows 50 cols 90 </dev/tty) & xeno session exec -t box -- sh -c 'sleep 4; stty size'")" \
     "50 90" "and follows ours"
