@@ -162,7 +162,8 @@ static int copy_xattr(struct xeno_cowfs *c, const struct at *from, const char *a
     return -errno;
 }
 
-/* The names of the attributes, one after the other; the caller's. Returns: their bytes. */
+/* The names of the attributes, one after the other; the caller's. Returns: their bytes; 0: *ret is
+ * NULL. */
 static ssize_t list_xattrs(struct xeno_cowfs *c, const struct at *from, char **ret)
 {
     struct xeno_cowfs_layer *l = c->layers[from->layer];
@@ -184,6 +185,8 @@ static ssize_t list_xattrs(struct xeno_cowfs *c, const struct at *from, char **r
 static int copy_xattrs(struct xeno_cowfs *c, const struct at *from, const char *list, ssize_t len,
                        const char *to, bool users)
 {
+    if (len == 0)
+        return 0; /* and there is no list */
     for (const char *a = list; a < list + len; a += strlen(a) + 1) {
         int r = 0;
 

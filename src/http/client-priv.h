@@ -75,7 +75,7 @@ struct xeno_http_call {
     bool plain;                             /* http:// to the loopback */
     bool head_seen;
     unsigned tries, tries_max; /* tries_max 0: until the deadline */
-    xeno_time deadline; /* monotonic; 0: none */
+    xeno_time deadline;        /* monotonic; 0: none */
     struct xeno_err err;
     struct xeno_buf out;
     struct xeno_sse sse;
