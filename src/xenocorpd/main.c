@@ -1,6 +1,5 @@
 /* src/xenocorpd/main.c - XenoCorp: options, what the verbs do, and the loop. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "corp/ledger.h"
 #include "corp/registry.h"
 #include "sandbox/sandbox.h"
@@ -69,20 +69,14 @@ static int check(struct corpd *d, struct xeno_err *err)
 
 /* --- serving --- */
 
-/* Signals are the loop's: blocked here, and so in every thread. */
 static int start(struct corpd *d, struct xeno_err *err)
 {
     const char *const folders[] = { d->options.dir, NULL };
-    sigset_t set;
     int r = corpd_open(d, err);
 
     if (r < 0)
         return r;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    xeno_signals_for_loop();
     r = corpd_listen(d, err);
     if (r == 0)
         r = xeno_sandbox_enter("xenocorpd", folders, err);

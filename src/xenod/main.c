@@ -1,9 +1,9 @@
 /* src/xenod/main.c - the environment manager: faces the network, holds no rights. */
-#include <signal.h>
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "sandbox/sandbox.h"
 #include "xenod/xenod.h"
 
@@ -11,19 +11,6 @@ static int fail(const struct xeno_err *err)
 {
     xeno_log_err(LOG_ERR, "xenod.exit", err, "%s", "");
     return EXIT_FAILURE;
-}
-
-/* The event loop takes these; nothing may end us before it does. */
-static void block_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
@@ -43,7 +30,7 @@ static int serve(struct xenod *d, struct xeno_err *err)
 {
     int r;
 
-    block_signals();
+    xeno_signals_for_loop();
     r = xenod_open(d, err);
     if (r == 0)
         r = enter_sandbox(d, err);

@@ -1,11 +1,11 @@
 /* src/xstored/main.c - a XenoStore: faces the network, holds no rights. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "sandbox/sandbox.h"
 #include "xstored/xstored.h"
 
@@ -13,19 +13,6 @@ static int fail_out(const struct xeno_err *err)
 {
     xeno_log_err(LOG_ERR, "exit", err, "status=1");
     return EXIT_FAILURE;
-}
-
-/* They are the loop's: blocked here, and so in every thread. */
-static void block_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 static int start(struct xstored *d, struct xeno_err *err)
@@ -36,7 +23,7 @@ static int start(struct xstored *d, struct xeno_err *err)
     const char *const readable[] = { config, ca ? d->opt.s3_ca : NULL, NULL };
     int r;
 
-    block_signals();
+    xeno_signals_for_loop();
     r = xstored_open(d, err);
     if (r == 0)
         r = xstored_listen(d, err);
