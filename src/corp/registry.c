@@ -253,22 +253,31 @@ int xeno_parties(struct xeno_corp *corp, int64_t after, int max, struct xeno_par
     return r < 0 ? r : count;
 }
 
+/* The row of party `id`, in *q. */
+static int find_party(struct xeno_corp *corp, const char *sql, const char *id, struct xeno_query *q,
+                      struct xeno_err *err)
+{
+    int r = corp_seen(corp, corp_rows_flush(corp, err));
+
+    if (r == 0)
+        r = corp_query(corp, q, sql, err);
+    if (r < 0)
+        return r;
+    xeno_query_text(q, 1, id);
+    r = corp_step(corp, q, err);
+    if (r == 0)
+        return xeno_fail(err, -ENOENT, "registry.unknown", "%.40s is not registered here", id);
+    return r < 0 ? r : 0;
+}
+
 int xeno_party_get(struct xeno_corp *corp, const char *id, struct xeno_party_view *ret,
                    struct xeno_err *err)
 {
     xeno_autoquery q = XENO_QUERY_INIT;
-    int r = corp_seen(corp, corp_rows_flush(corp, err));
+    int r = find_party(corp, PARTY_COLUMNS " WHERE p.id = $1", id, &q, err);
 
-    if (r == 0)
-        r = corp_query(corp, &q, PARTY_COLUMNS " WHERE p.id = $1", err);
     if (r < 0)
         return r;
-    xeno_query_text(&q, 1, id);
-    r = corp_step(corp, &q, err);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return xeno_fail(err, -ENOENT, "registry.unknown", "%.40s is not registered here", id);
     view_from(&q, ret);
     return 0;
 }
@@ -276,18 +285,10 @@ int xeno_party_get(struct xeno_corp *corp, const char *id, struct xeno_party_vie
 int xeno_party_details(struct xeno_corp *corp, const char *id, char **ret, struct xeno_err *err)
 {
     xeno_autoquery q = XENO_QUERY_INIT;
-    int r = corp_seen(corp, corp_rows_flush(corp, err));
+    int r = find_party(corp, "SELECT details FROM party WHERE id = $1", id, &q, err);
 
-    if (r == 0)
-        r = corp_query(corp, &q, "SELECT details FROM party WHERE id = $1", err);
     if (r < 0)
         return r;
-    xeno_query_text(&q, 1, id);
-    r = corp_step(corp, &q, err);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return xeno_fail(err, -ENOENT, "registry.unknown", "%.40s is not registered here", id);
     *ret = xeno_strdup(xeno_query_col_text(&q, 0));
     return 0;
 }
