@@ -1,4 +1,5 @@
-/* src/cowfs/tests/suite-nfs.h - the calls of cowfs-suite as libnfs makes them; included before it.
+/* src/cowfs/tests/suite-nfs.h - the calls of cowfs-suite as libnfs makes them, in place of the
+ * system's.
  *
  * Paths are the export's; the port is $XENO_NFS_PORT. What NFS version 3 or libnfs has no request
  * for is named in `suite_missing`, and fails with EOPNOTSUPP. Who asks is in AUTH_SYS.
@@ -10,9 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -22,282 +20,40 @@
 #include <unistd.h>
 
 #include <nfsc/libnfs.h>
-
 #include <nfsc/libnfs-zdr.h>
 
 #include "base/mem.h"
 
-#define SUITE_FD   1000 /* the first of ours */
-#define SUITE_OPEN 64
+extern struct nfs_context *suite_nfs; /* of the export, since the first chdir */
+extern mode_t suite_umask;            /* what is made is made without these bits */
 
-static const char *suite_missing;
-static struct nfs_context *suite_nfs;
-static struct nfsfh *suite_files[SUITE_OPEN];
-static mode_t suite_umask;
-static uint32_t suite_uid, suite_gid, suite_groups[16], suite_count;
-
-struct suite_dir {
-    struct nfsdir *dir;
-    char path[4400];
-};
-static struct suite_dir *suite_dir; /* the one that is open */
-
-static int suite_result(int r)
-{
-    if (r >= 0)
-        return r;
-    errno = -r;
-    return -1;
-}
-static int suite_lacks(const char *what)
-{
-    suite_missing = what;
-    errno = EOPNOTSUPP;
-    return -1;
-}
-static struct nfsfh *suite_file(int fd)
-{
-    return fd >= SUITE_FD && fd < SUITE_FD + SUITE_OPEN ? suite_files[fd - SUITE_FD] : NULL;
-}
-
-/* --- who asks, and where --- */
-
-static int suite_chdir(const char *path)
-{
-    char text[256];
-    struct nfs_url *url;
-
-    if (!suite_nfs) {
-        const char *port = getenv("XENO_NFS_PORT");
-
-        suite_nfs = nfs_init_context();
-        snprintf(text, sizeof text,
-                 "nfs://127.0.0.1//?version=3&dircache=0&nfsport=%.8s&mountport=%.8s", port, port);
-        url = nfs_parse_url_dir(suite_nfs, text);
-        if (!url || nfs_mount(suite_nfs, url->server, url->path) < 0) {
-            fprintf(stderr, "%s\n", nfs_get_error(suite_nfs));
-            exit(2);
-        }
-        nfs_destroy_url(url);
-    }
-    nfs_set_auth(suite_nfs, libnfs_authunix_create("suite", 0, 0, 0, NULL));
-    return suite_result(nfs_chdir(suite_nfs, path));
-}
-static int suite_identity(void)
-{
-    if (suite_nfs)
-        nfs_set_auth(suite_nfs, libnfs_authunix_create("suite", suite_uid, suite_gid, suite_count,
-                                                       suite_groups));
-    return 0;
-}
-static int suite_seteuid(uid_t uid)
-{
-    suite_uid = uid;
-    return suite_identity();
-}
-static int suite_setegid(gid_t gid)
-{
-    suite_gid = gid;
-    return suite_identity();
-}
-static int suite_setgroups(size_t n, const gid_t *groups)
-{
-    for (suite_count = 0; suite_count < n && suite_count < XENO_LEN(suite_groups); suite_count++)
-        suite_groups[suite_count] = groups[suite_count];
-    return suite_identity();
-}
-static mode_t suite_set_umask(mode_t mask)
-{
-    suite_umask = mask;
-    return 0;
-}
-
-/* --- files --- */
-
-static int suite_stat(const char *path, struct stat *st)
-{
-    struct nfs_stat_64 s;
-    int r = nfs_lstat64(suite_nfs, path, &s);
-
-    if (r < 0)
-        return suite_result(r);
-    memset(st, 0, sizeof *st);
-    st->st_ino = s.nfs_ino;
-    st->st_mode = (mode_t)s.nfs_mode;
-    st->st_nlink = s.nfs_nlink;
-    st->st_uid = (uid_t)s.nfs_uid;
-    st->st_gid = (gid_t)s.nfs_gid;
-    st->st_rdev = s.nfs_rdev;
-    st->st_size = (off_t)s.nfs_size;
-    st->st_blocks = (blkcnt_t)(s.nfs_used / 512);
-    st->st_mtim.tv_sec = (time_t)s.nfs_mtime;
-    st->st_mtim.tv_nsec = (long)s.nfs_mtime_nsec;
-    return 0;
-}
-static int suite_open(const char *path, int flags, ...)
-{
-    va_list ap;
-    mode_t mode;
-    struct stat st;
-    int i = 0, r;
-
-    va_start(ap, flags);
-    mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
-    va_end(ap);
-    if ((flags & O_TMPFILE) == O_TMPFILE)
-        return suite_lacks("files without a name");
-    /* What the kernel sees to for other clients. */
-    if ((flags & (O_DIRECTORY | O_NOFOLLOW)) && suite_stat(path, &st) == 0) {
-        if ((flags & O_NOFOLLOW) && S_ISLNK(st.st_mode))
-            return suite_result(-ELOOP);
-        if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode))
-            return suite_result(-ENOTDIR);
-    }
-    while (i < SUITE_OPEN && suite_files[i])
-        i++;
-    flags &= O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND;
-    r = nfs_open2(suite_nfs, path, flags, (int)(mode & ~suite_umask), &suite_files[i]);
-    if (r < 0)
-        suite_files[i] = NULL;
-    return r < 0 ? suite_result(r) : SUITE_FD + i;
-}
-static int suite_close(int fd)
-{
-    struct nfsfh *f = suite_file(fd);
-
-    if (!f)
-        return suite_result(-EBADF);
-    suite_files[fd - SUITE_FD] = NULL;
-    return suite_result(nfs_close(suite_nfs, f));
-}
-static void suite_autoclose(int *fd)
-{
-    int e = errno;
-
-    if (*fd >= 0)
-        suite_close(*fd);
-    errno = e;
-}
-static ssize_t suite_pread(int fd, void *buf, size_t len, off_t at)
-{
-    return suite_file(fd)
-               ? suite_result(nfs_pread(suite_nfs, suite_file(fd), (uint64_t)at, len, buf))
-               : suite_result(-EBADF);
-}
-static ssize_t suite_pwrite(int fd, const void *buf, size_t len, off_t at)
-{
-    return suite_file(fd)
-               ? suite_result(nfs_pwrite(suite_nfs, suite_file(fd), (uint64_t)at, len, buf))
-               : suite_result(-EBADF);
-}
-static ssize_t suite_read(int fd, void *buf, size_t len)
-{
-    return suite_result(nfs_read(suite_nfs, suite_file(fd), len, buf));
-}
-static ssize_t suite_write(int fd, const void *buf, size_t len)
-{
-    return suite_result(nfs_write(suite_nfs, suite_file(fd), len, buf));
-}
-static int suite_fstat(int fd, struct stat *st)
-{
-    struct nfs_stat_64 s;
-    int r = suite_file(fd) ? nfs_fstat64(suite_nfs, suite_file(fd), &s) : -EBADF;
-
-    memset(st, 0, sizeof *st);
-    st->st_size = (off_t)s.nfs_size;
-    st->st_nlink = s.nfs_nlink;
-    return suite_result(r);
-}
-static int suite_mknod(const char *path, mode_t mode, dev_t dev)
-{
-    int fd;
-
-    if (!S_ISREG(mode))
-        return suite_result(nfs_mknod(suite_nfs, path, (int)(mode & ~suite_umask), (int)dev));
-    fd = suite_open(path, O_WRONLY | O_CREAT | O_EXCL, mode & 07777);
-    return fd < 0 ? -1 : suite_close(fd);
-}
-
-/* --- names --- */
-
-static int suite_renameat2(int a, const char *from, int b, const char *to, unsigned flags)
-{
-    (void)a;
-    (void)b;
-    return flags ? suite_lacks("rename with flags") : suite_result(nfs_rename(suite_nfs, from, to));
-}
-static int suite_linkat(int a, const char *from, int b, const char *to, int flags)
-{
-    (void)a;
-    (void)b;
-    return flags ? suite_lacks("links of open files") : suite_result(nfs_link(suite_nfs, from, to));
-}
-static ssize_t suite_readlink(const char *path, char *buf, size_t size)
-{
-    int r = nfs_readlink(suite_nfs, path, buf, (int)size);
-
-    return r < 0 ? suite_result(r) : (ssize_t)strlen(buf);
-}
-static DIR *suite_opendir(const char *path)
-{
-    struct suite_dir *d = xeno_new0(struct suite_dir);
-    int r = nfs_opendir(suite_nfs, path, &d->dir);
-
-    if (r < 0) {
-        free(d);
-        suite_result(r);
-        return NULL;
-    }
-    snprintf(d->path, sizeof d->path, "%s", path);
-    suite_dir = d;
-    return (DIR *)d;
-}
-static struct dirent *suite_readdir(DIR *dir)
-{
-    static struct dirent e;
-    struct nfsdirent *got = nfs_readdir(suite_nfs, ((struct suite_dir *)dir)->dir);
-
-    if (!got)
-        return NULL;
-    e.d_ino = got->inode;
-    snprintf(e.d_name, sizeof e.d_name, "%s", got->name);
-    return &e;
-}
-static int suite_closedir(DIR *dir)
-{
-    struct suite_dir *d = (struct suite_dir *)dir;
-
-    nfs_closedir(suite_nfs, d->dir);
-    free(d);
-    suite_dir = NULL;
-    return 0;
-}
-static int suite_fstatat(int dir, const char *name, struct stat *st, int flags)
-{
-    char path[4700];
-
-    (void)dir;
-    (void)flags;
-    snprintf(path, sizeof path, "%s/%s", suite_dir->path, name);
-    return suite_stat(path, st);
-}
-
-/* --- attributes --- */
-
-static int suite_utimensat(int a, const char *path, const struct timespec ts[2], int flags)
-{
-    (void)a;
-    (void)path;
-    (void)flags;
-    (void)ts;
-    return suite_lacks("times in nanoseconds, or of the server (libnfs)");
-}
-static int suite_faccessat(int a, const char *path, int mode, int flags)
-{
-    (void)a;
-    (void)flags;
-    return suite_result(nfs_access(suite_nfs, path, mode));
-}
+int suite_result(int r);
+int suite_lacks(const char *what);
+struct nfsfh *suite_file(int fd);
+int suite_chdir(const char *path);
+int suite_seteuid(uid_t uid);
+int suite_setegid(gid_t gid);
+int suite_setgroups(size_t n, const gid_t *groups);
+mode_t suite_set_umask(mode_t mask);
+int suite_stat(const char *path, struct stat *st);
+int suite_open(const char *path, int flags, ...);
+int suite_close(int fd);
+void suite_autoclose(int *fd);
+ssize_t suite_pread(int fd, void *buf, size_t len, off_t at);
+ssize_t suite_pwrite(int fd, const void *buf, size_t len, off_t at);
+ssize_t suite_read(int fd, void *buf, size_t len);
+ssize_t suite_write(int fd, const void *buf, size_t len);
+int suite_fstat(int fd, struct stat *st);
+int suite_mknod(const char *path, mode_t mode, dev_t dev);
+int suite_renameat2(int a, const char *from, int b, const char *to, unsigned flags);
+int suite_linkat(int a, const char *from, int b, const char *to, int flags);
+ssize_t suite_readlink(const char *path, char *buf, size_t size);
+DIR *suite_opendir(const char *path);
+struct dirent *suite_readdir(DIR *dir);
+int suite_closedir(DIR *dir);
+int suite_fstatat(int dir, const char *name, struct stat *st, int flags);
+int suite_utimensat(int a, const char *path, const struct timespec ts[2], int flags);
+int suite_faccessat(int a, const char *path, int mode, int flags);
 
 #define open(...)                suite_open(__VA_ARGS__)
 #define close(fd)                suite_close(fd)
@@ -338,7 +94,7 @@ static int suite_faccessat(int a, const char *path, int mode, int flags)
 #define lgetxattr(...)           suite_lacks("extended attributes")
 #define llistxattr(...)          suite_lacks("extended attributes")
 #define lremovexattr(...)        suite_lacks("extended attributes")
-#define flock(...)               suite_lacks("locks")
+#define flock(fd, kind)          ((void)(kind), suite_lacks("locks"))
 #define fcntl(...)               suite_lacks("locks")
 #define fork()                   suite_lacks("locks")
 #define seteuid(u)               suite_seteuid(u)
