@@ -15,8 +15,7 @@
 #include "base/io.h"
 #include "cowfs/layer.h"
 #include "cowfs/stack.h"
-
-static char folder[64];
+#include "scratch.h"
 
 static struct xeno_cowfs *open_stack(void)
 {
@@ -29,26 +28,13 @@ static struct xeno_cowfs *open_stack(void)
     return c;
 }
 
-static void put(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
-
 static int setup(void **state)
 {
     static const char *const folders[] = { "low",   "top",   "upper", "work",
                                            "low/d", "top/d", "low/o", "top/o" };
 
     (void)state;
-    strcpy(folder, "/var/tmp/xeno-test-cowfs.XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    assert_int_equal(chdir(folder), 0);
-    for (size_t i = 0; i < XENO_LEN(folders); i++)
-        assert_int_equal(mkdir(folders[i], 0755), 0);
+    scratch_make("test-cowfs", folders, XENO_LEN(folders));
     put("low/f", "low");
     put("low/hidden", "low");
     put("low/d/a", "low");
@@ -61,13 +47,6 @@ static int setup(void **state)
     assert_int_equal(symlink("/etc", "top/out"), 0);
     assert_int_equal(symlink("../..", "low/d/up"), 0);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(chdir("/"), 0);
-    return xeno_remove_tree(AT_FDCWD, folder, NULL);
 }
 
 /* By a path of names; 0 with the node, or an error. */
@@ -249,12 +228,12 @@ static void descriptors_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_seen, setup, teardown),
-        cmocka_unit_test_setup_teardown(slashes_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(numbers_stay, setup, teardown),
-        cmocka_unit_test_setup_teardown(readers_follow, setup, teardown),
-        cmocka_unit_test_setup_teardown(work_is_for_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(descriptors_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_seen, setup, scratch_remove),
+        cmocka_unit_test_setup_teardown(slashes_are_refused, setup, scratch_remove),
+        cmocka_unit_test_setup_teardown(numbers_stay, setup, scratch_remove),
+        cmocka_unit_test_setup_teardown(readers_follow, setup, scratch_remove),
+        cmocka_unit_test_setup_teardown(work_is_for_one, setup, scratch_remove),
+        cmocka_unit_test_setup_teardown(descriptors_are_bounded, setup, scratch_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@
 #include "cowfs/layer.h"
 #include "cowfs/nfs-conn.h"
 #include "nfs-peer.h"
+#include "scratch.h"
 
 #define LAST   UINT32_C(0x80000000)
 #define WAIT_S 20
@@ -158,7 +159,6 @@ static void answers_that_nobody_takes(void **state)
 
 /* --- a port --- */
 
-static char folder[64];
 static struct xeno_cowfs *stack;
 static struct xeno_nfs *server;
 static pthread_t loop;
@@ -172,15 +172,13 @@ static void *serve(void *arg)
 
 static int setup(void **state)
 {
+    static const char *const folders[] = { "low", "upper", "work" };
     const struct xeno_nfs_opts opts = { .work = "work", .clients = "127.0.0.1", .threads = 2 };
     struct xeno_cowfs_layer *layer;
     sigset_t set;
 
     (void)state;
-    strcpy(folder, "/var/tmp/xeno-test-nfs-conn.XXXXXX");
-    assert_non_null(mkdtemp(folder));
-    assert_int_equal(chdir(folder), 0);
-    assert_true(mkdir("low", 0755) == 0 && mkdir("upper", 0755) == 0 && mkdir("work", 0755) == 0);
+    scratch_make("test-nfs-conn", folders, XENO_LEN(folders));
     assert_int_equal(xeno_cowfs_layer_dir("low", &layer, NULL), 0);
     assert_int_equal(xeno_cowfs_open("upper", "work", &layer, 1, &stack, NULL), 0);
     assert_int_equal(xeno_nfs_new(stack, &opts, &server, NULL), 0);
@@ -194,13 +192,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     kill(getpid(), SIGTERM);
     pthread_join(loop, NULL);
     xeno_nfs_free(server);
     xeno_cowfs_free(stack);
-    assert_int_equal(chdir("/"), 0);
-    return xeno_remove_tree(AT_FDCWD, folder, NULL);
+    return scratch_remove(state);
 }
 
 static int dial(const char *from)
