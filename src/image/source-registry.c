@@ -99,12 +99,13 @@ static void conn_put(struct registry_source *rs, struct conn *c, bool sound)
 }
 
 static int registry_read(struct xeno_source *s, const char *digest, int64_t offset, void *buf,
-                         size_t len, struct xeno_err *err)
+                         size_t len, const struct xeno_source_want *want, struct xeno_err *err)
 {
     struct registry_source *rs = (struct registry_source *)s;
     struct conn *c = NULL;
     int r = conn_take(rs, &c, err);
 
+    (void)want;
     if (r < 0)
         return r;
     r = xeno_registry_read(c->registry, digest, offset, len, buf, err);

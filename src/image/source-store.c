@@ -13,7 +13,7 @@ struct store_source {
 /* The blob is opened each time: that costs less than the digest of what is read, and one that the
  * collector removed is not held. */
 static int store_read(struct xeno_source *s, const char *digest, int64_t offset, void *buf,
-                      size_t len, struct xeno_err *err)
+                      size_t len, const struct xeno_source_want *want, struct xeno_err *err)
 {
     struct store_source *ss = (struct store_source *)s;
     xeno_autoclose int fd = -1;
@@ -21,6 +21,7 @@ static int store_read(struct xeno_source *s, const char *digest, int64_t offset,
     int64_t size;
     int r = xeno_store_open_blob(ss->store, digest, &fd, &size, err);
 
+    (void)want;
     while (r >= 0 && len > 0) {
         ssize_t n = pread(fd, to, len, offset);
 

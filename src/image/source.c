@@ -91,6 +91,7 @@ struct ask {
     int64_t offset;
     void *buf;
     size_t len;
+    const struct xeno_source_want *want;
     int (*check)(void *arg, const void *data, struct xeno_err *err);
     void *arg;
 };
@@ -207,7 +208,7 @@ static int ask_one(struct xeno_sources *s, struct place *p, const struct ask *a,
 {
     struct xeno_err why = XENO_ERR_INIT;
     bool lied = false;
-    int r = p->source->ops->read(p->source, a->digest, a->offset, a->buf, a->len, &why);
+    int r = p->source->ops->read(p->source, a->digest, a->offset, a->buf, a->len, a->want, &why);
 
     if (r == 0) {
         atomic_fetch_add(&s->bytes, (int64_t)a->len);
@@ -261,12 +262,17 @@ static void wait_for(struct xeno_sources *s, xeno_time length)
 }
 
 int xeno_sources_read(struct xeno_sources *s, const char *digest, int64_t offset, void *buf,
-                      size_t len, int (*check)(void *arg, const void *data, struct xeno_err *err),
-                      void *arg, struct xeno_err *err)
+                      size_t len, const struct xeno_source_want *want,
+                      int (*check)(void *arg, const void *data, struct xeno_err *err), void *arg,
+                      struct xeno_err *err)
 {
-    struct ask a = {
-        .digest = digest, .offset = offset, .buf = buf, .len = len, .check = check, .arg = arg
-    };
+    struct ask a = { .digest = digest,
+                     .offset = offset,
+                     .buf = buf,
+                     .len = len,
+                     .want = want,
+                     .check = check,
+                     .arg = arg };
     xeno_time end = xeno_time_add(xeno_mono(s->opts.env), s->opts.patience), until;
 
     if (!xeno_digest_parse(digest, a.sha))
@@ -306,12 +312,13 @@ static int check_piece(void *arg, const void *data, struct xeno_err *err)
 int xeno_sources_piece(struct xeno_sources *s, const char *digest,
                        const struct xeno_toc_chunk *piece, void *out, struct xeno_err *err)
 {
+    const struct xeno_source_want want = { .sha = piece->sha, .size_bytes = piece->size_bytes };
     struct piece_check c = { .piece = piece, .out = out };
     xeno_autofree void *buf = xeno_try_alloc((size_t)piece->blob_bytes);
 
     if (!buf)
         return xeno_fail(err, -ENOMEM, "source.memory", "no memory for a piece");
-    return xeno_sources_read(s, digest, piece->blob_offset, buf, (size_t)piece->blob_bytes,
+    return xeno_sources_read(s, digest, piece->blob_offset, buf, (size_t)piece->blob_bytes, &want,
                              check_piece, &c, err);
 }
 
@@ -334,7 +341,8 @@ static int check_part(void *arg, const void *data, struct xeno_err *err)
 int xeno_sources_part(struct xeno_sources *s, const char *digest, int64_t offset, size_t len,
                       const uint8_t sha[32], void *out, struct xeno_err *err)
 {
+    const struct xeno_source_want want = { .sha = sha };
     struct part_check c = { .sha = sha, .len = len };
 
-    return xeno_sources_read(s, digest, offset, out, len, check_part, &c, err);
+    return xeno_sources_read(s, digest, offset, out, len, &want, check_part, &c, err);
 }

@@ -21,11 +21,20 @@
 
 struct xeno_source;
 
+/* What bytes must be, for a source that has them from several others and can pass over one that
+ * lies; nobody believes that it did. */
+struct xeno_source_want {
+    const uint8_t *sha; /* 32 bytes: the digest */
+    int64_t
+        size_bytes; /* above zero: of so many bytes, of which they are a zstd frame; 0: of them */
+};
+
 struct xeno_source_ops {
-    /* `len` bytes at `offset` of the blob "sha256:HEX". Bounded in time. Any number of threads.
+    /* `len` bytes at `offset` of the blob "sha256:HEX". want: NULL, or may be passed over. Bounded
+     * in time. Any number of threads.
      * Errors: -ENOENT: it has no such blob, and is asked for others all the same. */
     int (*read)(struct xeno_source *s, const char *digest, int64_t offset, void *buf, size_t len,
-                struct xeno_err *err);
+                const struct xeno_source_want *want, struct xeno_err *err);
     void (*free)(struct xeno_source *s);
 };
 struct xeno_source {
@@ -66,12 +75,14 @@ XENO_DEFINE_AUTO(xeno_sources, xeno_sources_free);
 void xeno_sources_add(struct xeno_sources *s, struct xeno_source *one);
 size_t xeno_sources_count(const struct xeno_sources *s);
 
-/* A part of a blob, into buf. check: are these the right bytes? -EBADMSG says no.
+/* A part of a blob, into buf. want: for the sources; NULL. check: are these the right bytes?
+ * -EBADMSG says no.
  * Errors: of the last source that was asked, with its name; -ENOENT image.blob when nobody has it;
  *         -EIO source.none when all that are left are liars. */
 int xeno_sources_read(struct xeno_sources *s, const char *digest, int64_t offset, void *buf,
-                      size_t len, int (*check)(void *arg, const void *data, struct xeno_err *err),
-                      void *arg, struct xeno_err *err);
+                      size_t len, const struct xeno_source_want *want,
+                      int (*check)(void *arg, const void *data, struct xeno_err *err), void *arg,
+                      struct xeno_err *err);
 
 /* A piece of a layer, checked, decompressed into `out` (piece->size_bytes). */
 int xeno_sources_piece(struct xeno_sources *s, const char *digest,

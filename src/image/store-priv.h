@@ -32,10 +32,6 @@ int xeno_store_index_change(struct xeno_store *st,
                             int (*fn)(struct xeno_index *ix, void *arg, struct xeno_err *err),
                             void *arg, struct xeno_err *err);
 
-/* Manifest and config of the manifest that is blob `digest`. */
-int xeno_store_load(struct xeno_store *st, const char *digest, struct xeno_image **ret,
-                    struct xeno_err *err);
-
 /* Read the blob of a layer and check it; progress: it is so far of `total` with `before` read
  * already. Errors: -EBADMSG image.corrupt, -ECANCELED image.cancelled. */
 int xeno_store_verify_blob(struct xeno_store *st, const struct xeno_layer *l, int64_t before,

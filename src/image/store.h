@@ -59,6 +59,12 @@ const char *xeno_image_host_arch(void);
 int xeno_store_resolve(struct xeno_store *st, const char *ref, const char *arch,
                        struct xeno_image **ret, struct xeno_err *err);
 
+/* The image whose manifest is blob `digest`, from manifest and config alone: layers may be missing,
+ * as in the store of the image manager (image/agent.h). Errors: as above, without those of layers.
+ */
+int xeno_store_load(struct xeno_store *st, const char *digest, struct xeno_image **ret,
+                    struct xeno_err *err);
+
 /* A template and overlays over it, bottom first, as one image: all layers in order; environment
  * joined, the later value of a variable wins; Cmd, WorkingDir and User of the topmost that has one.
  * `template_ref` may be NULL when there is at least one overlay. Its digest is "".

@@ -24,12 +24,13 @@ static char told[4096];
 static int waits;
 
 static int fake_read(struct xeno_source *s, const char *digest, int64_t offset, void *buf,
-                     size_t len, struct xeno_err *err)
+                     size_t len, const struct xeno_source_want *want, struct xeno_err *err)
 {
     struct fake *f = (struct fake *)s;
 
     (void)digest;
     (void)offset;
+    (void)want;
     f->asked++;
     if (f->mood == AWAY)
         return xeno_fail(err, -ECONNREFUSED, "http.connect", "nobody there");
@@ -102,7 +103,7 @@ static int read_at(struct xeno_sources *s, int64_t offset, struct xeno_err *err)
 {
     char buf[4];
 
-    return xeno_sources_read(s, BLOB, offset, buf, 4, check, NULL, err);
+    return xeno_sources_read(s, BLOB, offset, buf, 4, NULL, check, NULL, err);
 }
 
 static int read_it(struct xeno_sources *s, struct xeno_err *err)
