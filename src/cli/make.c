@@ -16,6 +16,7 @@
 #include "cli/out.h"
 #include "cli/progress.h"
 #include "cli/server.h"
+#include "cli/signed.h"
 
 #define HOLD_PATH "/v1/holds?ttl_s=60"
 #define ORDER_EXTRA                                                                                \
@@ -102,6 +103,8 @@ static int prepare(struct cli *cli, const struct cli_args *args, struct cli_maki
 
     if (r == 0)
         r = cli_server_need(cli, cli_value(args, "server"), &m->servers, &m->server, err);
+    if (r == 0)
+        r = cli_signed_pin_all(cli, m->req, err);
     if (r < 0)
         return r;
     m->document = xeno_requirement_format(m->req, NULL);

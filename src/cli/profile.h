@@ -11,6 +11,7 @@
  *     log-head         newest signed head of the XenoCorp's log that was seen (cli/log.h)
  *     publishers.json  who is believed about signed names (cli/publisher.h)
  *     published/       what we signed of our own (image/seen.h)
+ *     names/           what was seen of the signed names of sessions (image/seen.h)
  *     servers.json     {"servers":[{"name","id","url"}]}, the first is the default
  */
 #ifndef XENO_CLI_PROFILE_H

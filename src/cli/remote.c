@@ -168,9 +168,9 @@ static int read_bounds(const struct cli_args *args, struct xeno_registry_opts *o
 {
     xeno_time patience = xeno_ns(0);
     int64_t parallel = 0;
-    int r = cli_number(args, "parallel", 1, 64, &parallel, err);
+    int r = args ? cli_number(args, "parallel", 1, 64, &parallel, err) : 0;
 
-    if (r >= 0)
+    if (r >= 0 && args)
         r = cli_duration(args, "patience", &patience, err);
     if (r < 0)
         return r;
@@ -188,7 +188,7 @@ int cli_remote_open(struct cli *cli, const struct cli_args *args, const char *te
     xeno_autofree char *base = NULL, *password = NULL;
     autoknown k = { .trust = NULL };
     struct xeno_registry_opts o = { .loop = cli_loop(cli), .env = cli->env, .from = from };
-    const char *trust = cli_value(args, "trust");
+    const char *trust = args ? cli_value(args, "trust") : NULL;
     bool ours, plain;
     int r = known_load(cli, &k, err);
 
@@ -199,12 +199,12 @@ int cli_remote_open(struct cli *cli, const struct cli_args *args, const char *te
     if (r < 0)
         return r;
     ours = k.host[0] && strcmp(k.host, m->name.host) == 0;
-    plain = cli_flag(args, "insecure-http") || (ours && k.plain);
+    plain = (args && cli_flag(args, "insecure-http")) || (ours && k.plain);
     trust = trust ? trust : ours ? k.trust : "system";
     r = open_client(cli, trust, plain, &m->web, &o.http, err);
     if (r >= 0 && m->web)
-        r = xeno_registry_password(cli_value(args, "auth-file"), m->name.host, m->name.repo,
-                                   &password, err);
+        r = xeno_registry_password(args ? cli_value(args, "auth-file") : NULL, m->name.host,
+                                   m->name.repo, &password, err);
     if (r < 0)
         return r;
     base = xeno_asprintf("%s://%s", plain ? "http" : "https", m->name.host);

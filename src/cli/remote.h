@@ -37,8 +37,8 @@ XENO_DEFINE_AUTO(cli_remote, cli_remote_free);
 
 /* Open the repository that `text` names: "oci://...", or what it is called in the default store
  * ("NAME" there is "ID/NAME" of ours, and so is "A/NAME" at a XenoStore unless A is an id). `from`:
- * another repository there, NULL: none. Errors: -ENOENT store.none: there is no default store;
- * those of xeno_registry_name_parse(). */
+ * another repository there, NULL: none. `args` NULL: of a verb without REMOTE_OPTIONS.
+ * Errors: -ENOENT store.none: there is no default store; those of xeno_registry_name_parse(). */
 int cli_remote_open(struct cli *cli, const struct cli_args *args, const char *text,
                     const char *from, bool write, struct cli_remote **ret, struct xeno_err *err);
 

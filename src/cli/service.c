@@ -9,6 +9,7 @@
 #include "cli/guard.h"
 #include "cli/out.h"
 #include "cli/server.h"
+#include "cli/signed.h"
 
 #define PORT_WAIT_S    10
 #define NAME_MAX_BYTES 64 /* of a XenoServer, in servers.json */
@@ -154,6 +155,8 @@ static int plan(struct cli_rollout *ro, const struct cli_args *args, struct xeno
         r = cli_duration(args, "wait", &ro->port_wait, err);
     if (r == 0)
         r = read_document(args->words[0], &ro->service, err);
+    if (r == 0) /* once: every replica gets the same */
+        r = cli_signed_pin_all(ro->cli, ro->service->req, err);
     if (r == 0)
         r = find_candidates(ro, args, &candidates, err);
     if (r == 0)

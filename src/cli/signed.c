@@ -2,13 +2,19 @@
 #include "cli/signed.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/io.h"
 #include "cli/commands.h"
+#include "cli/image.h"
 #include "cli/out.h"
+#include "cli/profile.h"
 #include "image/artifact.h"
+#include "spec/requirement.h"
 
 static const char template_[] = "template://", overlay[] = "overlay://";
 
@@ -85,44 +91,132 @@ int cli_signed_fetch(struct cli *cli, struct cli_remote *remote, const struct cl
     return 0;
 }
 
-static int remember(const char *store, const struct xeno_name *n, const char *text,
+static int remember(const char *folder, const struct xeno_name *n, const char *text,
                     struct xeno_err *err)
 {
-    xeno_autofree char *path = xeno_asprintf("%s/.names", store);
     xeno_auto(xeno_seen) seen = NULL;
-    int r = xeno_seen_open(path, true, &seen, err);
+    int r = xeno_seen_open(folder, true, &seen, err);
 
     return r < 0 ? r : xeno_seen_take(seen, n, text, err);
+}
+
+/* What `ref` stands for now, as template or overlay. */
+static int ask(struct cli *cli, const struct cli_args *args, const struct xeno_name_ref *ref,
+               bool is_overlay, struct cli_remote **ret, struct xeno_name *n, char **ret_text,
+               struct xeno_err *err)
+{
+    xeno_auto(cli_remote) remote = NULL;
+    cli_autopublisher p = { .at = NULL };
+    int r = cli_publisher_find(cli, ref->publisher, &p, err);
+
+    if (r == 0)
+        r = cli_signed_open(cli, args, &p, ref, ref->version, false, &remote, err);
+    if (r == 0)
+        r = cli_signed_fetch(cli, remote, &p, ref, n, ret_text, err);
+    if (r == 0 && n->overlay != is_overlay)
+        r = xeno_fail(err, -EINVAL, "name.kind", "'%s/%s' is published as %s", n->name, n->version,
+                      n->overlay ? "an overlay" : "a template");
+    if (r < 0)
+        return r;
+    memcpy(remote->name.digest, n->digest, sizeof remote->name.digest);
+    *ret = xeno_take(&remote);
+    return 0;
 }
 
 int cli_signed_resolve(struct cli *cli, const struct cli_args *args, const char *word,
                        const char *store, struct cli_remote **ret, struct xeno_name *ret_said,
                        struct xeno_err *err)
 {
+    xeno_autofree char *folder = xeno_asprintf("%s/.names", store);
     xeno_auto(cli_remote) remote = NULL;
-    cli_autopublisher p = { .at = NULL };
     xeno_autofree char *text = NULL;
     struct xeno_name_ref ref;
     struct xeno_name n;
     int r = cli_signed_parse(cli, word, &ref, err);
 
     if (r == 0)
-        r = cli_publisher_find(cli, ref.publisher, &p, err);
+        r = ask(cli, args, &ref, verb_of_overlays(cli), &remote, &n, &text, err);
     if (r == 0)
-        r = cli_signed_open(cli, args, &p, &ref, ref.version, false, &remote, err);
-    if (r == 0)
-        r = cli_signed_fetch(cli, remote, &p, &ref, &n, &text, err);
-    if (r == 0 && n.overlay != verb_of_overlays(cli))
-        r = xeno_fail(err, -EINVAL, "name.kind", "'%s/%s' is published as %s", n.name, n.version,
-                      n.overlay ? "an overlay" : "a template");
-    if (r == 0)
-        r = remember(store, &n, text, err);
+        r = remember(folder, &n, text, err);
     if (r < 0)
         return r;
-    memcpy(remote->name.digest, n.digest, sizeof remote->name.digest);
     *ret_said = n;
     *ret = xeno_take(&remote);
     return 0;
+}
+
+/* --- of a session to be --- */
+
+/* A name of two or three words; of one word it is the XenoServer's. */
+static bool signed_words(const char *ref, struct xeno_name_ref *ret)
+{
+    return cli_is_signed(ref) && xeno_name_ref_parse(strstr(ref, "://") + 3, ret, NULL) == 0;
+}
+
+/* Nobody here said anything about such a name. */
+static bool means_nothing(const struct xeno_name_ref *ref, const struct xeno_err *why)
+{
+    return xeno_err_is(why, "publisher.unknown") ||
+           (!*ref->publisher && (xeno_err_is(why, "name.none") || xeno_err_is(why, "store.none")));
+}
+
+/* In names/ of the profile; and beside the images of this machine, where pull notes it, too. */
+static int remember_pinned(struct cli *cli, const struct xeno_name *n, const char *text,
+                           struct xeno_err *err)
+{
+    xeno_autofree char *own = cli_profile_path(cli), *images = cli_store_path(cli, NULL);
+    xeno_autofree char *mine = xeno_asprintf("%s/names", own);
+    xeno_autofree char *beside = xeno_asprintf("%s/.names", images);
+    int r = xeno_mkdirs(AT_FDCWD, own, 0700, err);
+
+    if (r >= 0 && access(beside, W_OK) == 0)
+        r = remember(beside, n, text, err);
+    return r < 0 ? r : remember(mine, n, text, err);
+}
+
+int cli_signed_pin(struct cli *cli, const char *word, char **ret, struct xeno_err *err)
+{
+    xeno_auto(cli_remote) remote = NULL;
+    xeno_autofree char *text = NULL;
+    struct xeno_err why = XENO_ERR_INIT;
+    struct xeno_name_ref ref;
+    struct xeno_name n;
+    int r;
+
+    if (!signed_words(word, &ref))
+        return 0;
+    r = ask(cli, NULL, &ref, strncmp(word, overlay, sizeof(overlay) - 1) == 0, &remote, &n, &text,
+            &why);
+    if (r < 0 && means_nothing(&ref, &why))
+        return 0;
+    if (r < 0)
+        return xeno_fail(err, r, why.token, "%s", why.text);
+    r = remember_pinned(cli, &n, text, err);
+    if (r < 0)
+        return r;
+    remote->name.tag[0] = '\0';
+    *ret = xeno_registry_name_format(&remote->name);
+    return 1;
+}
+
+/* Pin one of a document's names in its place. */
+static int pin(struct cli *cli, char ref[XENO_IMAGE_REF_TEXT], struct xeno_err *err)
+{
+    xeno_autofree char *place = NULL;
+    int r = cli_signed_pin(cli, ref, &place, err);
+
+    if (r > 0)
+        snprintf(ref, XENO_IMAGE_REF_TEXT, "%s", place);
+    return r < 0 ? xeno_context(err, r, "%.120s", ref) : 0;
+}
+
+int cli_signed_pin_all(struct cli *cli, struct xeno_requirement *req, struct xeno_err *err)
+{
+    int r = pin(cli, req->template_ref, err);
+
+    for (size_t i = 0; r == 0 && i < req->overlay_count; i++)
+        r = pin(cli, req->overlays[i], err);
+    return r;
 }
 
 /* --- which images came by one --- */

@@ -44,6 +44,18 @@ int cli_signed_resolve(struct cli *cli, const struct cli_args *args, const char 
                        const char *store, struct cli_remote **ret, struct xeno_name *ret_said,
                        struct xeno_err *err);
 
+/* The same for EnvTemplate and EnvOverlay of a session to be: whoever starts it is to believe
+ * nobody, so the name is asked for here, and noted in names/ of the profile.
+ *
+ * Returns: 1 and "oci://HOST/REPO@DIGEST", the caller's; 0 when `ref` is no signed name, or one of
+ *          a publisher nobody here knows, or one of our own that was never published: the
+ *          XenoServer may have an image of that name.
+ * Errors:  those of cli_signed_resolve(). */
+int cli_signed_pin(struct cli *cli, const char *ref, char **ret, struct xeno_err *err);
+/* All names of a requirement document, in place. */
+struct xeno_requirement;
+int cli_signed_pin_all(struct cli *cli, struct xeno_requirement *req, struct xeno_err *err);
+
 /* --- which images came by one --- */
 
 /* What was seen beside `store`; when that cannot be read, nothing. */

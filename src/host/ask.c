@@ -66,9 +66,9 @@ static int check_price(const struct offer *o, const struct xeno_requirement *req
                      xeno_credit_text(xeno_micro(req->max_per_hour), limit));
 }
 
-/* What this host offers for a requirement; nothing is claimed. Release it in any case. */
-static int offer_make(struct xeno_host *h, const struct xeno_requirement *req, struct offer *ret,
-                      struct xeno_err *err)
+/* What this host offers for a requirement, but for its image. */
+static int offer_terms(struct xeno_host *h, const struct xeno_requirement *req, struct offer *ret,
+                       struct xeno_err *err)
 {
     int r;
 
@@ -82,7 +82,15 @@ static int offer_make(struct xeno_host *h, const struct xeno_requirement *req, s
     ret->lifetime_ms = req->lifetime_s * 1000;
     ret->max_total = req->max_total;
     ret->tasks_max = req->tasks;
-    r = check_price(ret, req, err);
+    return check_price(ret, req, err);
+}
+
+/* All of it; nothing is claimed. Release it in any case. */
+static int offer_make(struct xeno_host *h, const struct xeno_requirement *req, struct offer *ret,
+                      struct xeno_err *err)
+{
+    int r = offer_terms(h, req, ret, err);
+
     if (r < 0 || !h->ports.layers)
         return r;
     return h->ports.layers(h->ports.ctx, req, &ret->layers, &ret->layer_count, err);
@@ -173,6 +181,23 @@ int xeno_host_hold(struct xeno_host *h, const struct xeno_id *who,
     HASH_ADD_STR(h->holds, id, hold);
     hold_quote(hold, ret);
     return 0;
+}
+
+int xeno_host_possible(struct xeno_host *h, const struct xeno_id *who,
+                       const struct xeno_requirement *req, bool hold, struct xeno_err *err)
+{
+    struct offer offer = { .layers = NULL };
+    int r = check_owner(h, who, err);
+
+    if (r == 0)
+        r = hold ? idle_check_hold(h, who, err) : idle_check_session(h, who, err);
+    if (r == 0)
+        r = offer_terms(h, req, &offer, err);
+    if (r == 0)
+        r = xeno_admission_try(h->admission, &offer.grant, err);
+    if (r < 0)
+        h->count.refused++;
+    return r;
 }
 
 static int find_hold(const struct xeno_host *h, const struct xeno_id *who, const char *id,

@@ -32,6 +32,17 @@ void event_tell(struct xeno_host *h, struct session *s, const char *type, struct
                            .id = e->id, .session = s->id, .type = e->type, .data = e->data });
 }
 
+void xeno_host_tell(struct xeno_host *h, const char *session, const char *type,
+                    struct xeno_json *data)
+{
+    struct session *s = host_session(h, session);
+
+    if (s)
+        event_tell(h, s, type, data);
+    else
+        xeno_json_unref(data);
+}
+
 void events_free(struct session *s)
 {
     for (size_t i = 0; i < s->event_count; i++)

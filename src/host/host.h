@@ -107,7 +107,8 @@ struct xeno_host_event {
     uint64_t id;
     const char *session;
     const char *type; /* session.state, session.warning, session.ends, task.started, task.exit,
-                         task.oom, task.failed, charge.refused, session.order */
+                         task.oom, task.failed, charge.refused, session.order; and what
+                         xeno_host_tell() was given */
     const char *data; /* one JSON object, one line: {"time_ms":..,"state":..,...} */
 };
 
@@ -168,6 +169,11 @@ struct xeno_host_quote {
 int xeno_host_hold(struct xeno_host *h, const struct xeno_id *who,
                    const struct xeno_requirement *req, int64_t ttl_ms, struct xeno_host_quote *ret,
                    struct xeno_err *err);
+/* Would a hold, or else a session, be refused now for another reason than its image? For a program
+ * that has to look far away for the image first; changes nothing.
+ * Errors: those of xeno_host_hold() but ports->layers'. */
+int xeno_host_possible(struct xeno_host *h, const struct xeno_id *who,
+                       const struct xeno_requirement *req, bool hold, struct xeno_err *err);
 /* Errors: -ENOENT hold.unknown. */
 int xeno_host_hold_release(struct xeno_host *h, const struct xeno_id *who, const char *hold,
                            struct xeno_err *err);
@@ -297,6 +303,14 @@ int xeno_host_usage_json(struct xeno_host *h, const struct xeno_id *who, const c
 int xeno_host_events(struct xeno_host *h, const struct xeno_id *who, const char *session,
                      uint64_t after, void (*fn)(void *ctx, const struct xeno_host_event *ev),
                      void *ctx, struct xeno_err *err);
+/* Tell those who watch the session what the program knows of it. `type` is a literal, `data` taken.
+ * Nothing when there is no such session. */
+void xeno_host_tell(struct xeno_host *h, const char *session, const char *type,
+                    struct xeno_json *data);
+/* Call fn with each session that is not ended, and each hold; building: the task manager makes it,
+ * or is about to. */
+void xeno_host_each(struct xeno_host *h, void (*fn)(void *ctx, const char *id, bool building),
+                    void *ctx);
 /* Prometheus text, appended. */
 void xeno_host_metrics(struct xeno_host *h, struct xeno_buf *out);
 /* Call fn with each layer a session or hold needs (repeated ones too): the store keeps those. */

@@ -307,3 +307,21 @@ void xeno_host_layers(struct xeno_host *h, void (*fn)(void *ctx, const char *dig
         for (size_t i = 0; i < hold->offer.layer_count; i++)
             fn(ctx, hold->offer.layers[i]);
 }
+
+static bool is_building(const struct session *s)
+{
+    return s->r.state == XENO_HELD || s->r.state == XENO_CREATING || s->r.state == XENO_RESTORING;
+}
+
+void xeno_host_each(struct xeno_host *h, void (*fn)(void *ctx, const char *id, bool building),
+                    void *ctx)
+{
+    struct session *s, *next_s;
+    struct hold *hold, *next_h;
+
+    HASH_ITER (hh, h->sessions, s, next_s)
+        if (s->r.state != XENO_ENDED)
+            fn(ctx, s->id, is_building(s));
+    HASH_ITER (hh, h->holds, hold, next_h)
+        fn(ctx, hold->id, false);
+}

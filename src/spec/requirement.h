@@ -25,17 +25,18 @@
 #define XENO_ENV_NAME_TEXT         64
 #define XENO_ENV_TYPE_TEXT         33
 #define XENO_ENV_KERNEL_TEXT       33
-#define XENO_IMAGE_REF_TEXT        144
+#define XENO_IMAGE_REF_TEXT        726 /* "oci://HOST:PORT/REPO:TAG@sha256:..." is the longest */
 #define XENO_LIFETIME_MAX_S        (INT64_C(400) * 24 * 3600)
 #define XENO_TASKS_MAX             32
 
 struct xeno_requirement {
-    char name[XENO_ENV_NAME_TEXT];          /* EnvName */
-    char env_type[XENO_ENV_TYPE_TEXT];      /* EnvType: "Linux" */
-    char kernel[XENO_ENV_KERNEL_TEXT];      /* EnvKernel: "2.4.18"; "": any */
-    char template_ref[XENO_IMAGE_REF_TEXT]; /* EnvTemplate: "template://NAME", "sha256:..." or "" */
-    size_t overlay_count;                   /* EnvOverlay, bottom first */
-    char overlays[XENO_OVERLAYS_MAX][XENO_IMAGE_REF_TEXT]; /* "overlay://NAME" or "sha256:..." */
+    char name[XENO_ENV_NAME_TEXT];     /* EnvName */
+    char env_type[XENO_ENV_TYPE_TEXT]; /* EnvType: "Linux" */
+    char kernel[XENO_ENV_KERNEL_TEXT]; /* EnvKernel: "2.4.18"; "": any */
+    /* EnvTemplate: "template://NAME", "sha256:...", "oci://..." (image/registry.h) or "" */
+    char template_ref[XENO_IMAGE_REF_TEXT];
+    size_t overlay_count;                                  /* EnvOverlay, bottom first */
+    char overlays[XENO_OVERLAYS_MAX][XENO_IMAGE_REF_TEXT]; /* likewise with "overlay://NAME" */
     int addresses; /* EnvIPAddresses: 0 behind NAT, 1 of its own */
     size_t port_count;
     struct xeno_port ports[XENO_PORTS_MAX];

@@ -21,8 +21,12 @@ static const struct xeno_xml_rule requirement_rules[] = {
     { "EnvName", "1 to 63 letters, digits, spaces or . _ - (a letter or digit first)" },
     { "EnvType", "1 to 32 letters, digits or . _ + -, for example Linux" },
     { "EnvKernel", "a release of at most 32 characters, for example 2.4.18" },
-    { "EnvTemplate", "template://NAME or sha256:DIGEST, at most 143 characters, at most once" },
-    { "EnvOverlay", "overlay://NAME or sha256:DIGEST, at most 143 characters, at most 16 times" },
+    { "EnvTemplate",
+      "template://NAME of at most 143 characters, oci://HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] of at "
+      "most 725, or sha256:DIGEST; at most once" },
+    { "EnvOverlay",
+      "overlay://NAME of at most 143 characters, oci://HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] of at "
+      "most 725, or sha256:DIGEST; at most 16 of them" },
     { "EnvIPAddresses", "0 (behind address translation) or 1, before any Port" },
     { "Port", "at most 64 of them, after EnvIPAddresses" },
     { "Port@port", PORT_RULE },

@@ -212,6 +212,16 @@ static const struct {
       "DIGEST" },
     { HEAD "<EnvOverlay>template://a</EnvOverlay></Basic>" TAIL, "xml.schema", "EnvOverlay",
       "overlay://NAME" },
+    { HEAD "<EnvTemplate>oci://host</EnvTemplate></Basic>" TAIL, "xml.schema", "EnvTemplate",
+      "oci://HOST" },
+    { HEAD "<EnvTemplate>oci:///repo</EnvTemplate></Basic>" TAIL, "xml.schema", "EnvTemplate",
+      "REPOSITORY" },
+    { HEAD "<EnvTemplate>oci://user@host/repo</EnvTemplate></Basic>" TAIL, "xml.schema",
+      "EnvTemplate", "REPOSITORY" },
+    { HEAD "<EnvOverlay>oci://host/repo@sha256:12</EnvOverlay></Basic>" TAIL, "xml.schema",
+      "EnvOverlay", "DIGEST" },
+    { HEAD "<EnvOverlay>https://host/repo</EnvOverlay></Basic>" TAIL, "xml.schema", "EnvOverlay",
+      "oci://HOST" },
     { DECL "<!DOCTYPE x [<!ENTITY a 'b'>]>" BASIC TAIL, "xml.dtd", "DOCTYPE", "line 2" },
     { "<?xml version='1.0' encoding='ISO-8859-1'?>" BASIC TAIL, "xml.encoding", "ISO-8859-1",
       "UTF-8" },
@@ -232,6 +242,49 @@ static void bad_documents(void **state)
         assert_non_null(strstr(err.text, bad[i].element));
         assert_non_null(strstr(err.text, bad[i].limit));
         assert_null(req);
+    }
+}
+
+#define DIGEST_ "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* Names of images that the XenoServer is to fetch, up to the longest there can be. */
+static void images_elsewhere(void **state)
+{
+    struct {
+        const char *host, *rest;
+        size_t repo; /* its length */
+        int want;
+    } rows[] = {
+        { "registry.example.org", "", 7, 0 },
+        { "localhost:5000", ":1.2", 40, 0 },
+        { "[::1]:5000", "@" DIGEST_, 3, 0 },
+        { "store.example:8445", ":12-current@" DIGEST_, XENO_IMAGE_REF_TEXT - 1 - 6 - 19 - 83, 0 },
+        { "store.example:8445", ":12-current@" DIGEST_, XENO_IMAGE_REF_TEXT - 6 - 19 - 83,
+          -EINVAL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        xeno_autofree char *repo = xeno_alloc0(1, rows[i].repo + 1), *name = NULL, *text = NULL;
+        xeno_auto(xeno_requirement) req = NULL;
+        xeno_auto(xeno_requirement) back = NULL;
+        xeno_autofree char *canonical = NULL;
+        struct xeno_err err = XENO_ERR_INIT;
+        size_t len;
+
+        memset(repo, 'r', rows[i].repo);
+        name = xeno_asprintf("oci://%s/%s%s", rows[i].host, repo, rows[i].rest);
+        text = xeno_asprintf(HEAD "<EnvTemplate>%s</EnvTemplate><EnvOverlay>%s</EnvOverlay>"
+                                  "</Basic>" TAIL,
+                             name, name);
+        assert_int_equal(xeno_requirement_parse(text, strlen(text), &req, &err), rows[i].want);
+        if (rows[i].want < 0)
+            continue;
+        assert_string_equal(req->template_ref, name);
+        assert_string_equal(req->overlays[0], name);
+        canonical = xeno_requirement_format(req, &len);
+        assert_int_equal(xeno_requirement_parse(canonical, len, &back, &err), 0);
+        assert_true(xeno_requirement_equal(req, back));
     }
 }
 
@@ -283,7 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_papers_example), cmocka_unit_test(everything_at_once),
         cmocka_unit_test(defaults),           cmocka_unit_test(bad_documents),
-        cmocka_unit_test(ports_are_counted),  cmocka_unit_test(size_is_bounded),
+        cmocka_unit_test(images_elsewhere),   cmocka_unit_test(ports_are_counted),
+        cmocka_unit_test(size_is_bounded),
     };
     return cmocka_run_group_tests_name("requirement", tests, NULL, NULL);
 }
