@@ -35,7 +35,8 @@ struct corpd {
     struct xeno_work *work;
 
     struct sd_event *loop;
-    struct sd_event_source *sources[8];
+    struct xeno_daemon_loop *basics; /* signals, watchdog, finished work */
+    struct sd_event_source *sources[4];
     size_t source_count;
     struct xeno_http_server *server;
     bool ticking, listing; /* such a job is under way */

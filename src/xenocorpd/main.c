@@ -11,6 +11,7 @@
 #include "base/signals.h"
 #include "corp/ledger.h"
 #include "corp/registry.h"
+#include "daemon/loop.h"
 #include "sandbox/sandbox.h"
 #include "xenocorpd/corpd.h"
 
@@ -92,6 +93,7 @@ static void stop(struct corpd *d)
         (void)xeno_work_collect(d->work);
     }
     xeno_http_server_free(d->server);
+    xeno_daemon_loop_free(d->basics);
     xeno_work_free(d->work);
     books_free(d->books);
     for (size_t i = 0; i < d->source_count; i++)

@@ -2,13 +2,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
 #include "base/log.h"
 #include "corp/registry.h"
+#include "daemon/loop.h"
 #include "xenocorpd/job.h"
 
 #define TICK_US         UINT64_C(1000000)
@@ -151,28 +150,6 @@ static int on_tls(sd_event_source *s, uint64_t usec, void *user)
     return again(s, TLS_US);
 }
 
-/* --- the loop --- */
-
-static int on_work(sd_event_source *s, int fd, uint32_t events, void *user)
-{
-    struct corpd *d = user;
-
-    (void)s;
-    (void)fd;
-    (void)events;
-    (void)xeno_work_collect(d->work);
-    return 0;
-}
-
-static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
-{
-    struct corpd *d = user;
-
-    (void)s;
-    xeno_log(LOG_NOTICE, "stop", "signal=%u", si->ssi_signo);
-    return sd_event_exit(d->loop, 0);
-}
-
 /* --- another configuration --- */
 
 static int act_policy(struct job *j, struct xeno_corp *corp, struct xeno_err *err)
@@ -190,15 +167,13 @@ static void finish_policy(struct job *j)
         xeno_log(LOG_NOTICE, "config.reloaded", "fee=%d", p->fee_bp);
 }
 
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
+static void reload(void *user)
 {
     struct corpd *d = user;
     struct corpd_options fresh = { .dir = NULL };
     struct xeno_conf_ask ask;
     struct xeno_err err = XENO_ERR_INIT;
 
-    (void)s;
-    (void)si;
     if (xeno_conf_args(&corpd_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
     } else {
@@ -210,35 +185,32 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
         job_submit(j);
     }
     xeno_conf_release(corpd_program.items, corpd_program.count, &fresh);
+}
+
+static int add_timers(struct corpd *d, struct xeno_err *err)
+{
+    static const struct {
+        uint64_t first_us;
+        sd_event_time_handler_t handler;
+    } timers[] = { { 0, on_tick }, { REVOCATION_US, on_revocations }, { TLS_US, on_tls } };
+
+    for (size_t i = 0; i < XENO_LEN(timers); i++) {
+        int r = sd_event_add_time_relative(d->loop, &d->sources[d->source_count++], CLOCK_BOOTTIME,
+                                           timers[i].first_us, 0, timers[i].handler, d);
+
+        if (r < 0)
+            return xeno_fail_errno(err, r, "corpd.loop", "set up the event loop");
+    }
     return 0;
 }
 
-static int add_timer(struct corpd *d, uint64_t first_us, sd_event_time_handler_t handler)
+static int add_basics(struct corpd *d, struct xeno_err *err)
 {
-    return sd_event_add_time_relative(d->loop, &d->sources[d->source_count++], CLOCK_BOOTTIME,
-                                      first_us, 0, handler, d);
-}
+    struct xeno_daemon_loop_opts opts = {
+        .event = d->loop, .work = d->work, .reload = reload, .user = d
+    };
 
-static int add_sources(struct corpd *d)
-{
-    int r = sd_event_add_io(d->loop, &d->sources[d->source_count++], xeno_work_fd(d->work), EPOLLIN,
-                            on_work, d);
-
-    if (r >= 0)
-        r = add_timer(d, 0, on_tick);
-    if (r >= 0)
-        r = add_timer(d, REVOCATION_US, on_revocations);
-    if (r >= 0)
-        r = add_timer(d, TLS_US, on_tls);
-    if (r >= 0)
-        r = sd_event_add_signal(d->loop, &d->sources[d->source_count++], SIGTERM, on_signal, d);
-    if (r >= 0)
-        r = sd_event_add_signal(d->loop, &d->sources[d->source_count++], SIGINT, on_signal, d);
-    if (r >= 0)
-        r = sd_event_add_signal(d->loop, &d->sources[d->source_count++], SIGHUP, on_hangup, d);
-    if (r >= 0)
-        r = sd_event_set_watchdog(d->loop, 1);
-    return r;
+    return xeno_daemon_loop_new(&opts, &d->basics, err);
 }
 
 static int start_server(struct corpd *d, struct xeno_err *err)
@@ -282,9 +254,11 @@ int corpd_start(struct corpd *d, struct xeno_err *err)
 
     if (r < 0)
         return r;
-    r = add_sources(d);
+    r = add_timers(d, err);
+    if (r == 0)
+        r = add_basics(d, err);
     if (r < 0)
-        return xeno_fail_errno(err, r, "corpd.loop", "set up the event loop");
+        return r;
     xeno_log(LOG_NOTICE, "start", "corp=%s port=%u", xeno_corp_id(d->corp),
              xeno_http_server_port(d->server));
     return 0;

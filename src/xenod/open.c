@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "daemon/loop.h"
 #include "image/store.h"
 #include "spec/requirement.h"
 #include "xenod/xenod.h"
@@ -195,6 +196,7 @@ void xenod_free(struct xenod *d)
     xeno_host_free(d->host);
     xeno_store_free(d->images);
     xeno_db_free(d->db);
+    xeno_daemon_loop_free(d->basics);
     sd_event_source_disable_unref(d->tick);
     sd_event_source_disable_unref(d->describe_retry);
     sd_event_unref(d->loop);
@@ -238,29 +240,21 @@ static int on_turn(sd_event_source *s, void *data)
     return 0;
 }
 
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *data)
+static void reload(void *data)
 {
-    (void)s;
-    (void)si;
     xenod_reload(data);
-    return 0;
 }
 
-static int add_sources(struct xenod *d)
+static int add_sources(struct xenod *d, struct xeno_err *err)
 {
+    struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
     int r = sd_event_add_time(d->loop, &d->tick, CLOCK_BOOTTIME, 0, 1000, on_tick, d);
 
     if (r >= 0)
         r = sd_event_add_post(d->loop, NULL, on_turn, d);
-    if (r >= 0)
-        r = sd_event_add_signal(d->loop, NULL, SIGTERM, NULL, NULL);
-    if (r >= 0)
-        r = sd_event_add_signal(d->loop, NULL, SIGINT, NULL, NULL);
-    if (r >= 0)
-        r = sd_event_add_signal(d->loop, NULL, SIGHUP, on_hangup, d);
-    if (r >= 0)
-        r = sd_event_set_watchdog(d->loop, true);
-    return r < 0 ? r : 0;
+    if (r < 0)
+        return xeno_fail_errno(err, r, "loop.source", "prepare the event loop");
+    return xeno_daemon_loop_new(&opts, &d->basics, err);
 }
 
 int xenod_adopt(struct xenod *d, struct xeno_err *err)
@@ -274,9 +268,9 @@ int xenod_adopt(struct xenod *d, struct xeno_err *err)
     r = xeno_host_open(&cfg, d->env, d->db, &ports, &d->host, err);
     if (r < 0)
         return r;
-    r = add_sources(d);
+    r = add_sources(d, err);
     if (r < 0)
-        return xeno_fail_errno(err, r, "loop.source", "prepare the event loop");
+        return r;
     xeno_log(LOG_NOTICE, "xenod.ready", "version=%s server=%s corp=%s port=%u driver=%s",
              xeno_version(), xeno_member_id(d->member)->s, xeno_member_corp(d->member)->s,
              xeno_http_server_port(d->server), d->opt.driver);

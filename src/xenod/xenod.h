@@ -55,6 +55,7 @@ struct xenod {
     struct xeno_task_client *task;
     struct xeno_http_client *client;
     struct xeno_http_server *server;
+    struct xeno_daemon_loop *basics; /* signals, watchdog */
     sd_event_source *tick, *describe_retry;
     bool task_ready;      /* connected, described, and it has our driver */
     int64_t tariff_epoch; /* number of the present prices */

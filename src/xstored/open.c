@@ -4,12 +4,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/io.h"
 #include "base/log.h"
+#include "daemon/loop.h"
 #include "sandbox/sandbox.h"
 #include "xstored/job.h"
 #include "xstored/upload.h"
@@ -136,35 +136,13 @@ int xstored_listen(struct xstored *d, struct xeno_err *err)
     return r < 0 ? r : xstored_identity_start(d, err);
 }
 
-static int on_work(sd_event_source *s, int fd, uint32_t events, void *user)
-{
-    struct xstored *d = user;
-
-    (void)s;
-    (void)fd;
-    (void)events;
-    (void)xeno_work_collect(d->work);
-    return 0;
-}
-
-static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
-{
-    struct xstored *d = user;
-
-    (void)s;
-    xeno_log(LOG_NOTICE, "stop", "signal=%u", si->ssi_signo);
-    return sd_event_exit(d->loop, 0);
-}
-
-static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
+static void reload(void *user)
 {
     struct xstored *d = user;
     struct xstored_options fresh = { .dir = NULL };
     struct xeno_conf_ask ask;
     struct xeno_err err = XENO_ERR_INIT;
 
-    (void)s;
-    (void)si;
     if (xeno_conf_args(&xstored_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
     } else {
@@ -175,36 +153,25 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
         xeno_log(LOG_NOTICE, "config.reloaded", "quota=%" PRId64, d->opt.quota_bytes);
     }
     xeno_conf_release(xstored_program.items, xstored_program.count, &fresh);
-    return 0;
 }
 
-static int add_sources(struct xstored *d)
+static int add_basics(struct xstored *d, struct xeno_err *err)
 {
-    static const struct {
-        int signal;
-        sd_event_signal_handler_t handler;
-    } signals[] = { { SIGTERM, on_signal }, { SIGINT, on_signal }, { SIGHUP, on_hangup } };
-    int r = sd_event_add_io(d->loop, &d->sources[d->source_count++], xeno_work_fd(d->work), EPOLLIN,
-                            on_work, d);
+    struct xeno_daemon_loop_opts opts = {
+        .event = d->loop, .work = d->work, .reload = reload, .user = d
+    };
 
-    for (size_t i = 0; r >= 0 && i < XENO_LEN(signals); i++)
-        r = sd_event_add_signal(d->loop, &d->sources[d->source_count++], signals[i].signal,
-                                signals[i].handler, d);
-    if (r >= 0)
-        r = sd_event_set_watchdog(d->loop, 1);
-    return r;
+    return xeno_daemon_loop_new(&opts, &d->basics, err);
 }
 
 int xstored_start(struct xstored *d, struct xeno_err *err)
 {
     int r = job_start(d, err);
 
-    if (r < 0)
-        return r;
-    r = add_sources(d);
-    if (r < 0)
-        return xeno_fail_errno(err, r, "store.loop", "set up the event loop");
-    r = xstored_tend_start(d, err);
+    if (r == 0)
+        r = add_basics(d, err);
+    if (r == 0)
+        r = xstored_tend_start(d, err);
     if (r < 0)
         return r;
     xeno_log(LOG_NOTICE, "start", "version=%s store=%s corp=%s port=%u", xeno_version(),
@@ -224,6 +191,7 @@ static void stop(struct xstored *d)
     }
     xeno_http_server_free(xeno_take(&d->server));
     xstored_tend_stop(d);
+    xeno_daemon_loop_free(xeno_take(&d->basics));
     xeno_work_free(xeno_take(&d->work));
     while (d->source_count > 0)
         sd_event_source_disable_unref(d->sources[--d->source_count]);

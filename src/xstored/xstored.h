@@ -47,7 +47,8 @@ struct xstored {
     struct xstored_objects *objects;
     struct xeno_work *work;
     struct xeno_http_server *server;
-    sd_event_source *sources[8];
+    struct xeno_daemon_loop *basics; /* signals, watchdog, finished work */
+    sd_event_source *sources[4];
     size_t source_count;
 
     struct xstored_upload *uploads; /* upload.c */

@@ -1,0 +1,28 @@
+/* src/daemon/loop.h - what the event loop of every daemon has: signals, the watchdog, finished
+ * work.
+ */
+#ifndef XENO_DAEMON_LOOP_H
+#define XENO_DAEMON_LOOP_H
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct sd_event;
+struct xeno_work;
+struct xeno_daemon_loop;
+
+struct xeno_daemon_loop_opts {
+    struct sd_event *event;     /* borrowed, as the rest, until it is freed */
+    struct xeno_work *work;     /* what its threads have finished is collected; NULL: none */
+    void (*reload)(void *user); /* at SIGHUP */
+    void *user;
+};
+
+/* SIGTERM and SIGINT end the loop with 0, and that is logged. The watchdog is served when systemd
+ * asks for it. Call xeno_signals_for_loop() before the first thread. Errors: loop.source. */
+int xeno_daemon_loop_new(const struct xeno_daemon_loop_opts *opts, struct xeno_daemon_loop **ret,
+                         struct xeno_err *err);
+void xeno_daemon_loop_free(struct xeno_daemon_loop *l);
+XENO_DEFINE_AUTO(xeno_daemon_loop, xeno_daemon_loop_free);
+
+#endif
