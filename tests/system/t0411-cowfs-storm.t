@@ -33,11 +33,12 @@ find cache/pieces -type f 2>/dev/null | wc -l >>pieces.count
 find cache/pieces -type f 2>/dev/null | shuf -n 6 | while read -r p; do
     ((RANDOM % 2)) && rm "\$p" || { [ -s "\$p" ] && printf '?' | dd of="\$p" bs=1 seek=\$((\$(stat -c %s "\$p") / 2)) conv=notrunc status=none; }
 done
-exec "$build/src/cowfs/xeno-cowfs" --images=b,a --image-store=images --cache=cache --shift=0 "\${@:2}" 2>>server.log
+exec "$build/src/cowfs/xeno-cowfs" --images=b,a --image-store=images --cache=cache --cache-bytes=1M --shift=0 "\${@:2}" 2>>server.log
 SH
 chmod +x by-pieces
 storm images "$work/by-pieces"
 most=$(sort -n images/pieces.count | tail -n 1)
 ok "pieces were read, $most of them" [ "$most" -gt 4 ]
+ok "some were evicted for others" grep -q "evicted=[1-9]" images/server.log
 not_ok "none was wrong" grep -E "lies|cowfs.read" images/server.log
 done_testing

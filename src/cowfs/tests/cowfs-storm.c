@@ -5,8 +5,9 @@
  * Every operation is done in the mount and in the directory, and must have one result in both;
  * every so often all is compared. The server is killed (SIGKILL) and started again, at rest and in
  * the middle of an operation: then what was acknowledged must be there, the operation in flight
- * done or not, and every inode number what it was. Ends with a line of what was done; the first
- * disagreement is told with its operation.
+ * done or not, and every inode number what it was. After a round of operations little is left of
+ * what the layers had, so the upper is emptied and the next begins over the same layers. Ends with
+ * a line of what was done; the first disagreement is told with its operation.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -29,6 +30,7 @@
 #define FILE_MAX  (96 << 10)
 #define HANDLES   6
 #define PATH_ROOM 64
+#define ROUND     10000 /* operations over one upper */
 
 static uint64_t seed;
 static uint32_t dice(uint32_t n)
@@ -43,6 +45,9 @@ enum kind {
     APPEND,
     TRUNCATE,
     PUNCH,
+    ZERO,
+    RESERVE,
+    COPY,
     MAP,
     HOPEN,
     HWRITE,
@@ -57,14 +62,16 @@ enum kind {
     LINK,
     SYMLINK,
     CHMOD,
+    CHOWN,
     SETX,
     RMX,
     KINDS
 };
-static const char *const kind_names[] = { "put",    "write",   "append", "truncate", "punch",
-                                          "map",    "hopen",   "hwrite", "hread",    "hclose",
-                                          "unlink", "rmdir",   "mkdir",  "rename",   "exchange",
-                                          "link",   "symlink", "chmod",  "setx",     "rmx" };
+static const char *const kind_names[] = { "put",    "write",   "append",   "truncate", "punch",
+                                          "zero",   "reserve", "copy",     "map",      "hopen",
+                                          "hwrite", "hread",   "hclose",   "unlink",   "rmdir",
+                                          "mkdir",  "rename",  "exchange", "link",     "symlink",
+                                          "chmod",  "chown",   "setx",     "rmx" };
 
 struct op {
     enum kind kind;
@@ -95,6 +102,21 @@ static long write_at(int fd, size_t len, off_t off)
     return n == (ssize_t)len ? n : -EIO;
 }
 
+/* From what `a` was to what `b` is, at its beginning. */
+static long copy_to(struct side *s, const struct op *o, int in)
+{
+    xeno_autoclose int out =
+        openat(s->root, o->b, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    loff_t from = (loff_t)o->off, to = 0;
+    long sum = 0, n;
+
+    if (out < 0)
+        return -errno;
+    while ((n = copy_file_range(in, &from, out, &to, o->len - (size_t)sum, 0)) > 0)
+        sum += n;
+    return n < 0 ? -errno : sum;
+}
+
 static long with_file(struct side *s, const struct op *o, int flags)
 {
     xeno_autoclose int fd =
@@ -116,6 +138,14 @@ static long with_file(struct side *s, const struct op *o, int flags)
     case PUNCH:
         return done(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)o->off,
                               (off_t)o->len + 1));
+    case ZERO:
+        return done(fallocate(fd, FALLOC_FL_ZERO_RANGE | (o->n & 64 ? FALLOC_FL_KEEP_SIZE : 0),
+                              (off_t)o->off, (off_t)o->len + 1));
+    case RESERVE:
+        return done(
+            fallocate(fd, o->n & 64 ? FALLOC_FL_KEEP_SIZE : 0, (off_t)o->off, (off_t)o->len + 1));
+    case COPY:
+        return copy_to(s, o, fd);
     default:
         if (fstat(fd, &st) < 0 || st.st_size == 0)
             return 0;
@@ -173,8 +203,12 @@ static long apply(struct side *s, const struct op *o, char *buf)
     case WRITE:
     case TRUNCATE:
     case PUNCH:
+    case ZERO:
+    case RESERVE:
     case MAP:
         return with_file(s, o, O_RDWR);
+    case COPY:
+        return with_file(s, o, O_RDONLY);
     case UNLINK:
         return done(unlinkat(s->root, o->a, 0));
     case RMDIR:
@@ -191,6 +225,8 @@ static long apply(struct side *s, const struct op *o, char *buf)
         return done(symlinkat(o->b, s->root, o->a));
     case CHMOD:
         return done(fchmodat(s->root, o->a, 0600 | (o->n & 0177), 0));
+    case CHOWN:
+        return done(fchownat(s->root, o->a, o->n % 3000, o->n % 7, AT_SYMLINK_NOFOLLOW));
     case SETX:
     case RMX:
         return with_xattr(s, o);
@@ -257,7 +293,7 @@ static int compare_one(int a, int b, const char *path, uint64_t *inos, bool *ret
         fstatat(b, path, &y, AT_SYMLINK_NOFOLLOW) < 0)
         return differ(path, "is not there");
     *ret_dir = S_ISDIR(x.st_mode);
-    if (x.st_mode != y.st_mode || x.st_uid != y.st_uid)
+    if (x.st_mode != y.st_mode || x.st_uid != y.st_uid || x.st_gid != y.st_gid)
         return differ(path, "mode or owner");
     if (!*ret_dir && (x.st_nlink != y.st_nlink || x.st_size != y.st_size))
         return differ(path, "links or size");
@@ -356,12 +392,20 @@ static int make_layers(void)
     for (size_t i = 0; i < XENO_LEN(folders); i++)
         if (mkdir(folders[i], 0755) < 0)
             return -1;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 4 * 3 * 2; i++) {
+        snprintf(path, sizeof path, "%s/%c/%c", i % 2 ? "a" : "b", 'a' + i / 6, 'c' + i / 2 % 3);
+        path[i / 2 % 3 ? 5 : 3] = '\0';
+        mkdir(path, 0755);
+    }
+    for (int i = 0; i < 900; i++) {
         xeno_autoclose int fd = -1;
         struct op o = random_op();
 
+        o.len *= 2;
+        for (size_t k = 0; k < o.len; k++) /* what no compression makes small */
+            content[k] = (char)dice(256);
         snprintf(path, sizeof path, "%s/%s", dice(2) ? "a" : "b", o.a);
-        if (dice(3) == 0)
+        if (dice(4) == 0)
             mkdir(path, 0755);
         else if (dice(8) == 0)
             mknod(path, S_IFCHR, 0);
@@ -374,7 +418,7 @@ static int make_layers(void)
 
 /* --- the storm --- */
 
-static unsigned long count, refused, kills, torn;
+static unsigned long count, refused, kills, torn, rounds = 1;
 
 static void tell(const struct op *o, long got, long want)
 {
@@ -460,6 +504,38 @@ static int kill_at_work(void)
     return -1;
 }
 
+/* The layers as they were made, under an upper with nothing in it. The server that has read all of
+ * them ends by itself, so that it logs what it did. */
+static int begin_round(void)
+{
+    uint64_t inos;
+
+    if (start_server() < 0 || system("cp -a m/. p/") != 0)
+        return -1;
+    plain.root = open("p", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (plain.root < 0 || check(&inos) < 0)
+        return -1;
+    stop_server(SIGTERM);
+    return start_server();
+}
+
+static int end_round(void)
+{
+    int r = kill_at_rest();
+
+    stop_server(SIGTERM);
+    xeno_cleanup_close_(&plain.root);
+    return r;
+}
+
+static int next_round(void)
+{
+    if (end_round() < 0 || system("rm -rf u w p && mkdir u w p") != 0 || begin_round() < 0)
+        return -1;
+    rounds++;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     uint64_t inos;
@@ -476,22 +552,24 @@ int main(int argc, char **argv)
     umask(022);
     for (size_t i = 0; i < HANDLES; i++)
         mounted.handles[i] = plain.handles[i] = -1;
-    if (make_layers() < 0 || start_server() < 0 || system("cp -a m/. p/") != 0)
+    if (make_layers() < 0)
         return 2;
-    plain.root = open("p", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    r = check(&inos);
+    r = begin_round();
     while (r == 0 && time(NULL) < end) {
         uint32_t what = dice(1000);
 
-        r = what < 2    ? kill_at_rest()
-            : what < 6  ? kill_at_work()
-            : what < 12 ? check(&inos)
-                        : step();
+        r = count >= rounds * ROUND ? next_round()
+            : what < 2              ? kill_at_rest()
+            : what < 6              ? kill_at_work()
+            : what < 12             ? check(&inos)
+                                    : step();
     }
     if (r == 0)
-        r = kill_at_rest();
-    stop_server(SIGTERM);
-    printf("%s: seed %s, %lu operations (%lu refused), %lu kills, %lu of them in an operation\n",
-           r == 0 ? "agree" : "DISAGREE", argv[1], count, refused, kills, torn);
+        r = end_round();
+    else
+        stop_server(SIGTERM);
+    printf("%s: seed %s, %lu operations (%lu refused) in %lu rounds, %lu kills, %lu of them in an "
+           "operation\n",
+           r == 0 ? "agree" : "DISAGREE", argv[1], count, refused, rounds, kills, torn);
     return r == 0 ? 0 : 1;
 }
