@@ -94,7 +94,7 @@ bool xeno_task_spec_equal(const struct xeno_task_spec *a, const struct xeno_task
         a->memory_bytes != b->memory_bytes || a->pids != b->pids ||
         a->disk_bytes != b->disk_bytes || a->net_kbps != b->net_kbps ||
         strcmp(a->address, b->address) != 0 || strcmp(a->hostname, b->hostname) != 0 ||
-        a->nports != b->nports || a->nlayers != b->nlayers)
+        a->nports != b->nports || a->nlayers != b->nlayers || a->nimages != b->nimages)
         return false;
     for (size_t i = 0; i < a->nports; i++)
         if (a->ports[i].port != b->ports[i].port ||
@@ -103,6 +103,9 @@ bool xeno_task_spec_equal(const struct xeno_task_spec *a, const struct xeno_task
     for (size_t i = 0; i < a->nlayers; i++)
         if (strcmp(a->layers[i], b->layers[i]) != 0)
             return false;
+    for (size_t i = 0; i < a->nimages; i++)
+        if (strcmp(a->images[i], b->images[i]) != 0)
+            return false;
     return true;
 }
 
@@ -110,7 +113,7 @@ struct xeno_json *xeno_task_spec_json(const struct xeno_task_spec *spec)
 {
     struct xeno_json *obj = xeno_json_object();
     struct xeno_json *ports = xeno_json_array();
-    struct xeno_json *layers = xeno_json_array();
+    struct xeno_json *layers = xeno_json_array(), *images = NULL;
 
     xeno_json_set_int(obj, "cpu_msps", spec->cpu_msps);
     xeno_json_set_int(obj, "cpu_burst_ms", spec->cpu_burst_ms);
@@ -132,6 +135,10 @@ struct xeno_json *xeno_task_spec_json(const struct xeno_task_spec *spec)
     for (size_t i = 0; i < spec->nlayers; i++)
         xeno_json_append_str(layers, spec->layers[i]);
     xeno_json_set(obj, "layers", layers);
+    if (spec->nimages > 0)
+        xeno_json_set(obj, "images", images = xeno_json_array());
+    for (size_t i = 0; i < spec->nimages; i++)
+        xeno_json_append_str(images, spec->images[i]);
     return obj;
 }
 
@@ -169,24 +176,26 @@ static int read_ports(const struct xeno_json_at *at, struct xeno_task_spec *spec
     return 0;
 }
 
-static int read_layers(const struct xeno_json_at *at, struct xeno_task_spec *spec,
-                       struct xeno_err *err)
+/* A list of digests, `max` at most. Absent: none. */
+static int read_digests(const struct xeno_json_at *at, const char *key, size_t max,
+                        char (*ret)[XENO_TASK_LAYER_MAX + 1], size_t *ret_count,
+                        struct xeno_err *err)
 {
     struct xeno_json_at arr;
-    const char *layer;
+    const char *digest;
     int r;
 
-    r = xeno_json_arr_opt(at, "layers", XENO_TASK_LAYERS_MAX, &arr, &spec->nlayers, err);
+    r = xeno_json_arr_opt(at, key, max, &arr, ret_count, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    for (size_t i = 0; i < spec->nlayers; i++) {
-        r = xeno_json_item_str(&arr, i, 1, XENO_TASK_LAYER_MAX, &layer, err);
+    for (size_t i = 0; i < *ret_count; i++) {
+        r = xeno_json_item_str(&arr, i, 1, XENO_TASK_LAYER_MAX, &digest, err);
         if (r < 0)
             return r;
-        if (!xeno_task_layer_ok(layer))
+        if (!xeno_task_layer_ok(digest))
             return xeno_fail(err, -EINVAL, "task.layer", "%s[%zu] is not sha256: and 64 digits",
                              arr.path, i);
-        strcpy(spec->layers[i], layer);
+        strcpy(ret[i], digest);
     }
     return 0;
 }
@@ -219,10 +228,9 @@ static int read_amounts(const struct xeno_json_at *at, struct xeno_task_spec *sp
 int xeno_task_spec_read(const struct xeno_json_at *at, struct xeno_task_spec *ret,
                         struct xeno_err *err)
 {
-    static const char *const keys[] = {
-        "cpu_msps", "cpu_burst_ms", "memory_bytes", "pids",   "disk_bytes", "net_kbps",
-        "address",  "hostname",     "ports",        "layers", NULL
-    };
+    static const char *const keys[] = { "cpu_msps",   "cpu_burst_ms", "memory_bytes", "pids",
+                                        "disk_bytes", "net_kbps",     "address",      "hostname",
+                                        "ports",      "layers",       "images",       NULL };
     xeno_autofree struct xeno_task_spec *spec = xeno_new0(struct xeno_task_spec);
     const char *address = "", *hostname = "";
     int r;
@@ -237,7 +245,9 @@ int xeno_task_spec_read(const struct xeno_json_at *at, struct xeno_task_spec *re
     if (r >= 0)
         r = read_ports(at, spec, err);
     if (r >= 0)
-        r = read_layers(at, spec, err);
+        r = read_digests(at, "layers", XENO_TASK_LAYERS_MAX, spec->layers, &spec->nlayers, err);
+    if (r >= 0)
+        r = read_digests(at, "images", XENO_TASK_IMAGES_MAX, spec->images, &spec->nimages, err);
     if (r < 0)
         return r;
     if (!address_ok(address))

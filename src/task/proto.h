@@ -32,6 +32,7 @@
 #define XENO_TASK_LAYER_MAX   71 /* "sha256:" and 64 hexadecimal digits */
 #define XENO_TASK_PORTS_MAX   64
 #define XENO_TASK_LAYERS_MAX  64
+#define XENO_TASK_IMAGES_MAX  17  /* a template and its overlays */
 #define XENO_TASK_ARGS_MAX    256 /* arguments, and as many environment variables */
 #define XENO_TASK_ARG_MAX     8192
 #define XENO_TASK_TASKS_MAX   32 /* of one session, ended ones included */
@@ -85,6 +86,11 @@ struct xeno_task_spec {
     struct xeno_task_port ports[XENO_TASK_PORTS_MAX];
     size_t nlayers;
     char layers[XENO_TASK_LAYERS_MAX][XENO_TASK_LAYER_MAX + 1]; /* "sha256:...", bottom first */
+    /* Manifests of the images that the layers are of. Only they say where the table of a layer is
+     * and what its digest is: without them a layer that is not on this host cannot be read by
+     * pieces. */
+    size_t nimages;
+    char images[XENO_TASK_IMAGES_MAX][XENO_TASK_LAYER_MAX + 1]; /* "sha256:..." */
 };
 
 bool xeno_task_spec_equal(const struct xeno_task_spec *a, const struct xeno_task_spec *b);
@@ -191,6 +197,10 @@ struct xeno_task_session_info {
     char session[XENO_TASK_SESSION_LEN + 1];
     char driver[XENO_TASK_DRIVER_MAX + 1];
     enum xeno_task_state state;
+    /* Who served its file system has ended: every access fails, and what was written and not yet
+     * closed or synced is lost, which whoever closes it is told. Snapshot and restore bring it
+     * back. */
+    bool lost;
     size_t ntasks;
     struct xeno_task_info tasks[XENO_TASK_TASKS_MAX];
 };
@@ -202,6 +212,7 @@ enum xeno_task_event_kind {
     XENO_TASK_EVENT_EXIT,      /* session, task, code, signal, oom: a task has ended */
     XENO_TASK_EVENT_OOM,       /* session: something in it was killed for want of memory */
     XENO_TASK_EVENT_EXEC_EXIT, /* session, exec, code */
+    XENO_TASK_EVENT_LOST,      /* session: who served its file system has ended; see `lost` above */
     XENO_TASK_EVENT_KINDS
 };
 

@@ -15,6 +15,7 @@ static const char *const event_names[XENO_TASK_EVENT_KINDS] = {
     [XENO_TASK_EVENT_EXIT] = "exit",
     [XENO_TASK_EVENT_OOM] = "oom",
     [XENO_TASK_EVENT_EXEC_EXIT] = "exec-exit",
+    [XENO_TASK_EVENT_LOST] = "lost",
 };
 
 const char *xeno_task_state_name(enum xeno_task_state s)
@@ -109,6 +110,8 @@ struct xeno_json *xeno_task_session_json(const struct xeno_task_session_info *s)
     xeno_json_set_str(obj, "session", s->session);
     xeno_json_set_str(obj, "driver", s->driver);
     xeno_json_set_str(obj, "state", xeno_task_state_name(s->state));
+    if (s->lost)
+        xeno_json_set_bool(obj, "lost", true);
     for (size_t i = 0; i < s->ntasks; i++) {
         const struct xeno_task_info *t = &s->tasks[i];
         struct xeno_json *item = xeno_json_object();
@@ -171,6 +174,8 @@ int xeno_task_session_read(const struct xeno_json_at *at, struct xeno_task_sessi
     if (r == 0)
         r = read_state(at, &s->state, err);
     if (r == 0)
+        r = xeno_json_bool_opt(at, "lost", &s->lost, err);
+    if (r >= 0)
         r = xeno_json_arr(at, "tasks", XENO_TASK_TASKS_MAX, &tasks, &s->ntasks, err);
     if (r < 0)
         return r;
@@ -188,6 +193,12 @@ int xeno_task_session_read(const struct xeno_json_at *at, struct xeno_task_sessi
 
 /* --- events --- */
 
+/* Does the event tell how something ended? */
+static bool has_code(enum xeno_task_event_kind kind)
+{
+    return kind == XENO_TASK_EVENT_EXIT || kind == XENO_TASK_EVENT_EXEC_EXIT;
+}
+
 struct xeno_json *xeno_task_event_json(const struct xeno_task_event *e)
 {
     struct xeno_json *obj = xeno_json_object();
@@ -198,7 +209,7 @@ struct xeno_json *xeno_task_event_json(const struct xeno_task_event *e)
         xeno_json_set_str(obj, "task", e->task);
     if (e->kind == XENO_TASK_EVENT_EXEC_EXIT)
         xeno_json_set_str(obj, "exec", e->exec);
-    if (e->kind != XENO_TASK_EVENT_OOM) {
+    if (has_code(e->kind)) {
         xeno_json_set_int(obj, "code", e->code);
         xeno_json_set_int(obj, "signal", e->signal);
     }
@@ -226,9 +237,9 @@ int xeno_task_event_read(const struct xeno_json_at *at, struct xeno_task_event *
         r = read_name(at, "task", e.task, err);
     if (r == 0 && e.kind == XENO_TASK_EVENT_EXEC_EXIT)
         r = read_name(at, "exec", e.exec, err);
-    if (r == 0 && e.kind != XENO_TASK_EVENT_OOM)
+    if (r == 0 && has_code(e.kind))
         r = xeno_json_int(at, "code", 0, 255, &e.code, err);
-    if (r == 0 && e.kind != XENO_TASK_EVENT_OOM)
+    if (r == 0 && has_code(e.kind))
         r = xeno_json_int(at, "signal", 0, 127, &e.signal, err);
     if (r == 0 && e.kind == XENO_TASK_EVENT_EXIT)
         r = xeno_json_bool(at, "oom", &e.oom, err);

@@ -15,6 +15,7 @@
 #include "task/proto.h"
 
 #define SESSION "abcdefghijklmnop"
+#define DIGEST  "sha256:00000000000000000000000000000000000000000000000000000000000000ff"
 #define SPEC                                                                                       \
     "\"spec\":{\"cpu_msps\":150,\"cpu_burst_ms\":15,\"memory_bytes\":134217728,\"pids\":64,"       \
     "\"disk_bytes\":67108864,\"net_kbps\":5000,\"address\":\"10.1.0.7\",\"hostname\":\"web\","     \
@@ -29,6 +30,12 @@ static const struct {
     { "create",
       "{\"id\":2,\"op\":\"create\",\"session\":\"" SESSION "\",\"driver\":\"oci\"," SPEC "}", 0,
       NULL },
+    { "create with images",
+      "{\"id\":2,\"op\":\"create\",\"session\":\"" SESSION
+      "\",\"driver\":\"oci\",\"spec\":{\"cpu_msps\":1,\"cpu_burst_ms\":0,\"memory_bytes\":1048576,"
+      "\"pids\":1,\"disk_bytes\":4194304,\"net_kbps\":0,\"layers\":[\"" DIGEST
+      "\"],\"images\":[\"" DIGEST "\"]}}",
+      0, NULL },
     { "create without a spec",
       "{\"id\":2,\"op\":\"create\",\"session\":\"" SESSION "\",\"driver\":\"oci\"}", -EINVAL,
       "json.missing" },
@@ -123,6 +130,7 @@ static const struct {
     { "port 0", "\"port\":80", "\"port\":0", "json.range" },
     { "sctp", "tcp", "sctp", "task.proto" },
     { "layer by path", "\"layers\":[]", "\"layers\":[\"../../etc\"]", "task.layer" },
+    { "image by name", "\"layers\":[]", "\"layers\":[],\"images\":[\"debian\"]", "task.layer" },
     { "unknown member", "\"layers\":[]", "\"layers\":[],\"privileged\":true", "json.unknown" },
 };
 
@@ -151,6 +159,7 @@ static void replies_round_trip(void **state)
     struct xeno_task_session_info s = { .session = SESSION,
                                         .driver = "oci",
                                         .state = XENO_TASK_PAUSED,
+                                        .lost = true,
                                         .ntasks = 1,
                                         .tasks = { { "t1", XENO_TASK_STOPPED, 0, 137, true } } };
     struct xeno_task_session_info s2;
@@ -175,6 +184,21 @@ static void replies_round_trip(void **state)
     assert_int_equal(xeno_task_event_read(&at, &e2, NULL), 0);
     assert_int_equal(e2.signal, 9);
     assert_string_equal(e2.task, "t1");
+    assert_true(s2.lost);
+}
+
+static void session_lost(void **state)
+{
+    struct xeno_task_event e = { .kind = XENO_TASK_EVENT_LOST, .session = SESSION }, e2;
+    xeno_auto(xeno_json) je = xeno_task_event_json(&e);
+    struct xeno_json_at at = xeno_json_top(je);
+    xeno_autofree char *text = xeno_json_format(je, false, NULL);
+
+    (void)state;
+    assert_string_equal(text, "{\"event\":\"lost\",\"session\":\"" SESSION "\"}");
+    assert_int_equal(xeno_task_event_read(&at, &e2, NULL), 0);
+    assert_int_equal(e2.kind, XENO_TASK_EVENT_LOST);
+    assert_string_equal(e2.session, SESSION);
 }
 
 /* A session's file that an older one wrote does not say how long it waited. */
@@ -318,6 +342,7 @@ int main(void)
         cmocka_unit_test(request_rows),
         cmocka_unit_test(spec_limits),
         cmocka_unit_test(replies_round_trip),
+        cmocka_unit_test(session_lost),
         cmocka_unit_test(usage_without_waiting),
         cmocka_unit_test(descriptors_stay_with_their_frame),
         cmocka_unit_test(big_frames_wait_for_a_slow_reader),

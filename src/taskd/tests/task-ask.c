@@ -10,9 +10,9 @@
  *     task-ask SOCKET wait SESSION TASK SECONDS                       prints its code
  *
  * Keys: cpu burst memory pids disk net address hostname, port=IN:HOST:tcp, layer=sha256:...
- * Options: --terminal --stdin --size=COLSxROWS --user=U --cwd=D --env=N=V --task=T.
- * Prints the reply's object; `events` prints "listening" to standard error when it will miss none.
- * A failure prints "TOKEN: TEXT" to standard error and exits with 125.
+ * image=sha256:... Options: --terminal --stdin --size=COLSxROWS --user=U --cwd=D --env=N=V
+ * --task=T. Prints the reply's object; `events` prints "listening" to standard error when it will
+ * miss none. A failure prints "TOKEN: TEXT" to standard error and exits with 125.
  */
 #include <errno.h>
 #include <poll.h>
@@ -81,6 +81,8 @@ static void set_key(struct xeno_task_spec *spec, char *word)
         snprintf(spec->hostname, sizeof spec->hostname, "%s", value);
     if (strcmp(word, "port") == 0)
         set_port(spec, value);
+    if (strcmp(word, "image") == 0 && spec->nimages < XENO_TASK_IMAGES_MAX)
+        snprintf(spec->images[spec->nimages++], XENO_TASK_LAYER_MAX + 1, "%s", value);
     if (strcmp(word, "layer") == 0)
         snprintf(spec->layers[spec->nlayers++], XENO_TASK_LAYER_MAX + 1, "%s", value);
 }
