@@ -22,6 +22,8 @@ struct registry_source {
     struct xeno_source base; /* first, so the two pointers are one */
     const struct xeno_env *env;
     char *url, *repo, *ca_file, *password;
+    char *ca_pem, *cert_pem; /* NULL: it is not of our XenoCorp */
+    const struct xeno_key *key;
     bool plain;
     unsigned pace_s;
     pthread_mutex_t mutex; /* of the next two */
@@ -41,8 +43,11 @@ static void conn_free(struct conn *c)
 
 static int conn_open(struct registry_source *rs, struct conn **ret, struct xeno_err *err)
 {
-    struct xeno_http_client_opts http = {
+    struct xeno_http_client_opts web = {
         .env = rs->env, .web = true, .ca_file = rs->ca_file, .plain_loopback = rs->plain
+    };
+    struct xeno_http_client_opts party = {
+        .env = rs->env, .ca_pem = rs->ca_pem, .cert_pem = rs->cert_pem, .key = rs->key
     };
     struct conn *c = xeno_new0(struct conn);
     struct xeno_registry_opts o = { .env = rs->env,
@@ -56,7 +61,7 @@ static int conn_open(struct registry_source *rs, struct conn **ret, struct xeno_
     if (r < 0)
         r = xeno_fail_errno(err, r, "http.client", "make a loop");
     else
-        r = xeno_http_client_new(c->loop, &http, &c->http, err);
+        r = xeno_http_client_new(c->loop, rs->ca_pem ? &party : &web, &c->http, err);
     o.loop = c->loop;
     o.http = c->http;
     if (r >= 0)
@@ -141,6 +146,8 @@ static void registry_free(struct xeno_source *s)
         xeno_wipe(rs->password, strlen(rs->password));
     pthread_mutex_destroy(&rs->mutex);
     free(rs->password);
+    free(rs->cert_pem);
+    free(rs->ca_pem);
     free(rs->ca_file);
     free(rs->repo);
     free(rs->url);
@@ -154,8 +161,11 @@ int xeno_source_registry(const struct xeno_source_registry_opts *opts, struct xe
 {
     struct registry_source *rs;
     char *password = NULL;
-    int r =
-        xeno_registry_password(opts->auth_file, opts->name->host, opts->name->repo, &password, err);
+    int r = 0;
+
+    if (!opts->party)
+        r = xeno_registry_password(opts->auth_file, opts->name->host, opts->name->repo, &password,
+                                   err);
 
     if (r < 0)
         return r;
@@ -164,7 +174,13 @@ int xeno_source_registry(const struct xeno_source_registry_opts *opts, struct xe
     rs->base.name =
         xeno_asprintf("%s%s/%s", XENO_REGISTRY_SCHEME, opts->name->host, opts->name->repo);
     rs->env = opts->env;
-    rs->url = xeno_asprintf("%s://%s", opts->plain ? "http" : "https", opts->name->host);
+    rs->url =
+        xeno_asprintf("%s://%s", opts->plain && !opts->party ? "http" : "https", opts->name->host);
+    if (opts->party) {
+        rs->ca_pem = xeno_strdup(opts->party->ca_pem);
+        rs->cert_pem = xeno_strdup(opts->party->cert_pem);
+        rs->key = opts->party->key;
+    }
     rs->repo = xeno_strdup(opts->name->repo);
     rs->ca_file = xeno_strdup(opts->ca_file);
     rs->password = password;

@@ -3,13 +3,20 @@
  * Threads that read have a connection each, opened when it is first needed and kept; so there are
  * as many as threads that ever waited at a time, and the registry is asked for each piece by its
  * range. Trust is as for any registry: TLS by the CAs of this machine or of a file, plain HTTP on
- * the loopback only, and a password as podman keeps it. What comes is not believed anyhow.
+ * the loopback only, and a password as podman keeps it. A XenoStore of our own XenoCorp is shown
+ * our credential instead. What comes is not believed anyhow.
  */
 #ifndef XENO_IMAGE_SOURCE_REGISTRY_H
 #define XENO_IMAGE_SOURCE_REGISTRY_H
 
 #include "image/registry.h"
 #include "image/source.h"
+
+/* Who we are to a XenoStore; borrowed for the call. */
+struct xeno_source_party {
+    const char *ca_pem, *cert_pem;
+    const struct xeno_key *key; /* borrowed until the source is freed */
+};
 
 struct xeno_source_registry_opts {
     const struct xeno_env *env;
@@ -18,6 +25,8 @@ struct xeno_source_registry_opts {
     bool plain;                            /* "http://", to an address of the loopback */
     const char *auth_file;                 /* xeno_registry_password() */
     unsigned pace_s;                       /* http/client.h; 0: its default */
+    /* NULL: any registry; else the three above do not count. */
+    const struct xeno_source_party *party;
 };
 
 /* Nothing is asked yet. Errors: those of xeno_registry_password(). */
