@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "json/json.h"
+#include "rpc/link.h"
 #include "task/proto.h"
 
 struct xeno_task_client;
@@ -41,14 +42,8 @@ XENO_DEFINE_AUTO(xeno_task_client, xeno_task_client_free);
 
 bool xeno_task_client_up(const struct xeno_task_client *c);
 
-/* The answer to a request, told exactly once.
- *
- * ok is the reply's object (borrowed for the call) and err NULL, or ok is NULL and err says why:
- * code, token and text as xeno-taskd gave them, or task.away, task.timeout. A descriptor the
- * callback wants to keep it takes: copy it and set its place to -1; the rest are closed after.
- */
-typedef void xeno_task_done(void *data, const struct xeno_json_at *ok, int *fds, size_t nfds,
-                            const struct xeno_err *err);
+/* As rpc/link.h says. */
+typedef xeno_rpc_done xeno_task_done;
 
 /* Ask. The request's id is chosen here; q is borrowed for the call. A timeout of zero is 60 s.
  *

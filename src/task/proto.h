@@ -1,7 +1,8 @@
 /* src/task/proto.h - the task protocol: requests, replies, events (rfc/0003-task-protocol.md).
  *
  * A message is a JSON object of at most XENO_TASK_FRAME_MAX bytes behind its length (u32, big
- * endian); descriptors travel by SCM_RIGHTS with the first byte of its frame (frame.h). A request
+ * endian); descriptors travel by SCM_RIGHTS with the first byte of its frame
+ * (rpc/frame.h). A request
  * is {"id":n,"op":OP,...}, a reply {"id":n,"ok":{...}} or
  * {"id":n,"error":{"token","text","errno"}}, an event {"event":NAME,...} without id. Both sides use
  * this one file: xenod formats requests and parses replies, xeno-taskd the other way round.
@@ -22,7 +23,11 @@
 #include "json/json.h"
 
 #define XENO_TASK_FRAME_MAX (64 * 1024)
-#define XENO_TASK_FDS_MAX   4
+#define XENO_TASK_QUEUE_MAX (4 * 1024 * 1024) /* unsent */
+/* Its frames (rpc/frame.h). */
+#define XENO_TASK_FRAMES                                                                           \
+    ((struct xeno_frames_kind){                                                                    \
+        .name = "task", .frame_max = XENO_TASK_FRAME_MAX, .queue_max = XENO_TASK_QUEUE_MAX })
 
 #define XENO_TASK_SESSION_LEN 16 /* base32 letters of a session id */
 #define XENO_TASK_NAME_MAX    31 /* of a task or exec: [a-z0-9][a-z0-9-]* */
@@ -229,9 +234,5 @@ struct xeno_task_event {
 struct xeno_json *xeno_task_event_json(const struct xeno_task_event *e);
 int xeno_task_event_read(const struct xeno_json_at *at, struct xeno_task_event *ret,
                          struct xeno_err *err);
-
-/* The two shapes of a reply; `ok` is taken and may be NULL for {}. */
-struct xeno_json *xeno_task_reply_ok(int64_t id, struct xeno_json *ok);
-struct xeno_json *xeno_task_reply_error(int64_t id, const struct xeno_err *why);
 
 #endif

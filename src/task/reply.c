@@ -248,27 +248,3 @@ int xeno_task_event_read(const struct xeno_json_at *at, struct xeno_task_event *
     *ret = e;
     return 0;
 }
-
-/* --- replies --- */
-
-struct xeno_json *xeno_task_reply_ok(int64_t id, struct xeno_json *ok)
-{
-    struct xeno_json *obj = xeno_json_object();
-
-    xeno_json_set_int(obj, "id", id);
-    xeno_json_set(obj, "ok", ok ? ok : xeno_json_object());
-    return obj;
-}
-
-struct xeno_json *xeno_task_reply_error(int64_t id, const struct xeno_err *why)
-{
-    struct xeno_json *obj = xeno_json_object();
-    struct xeno_json *error = xeno_json_object();
-
-    xeno_json_set_str(error, "token", why->token);
-    xeno_json_set_str(error, "text", why->text);
-    xeno_json_set_int(error, "errno", -(int64_t)why->code);
-    xeno_json_set_int(obj, "id", id);
-    xeno_json_set(obj, "error", error);
-    return obj;
-}

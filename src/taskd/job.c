@@ -44,7 +44,7 @@ static void send_note(int fd, const struct note *n, const int *fds, size_t nfds)
 {
     union {
         struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(int) * XENO_TASK_FDS_MAX)];
+        char room[CMSG_SPACE(sizeof(int) * XENO_FRAME_FDS_MAX)];
     } control = { .room = { 0 } };
     struct iovec iov = { (void *)n, sizeof *n };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -170,14 +170,14 @@ static int on_note(sd_event_source *s, int fd, uint32_t events, void *data)
     struct job *j = data;
     union {
         struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(int) * XENO_TASK_FDS_MAX)];
+        char room[CMSG_SPACE(sizeof(int) * XENO_FRAME_FDS_MAX)];
     } control;
     struct note n;
     struct iovec iov = { &n, sizeof n };
     struct msghdr msg = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
     };
-    int fds[XENO_TASK_FDS_MAX];
+    int fds[XENO_FRAME_FDS_MAX];
     ssize_t got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     size_t nfds;
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "rpc/message.h"
 #include "taskd/taskd.h"
 
 #define FRAMES_A_TURN 32
@@ -15,7 +16,7 @@
 struct peer {
     struct peer *next;
     struct taskd *daemon;
-    struct xeno_task_frames *frames;
+    struct xeno_frames *frames;
     sd_event_source *io;
     pid_t pid;
     bool broken; /* to be closed from the loop, not from within a reply */
@@ -26,7 +27,7 @@ struct peer {
 static void watch(struct peer *p)
 {
     sd_event_source_set_io_events(
-        p->io, xeno_task_frames_pending(p->frames) || p->broken ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        p->io, xeno_frames_pending(p->frames) || p->broken ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 static void send_json(struct peer *p, struct xeno_json *msg, const int *fds, size_t nfds)
@@ -35,7 +36,7 @@ static void send_json(struct peer *p, struct xeno_json *msg, const int *fds, siz
     size_t len;
     xeno_autofree char *text = xeno_json_format(msg, false, &len);
 
-    if (xeno_task_frames_write(p->frames, text, len, fds, nfds, &err) < 0) {
+    if (xeno_frames_write(p->frames, text, len, fds, nfds, &err) < 0) {
         xeno_log_err(LOG_WARNING, "peer.send", &err, "pid=%d", (int)p->pid);
         p->broken = true;
     }
@@ -44,7 +45,7 @@ static void send_json(struct peer *p, struct xeno_json *msg, const int *fds, siz
 
 void reply_ok(struct peer *p, int64_t id, struct xeno_json *ok, const int *fds, size_t nfds)
 {
-    xeno_auto(xeno_json) msg = xeno_task_reply_ok(id, ok);
+    xeno_auto(xeno_json) msg = xeno_rpc_ok(id, ok);
 
     if (p && !p->broken) {
         send_json(p, msg, fds, nfds);
@@ -56,7 +57,7 @@ void reply_ok(struct peer *p, int64_t id, struct xeno_json *ok, const int *fds, 
 
 void reply_error(struct peer *p, int64_t id, const struct xeno_err *err)
 {
-    xeno_auto(xeno_json) msg = xeno_task_reply_error(id, err);
+    xeno_auto(xeno_json) msg = xeno_rpc_error(id, err);
 
     if (p && !p->broken)
         send_json(p, msg, NULL, 0);
@@ -85,7 +86,7 @@ static void close_peer(struct peer *p)
     work_forget_peer(d, p);
     exec_forget_peer(d, p);
     sd_event_source_disable_unref(p->io);
-    xeno_task_frames_free(p->frames);
+    xeno_frames_free(p->frames);
     free(p);
 }
 
@@ -116,11 +117,11 @@ static int read_one(struct peer *p, struct xeno_err *err)
 {
     xeno_auto(xeno_task_request) q = NULL;
     xeno_autofree char *text = NULL;
-    int fds[XENO_TASK_FDS_MAX];
+    int fds[XENO_FRAME_FDS_MAX];
     size_t len, nfds = 0;
     int r;
 
-    r = xeno_task_frames_read(p->frames, &text, &len, fds, &nfds, err);
+    r = xeno_frames_read(p->frames, &text, &len, fds, &nfds, err);
     if (r <= 0)
         return r;
     if (nfds > 0) {
@@ -145,7 +146,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t events, void *data)
     (void)fd;
     if (p->broken)
         r = -1;
-    if (r > 0 && (events & EPOLLOUT) && xeno_task_frames_flush(p->frames, &err) < 0)
+    if (r > 0 && (events & EPOLLOUT) && xeno_frames_flush(p->frames, &err) < 0)
         r = -1;
     for (int i = 0; r > 0 && i < FRAMES_A_TURN && !p->broken; i++)
         r = read_one(p, &err);
@@ -182,8 +183,8 @@ static int on_accept(sd_event_source *s, int fd, uint32_t events, void *data)
     p = xeno_new0(struct peer);
     p->daemon = d;
     p->pid = who.pid;
-    p->frames = xeno_task_frames_new(xeno_take_fd(&conn));
-    sd_event_add_io(d->loop, &p->io, xeno_task_frames_fd(p->frames), EPOLLIN, on_io, p);
+    p->frames = xeno_frames_new(xeno_take_fd(&conn), &XENO_TASK_FRAMES);
+    sd_event_add_io(d->loop, &p->io, xeno_frames_fd(p->frames), EPOLLIN, on_io, p);
     p->next = d->peers;
     d->peers = p;
     d->npeers++;

@@ -23,7 +23,7 @@
 #include "json/json.h"
 #include "net/net.h"
 #include "task/driver.h"
-#include "task/frame.h"
+#include "rpc/frame.h"
 #include "task/proto.h"
 #include "task/run.h"
 

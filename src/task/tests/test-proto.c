@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "task/frame.h"
+#include "rpc/frame.h"
 #include "task/proto.h"
 
 #define SESSION "abcdefghijklmnop"
@@ -225,7 +225,7 @@ static void usage_without_waiting(void **state)
 /* --- frames --- */
 
 struct pair {
-    struct xeno_task_frames *a, *b;
+    struct xeno_frames *a, *b;
     int raw; /* a's own descriptor, to write nonsense with */
 };
 
@@ -234,13 +234,14 @@ static struct pair make_pair(void)
     int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    return (struct pair){ xeno_task_frames_new(fds[0]), xeno_task_frames_new(fds[1]), fds[0] };
+    return (struct pair){ xeno_frames_new(fds[0], &XENO_TASK_FRAMES),
+                          xeno_frames_new(fds[1], &XENO_TASK_FRAMES), fds[0] };
 }
 
 static void free_pair(struct pair *p)
 {
-    xeno_task_frames_free(p->a);
-    xeno_task_frames_free(p->b);
+    xeno_frames_free(p->a);
+    xeno_frames_free(p->b);
 }
 
 static void descriptors_stay_with_their_frame(void **state)
@@ -250,16 +251,16 @@ static void descriptors_stay_with_their_frame(void **state)
 
     (void)state;
     assert_int_equal(pipe(pipes), 0);
-    assert_int_equal(xeno_task_frames_write(p.a, "one", 3, NULL, 0, NULL), 0);
-    assert_int_equal(xeno_task_frames_write(p.a, "two", 3, pipes, 2, NULL), 0);
-    assert_int_equal(xeno_task_frames_write(p.a, "three", 5, NULL, 0, NULL), 0);
+    assert_int_equal(xeno_frames_write(p.a, "one", 3, NULL, 0, NULL), 0);
+    assert_int_equal(xeno_frames_write(p.a, "two", 3, pipes, 2, NULL), 0);
+    assert_int_equal(xeno_frames_write(p.a, "three", 5, NULL, 0, NULL), 0);
     for (int i = 0; i < 3; i++) {
         static const char *const want[] = { "one", "two", "three" };
         xeno_autofree char *text = NULL;
-        int fds[XENO_TASK_FDS_MAX];
+        int fds[XENO_FRAME_FDS_MAX];
         size_t len, nfds;
 
-        assert_int_equal(xeno_task_frames_read(p.b, &text, &len, fds, &nfds, NULL), 1);
+        assert_int_equal(xeno_frames_read(p.b, &text, &len, fds, &nfds, NULL), 1);
         assert_string_equal(text, want[i]);
         assert_int_equal(nfds, i == 1 ? 2 : 0);
         for (size_t k = 0; k < nfds; k++) {
@@ -280,24 +281,24 @@ static void big_frames_wait_for_a_slow_reader(void **state)
     (void)state;
     memset(big, 'x', XENO_TASK_FRAME_MAX);
     do
-        r = xeno_task_frames_write(p.a, big, XENO_TASK_FRAME_MAX, NULL, 0, &err);
+        r = xeno_frames_write(p.a, big, XENO_TASK_FRAME_MAX, NULL, 0, &err);
     while (r == 0 && ++sent < 1000);
     assert_int_equal(r, -ENOBUFS); /* bounded */
     assert_string_equal(err.token, "task.slow");
     while (got < sent) {
         xeno_autofree char *text = NULL;
-        int fds[XENO_TASK_FDS_MAX];
+        int fds[XENO_FRAME_FDS_MAX];
         size_t len, nfds;
 
-        assert_int_equal(xeno_task_frames_flush(p.a, NULL), 0);
-        r = xeno_task_frames_read(p.b, &text, &len, fds, &nfds, NULL);
+        assert_int_equal(xeno_frames_flush(p.a, NULL), 0);
+        r = xeno_frames_read(p.b, &text, &len, fds, &nfds, NULL);
         assert_true(r >= 0);
         if (r == 1) {
             assert_int_equal(len, XENO_TASK_FRAME_MAX);
             got++;
         }
     }
-    assert_false(xeno_task_frames_pending(p.a));
+    assert_false(xeno_frames_pending(p.a));
     free_pair(&p);
 }
 
@@ -309,12 +310,12 @@ static void nonsense_is_refused(void **state)
     for (size_t i = 0; i < XENO_LEN(heads); i++) {
         struct pair p = make_pair();
         struct xeno_err err = XENO_ERR_INIT;
-        int fds[XENO_TASK_FDS_MAX];
+        int fds[XENO_FRAME_FDS_MAX];
         size_t len, nfds;
         char *text = NULL;
 
         assert_int_equal(write(p.raw, heads[i], 4), 4);
-        assert_int_equal(xeno_task_frames_read(p.b, &text, &len, fds, &nfds, &err), -EPROTO);
+        assert_int_equal(xeno_frames_read(p.b, &text, &len, fds, &nfds, &err), -EPROTO);
         assert_null(text);
         free_pair(&p);
     }
@@ -323,17 +324,17 @@ static void nonsense_is_refused(void **state)
 static void a_cut_connection_is_told(void **state)
 {
     struct pair p = make_pair();
-    int fds[XENO_TASK_FDS_MAX];
+    int fds[XENO_FRAME_FDS_MAX];
     size_t len, nfds;
     char *text = NULL;
 
     (void)state;
     assert_int_equal(write(p.raw, "\0\0\0\10half", 8), 8);
-    assert_int_equal(xeno_task_frames_read(p.b, &text, &len, fds, &nfds, NULL), 0);
-    xeno_task_frames_free(xeno_take(&p.a));
-    assert_int_equal(xeno_task_frames_read(p.b, &text, &len, fds, &nfds, NULL), -ECONNRESET);
+    assert_int_equal(xeno_frames_read(p.b, &text, &len, fds, &nfds, NULL), 0);
+    xeno_frames_free(xeno_take(&p.a));
+    assert_int_equal(xeno_frames_read(p.b, &text, &len, fds, &nfds, NULL), -ECONNRESET);
     assert_null(text);
-    xeno_task_frames_free(p.b);
+    xeno_frames_free(p.b);
 }
 
 int main(void)

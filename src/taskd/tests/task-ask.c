@@ -30,7 +30,7 @@ static struct {
     struct xeno_task_request *q;
     int argc;
     char **argv;
-    int fds[XENO_TASK_FDS_MAX];
+    int fds[XENO_FRAME_FDS_MAX];
     size_t nfds;
     const char *until_task; /* wait: for its end */
     const char *until_exec;

@@ -1,44 +1,63 @@
-/* src/task/frame.c - frames with descriptors over a unix stream socket. */
-#include "task/frame.h"
+/* src/rpc/frame.c - frames with descriptors over a unix stream socket. */
+#include "rpc/frame.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* One frame that waits to be sent. */
+/* One frame that waits to be sent, or bytes behind one. */
 struct frame {
     struct frame *next;
+    char *data;
     size_t len, sent; /* with the length in front */
-    int fds[XENO_TASK_FDS_MAX];
+    int fds[XENO_FRAME_FDS_MAX];
     size_t nfds; /* 0 once they are sent */
-    char data[];
 };
 
-struct xeno_task_frames {
+struct xeno_frames {
     int fd;
+    struct xeno_frames_kind kind;
     /* reading: 4 bytes of length, then the body */
     unsigned char head[4];
     size_t have; /* of head while body is NULL, else of body */
     char *body;
     size_t body_len;
-    int in_fds[XENO_TASK_FDS_MAX];
+    int in_fds[XENO_FRAME_FDS_MAX];
     size_t n_in_fds;
     /* writing */
     struct frame *first, **last;
     size_t queued;
 };
 
-struct xeno_task_frames *xeno_task_frames_new(int fd)
+struct xeno_frames *xeno_frames_new(int fd, const struct xeno_frames_kind *kind)
 {
-    struct xeno_task_frames *f = xeno_new0(struct xeno_task_frames);
+    struct xeno_frames *f = xeno_new0(struct xeno_frames);
 
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     f->fd = fd;
+    f->kind = *kind;
     f->last = &f->first;
     return f;
+}
+
+/* The token is the protocol's: "task.closed". */
+static int fail(const struct xeno_frames *f, int code, const char *what, struct xeno_err *err,
+                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static int fail(const struct xeno_frames *f, int code, const char *what, struct xeno_err *err,
+                const char *fmt, ...)
+{
+    char token[XENO_ERR_TOKEN_MAX], text[XENO_ERR_TEXT_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    snprintf(token, sizeof token, "%s.%s", f->kind.name, what);
+    return xeno_fail(err, code, token, "%s", text);
 }
 
 static void close_all(int *fds, size_t *n)
@@ -47,7 +66,7 @@ static void close_all(int *fds, size_t *n)
         close(fds[--*n]);
 }
 
-static void drop_first(struct xeno_task_frames *f)
+static void drop_first(struct xeno_frames *f)
 {
     struct frame *o = f->first;
 
@@ -56,10 +75,11 @@ static void drop_first(struct xeno_task_frames *f)
     f->first = o->next;
     if (!f->first)
         f->last = &f->first;
+    free(o->data);
     free(o);
 }
 
-void xeno_task_frames_free(struct xeno_task_frames *f)
+void xeno_frames_free(struct xeno_frames *f)
 {
     if (!f)
         return;
@@ -71,20 +91,25 @@ void xeno_task_frames_free(struct xeno_task_frames *f)
     free(f);
 }
 
-int xeno_task_frames_fd(const struct xeno_task_frames *f)
+int xeno_frames_fd(const struct xeno_frames *f)
 {
     return f->fd;
 }
 
-bool xeno_task_frames_pending(const struct xeno_task_frames *f)
+bool xeno_frames_pending(const struct xeno_frames *f)
 {
     return f->first != NULL;
+}
+
+size_t xeno_frames_queued(const struct xeno_frames *f)
+{
+    return f->queued;
 }
 
 /* --- reading --- */
 
 /* Keep what came along; more than a frame may carry is a failure. */
-static bool collect(struct xeno_task_frames *f, struct msghdr *msg)
+static bool collect(struct xeno_frames *f, struct msghdr *msg)
 {
     bool good = !(msg->msg_flags & MSG_CTRUNC);
 
@@ -98,7 +123,7 @@ static bool collect(struct xeno_task_frames *f, struct msghdr *msg)
             int fd;
 
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
-            if (f->n_in_fds < XENO_TASK_FDS_MAX) {
+            if (f->n_in_fds < XENO_FRAME_FDS_MAX) {
                 f->in_fds[f->n_in_fds++] = fd;
             } else {
                 close(fd);
@@ -110,11 +135,11 @@ static bool collect(struct xeno_task_frames *f, struct msghdr *msg)
 }
 
 /* One recvmsg() of at most `len` bytes. Returns: bytes, 0 for "nothing yet", or a failure. */
-static int receive(struct xeno_task_frames *f, void *to, size_t len, struct xeno_err *err)
+static int receive(struct xeno_frames *f, void *to, size_t len, struct xeno_err *err)
 {
     union {
         struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(int) * (XENO_TASK_FDS_MAX + 1))];
+        char room[CMSG_SPACE(sizeof(int) * (XENO_FRAME_FDS_MAX + 1))];
     } control;
     struct iovec iov = { to, len };
     struct msghdr msg = {
@@ -128,14 +153,14 @@ static int receive(struct xeno_task_frames *f, void *to, size_t len, struct xeno
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
     if (n <= 0)
-        return xeno_fail(err, -ECONNRESET, "task.closed", "the other side is gone");
+        return fail(f, -ECONNRESET, "closed", err, "the other side is gone");
     if (!collect(f, &msg))
-        return xeno_fail(err, -EPROTO, "task.frame", "a frame brings over %d descriptors",
-                         XENO_TASK_FDS_MAX);
+        return fail(f, -EPROTO, "frame", err, "a frame brings over %d descriptors",
+                    XENO_FRAME_FDS_MAX);
     return (int)n;
 }
 
-static int read_head(struct xeno_task_frames *f, struct xeno_err *err)
+static int read_head(struct xeno_frames *f, struct xeno_err *err)
 {
     uint32_t len;
     int r;
@@ -148,17 +173,17 @@ static int read_head(struct xeno_task_frames *f, struct xeno_err *err)
         return 0;
     len = (uint32_t)f->head[0] << 24 | (uint32_t)f->head[1] << 16 | (uint32_t)f->head[2] << 8 |
           f->head[3];
-    if (len == 0 || len > XENO_TASK_FRAME_MAX)
-        return xeno_fail(err, -EPROTO, "task.frame", "a frame of %u bytes, the limit is %d", len,
-                         XENO_TASK_FRAME_MAX);
+    if (len == 0 || len > f->kind.frame_max)
+        return fail(f, -EPROTO, "frame", err, "a frame of %u bytes, the limit is %zu", len,
+                    f->kind.frame_max);
     f->body = xeno_alloc0(1, len + 1);
     f->body_len = len;
     f->have = 0;
     return 1;
 }
 
-int xeno_task_frames_read(struct xeno_task_frames *f, char **ret_text, size_t *ret_len,
-                          int fds[XENO_TASK_FDS_MAX], size_t *ret_nfds, struct xeno_err *err)
+int xeno_frames_read(struct xeno_frames *f, char **ret_text, size_t *ret_len,
+                     int fds[XENO_FRAME_FDS_MAX], size_t *ret_nfds, struct xeno_err *err)
 {
     int r;
 
@@ -182,14 +207,23 @@ int xeno_task_frames_read(struct xeno_task_frames *f, char **ret_text, size_t *r
     return 1;
 }
 
+int xeno_frames_read_bytes(struct xeno_frames *f, void *buf, size_t len, struct xeno_err *err)
+{
+    int n = receive(f, buf, len, err);
+
+    if (n > 0 && f->n_in_fds > 0)
+        return fail(f, -EPROTO, "frame", err, "bytes that bring descriptors");
+    return n;
+}
+
 /* --- writing --- */
 
 /* Send the rest of the first frame. Returns: bytes, 0 when the socket is full, or a failure. */
-static int send_some(struct xeno_task_frames *f, struct xeno_err *err)
+static int send_some(struct xeno_frames *f, struct xeno_err *err)
 {
     union {
         struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(int) * XENO_TASK_FDS_MAX)];
+        char room[CMSG_SPACE(sizeof(int) * XENO_FRAME_FDS_MAX)];
     } control = { .room = { 0 } };
     struct frame *o = f->first;
     struct iovec iov = { o->data + o->sent, o->len - o->sent };
@@ -212,12 +246,12 @@ static int send_some(struct xeno_task_frames *f, struct xeno_err *err)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
     if (n < 0)
-        return xeno_fail_errno(err, -EPIPE, "task.closed", "send a frame");
+        return fail(f, -EPIPE, "closed", err, "the other side is gone");
     close_all(o->fds, &o->nfds);
     return (int)n;
 }
 
-int xeno_task_frames_flush(struct xeno_task_frames *f, struct xeno_err *err)
+int xeno_frames_flush(struct xeno_frames *f, struct xeno_err *err)
 {
     while (f->first) {
         int r = send_some(f, err);
@@ -231,25 +265,31 @@ int xeno_task_frames_flush(struct xeno_task_frames *f, struct xeno_err *err)
     return 0;
 }
 
-int xeno_task_frames_write(struct xeno_task_frames *f, const char *text, size_t len, const int *fds,
-                           size_t nfds, struct xeno_err *err)
+static void queue(struct xeno_frames *f, struct frame *o)
+{
+    *f->last = o;
+    f->last = &o->next;
+    f->queued += o->len;
+}
+
+int xeno_frames_write(struct xeno_frames *f, const char *text, size_t len, const int *fds,
+                      size_t nfds, struct xeno_err *err)
 {
     struct frame *o;
     int r = 0;
 
-    if (len == 0 || len > XENO_TASK_FRAME_MAX || nfds > XENO_TASK_FDS_MAX)
-        r = xeno_fail(err, -EMSGSIZE, "task.size", "a frame of %zu bytes with %zu descriptors", len,
-                      nfds);
-    else if (f->queued + len > XENO_TASK_QUEUE_MAX)
-        r = xeno_fail(err, -ENOBUFS, "task.slow", "the other side has %zu bytes to read",
-                      f->queued);
+    if (len == 0 || len > f->kind.frame_max || nfds > XENO_FRAME_FDS_MAX)
+        r = fail(f, -EMSGSIZE, "size", err, "a frame of %zu bytes with %zu descriptors", len, nfds);
+    else if (f->queued + len > f->kind.queue_max)
+        r = fail(f, -ENOBUFS, "slow", err, "the other side has %zu bytes to read", f->queued);
     if (r < 0) {
         for (size_t i = 0; i < nfds; i++)
             close(fds[i]);
         return r;
     }
-    o = xeno_alloc0(1, sizeof *o + len + 4);
+    o = xeno_new0(struct frame);
     o->len = len + 4;
+    o->data = xeno_alloc0(1, o->len);
     o->data[0] = (char)(len >> 24);
     o->data[1] = (char)(len >> 16);
     o->data[2] = (char)(len >> 8);
@@ -257,8 +297,16 @@ int xeno_task_frames_write(struct xeno_task_frames *f, const char *text, size_t 
     memcpy(o->data + 4, text, len);
     for (o->nfds = 0; o->nfds < nfds; o->nfds++)
         o->fds[o->nfds] = fds[o->nfds];
-    *f->last = o;
-    f->last = &o->next;
-    f->queued += o->len;
-    return xeno_task_frames_flush(f, err);
+    queue(f, o);
+    return xeno_frames_flush(f, err);
+}
+
+int xeno_frames_write_bytes(struct xeno_frames *f, char *data, size_t len, struct xeno_err *err)
+{
+    struct frame *o = xeno_new0(struct frame);
+
+    o->len = len;
+    o->data = data;
+    queue(f, o);
+    return xeno_frames_flush(f, err);
 }
