@@ -13,8 +13,8 @@ extern const struct xeno_unpack_limits xeno_unpack_defaults;
 int xeno_progress_tell(const struct xeno_progress *p, const struct xeno_progress_at *at,
                        struct xeno_err *err);
 
-/* Would the layer, a blob of the store, unpack? Its diff_id is filled in when it was "". Adds to
- * *made. */
+/* Would the layer, a blob of the store, unpack? Its diff_id is filled in when it was "", and
+ * whether it holds mount files. Adds to *made. */
 int xeno_layer_check(struct xeno_store *st, struct xeno_layer *layer,
                      const struct xeno_unpack_limits *limits, const struct xeno_progress *progress,
                      struct xeno_made *made, struct xeno_err *err);

@@ -66,6 +66,11 @@ void xeno_cache_paths_free(char **paths, size_t count);
 /* The folder of a layer, whether it is there or not; the caller's. */
 char *xeno_cache_path(const struct xeno_cache *c, const char *digest);
 
+/* Does the layer hold what may be a mount file (image/mount-file.h), so that the kernel's overlayfs
+ * would show another tree than xeno-cowfs? Returns: 0 or 1. A layer that was unpacked by a version
+ * that did not look holds none. Errors: -ENOENT cache.layer: it is not there. */
+int xeno_cache_mounts(struct xeno_cache *c, const char *digest, struct xeno_err *err);
+
 /* The session needs its layers no more; again: no effect. Nothing is removed yet. */
 int xeno_cache_unpin(struct xeno_cache *c, const char *session, struct xeno_err *err);
 

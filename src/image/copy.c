@@ -39,6 +39,7 @@ static int copy_blob(struct xeno_store *from, struct xeno_store *to, const char 
 static int copy_layer(struct xeno_store *from, struct xeno_store *to, struct xeno_layer *layer,
                       const struct xeno_copy_opts *o, struct xeno_made *made, struct xeno_err *err)
 {
+    bool mounts = layer->mounts;
     int r;
 
     if (o->compression_set && o->compression != layer->compression) {
@@ -56,6 +57,7 @@ static int copy_layer(struct xeno_store *from, struct xeno_store *to, struct xen
     }
     if (r < 0)
         return r;
+    layer->mounts = mounts;
     if (o->check) {
         int c = xeno_layer_check(to, layer, o->limits, o->progress, made, err);
 

@@ -43,6 +43,7 @@ int xeno_layer_check(struct xeno_store *st, struct xeno_layer *layer,
     if (r < 0)
         return r;
     snprintf(layer->diff_id, sizeof(layer->diff_id), "%s", found.diff_id);
+    layer->mounts = found.mounts;
     made->tar_bytes += found.tar_bytes;
     made->entries += found.entries;
     made->size_bytes += layer->size_bytes;

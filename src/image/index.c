@@ -139,9 +139,8 @@ void xeno_index_rename(struct xeno_index *ix, size_t i, const char *name)
     xeno_json_set(d->raw, "annotations", notes);
 }
 
-static void set_toc(struct xeno_json *layer, const struct xeno_toc_place *toc)
+static void note_toc(struct xeno_json *notes, const struct xeno_toc_place *toc)
 {
-    struct xeno_json *notes = xeno_json_object();
     char sha[XENO_DIGEST_TEXT];
     xeno_autofree char *place = xeno_asprintf("%lld:%lld:%lld:1", (long long)toc->offset,
                                               (long long)toc->bytes, (long long)toc->raw_bytes);
@@ -149,7 +148,24 @@ static void set_toc(struct xeno_json *layer, const struct xeno_toc_place *toc)
     xeno_digest_text(toc->sha, sha);
     xeno_json_set_str(notes, XENO_NOTE_TOC, sha);
     xeno_json_set_str(notes, XENO_NOTE_TOC_PLACE, place);
-    xeno_json_set(layer, "annotations", notes);
+}
+
+static struct xeno_json *layer_json(const struct xeno_layer *l)
+{
+    struct xeno_json *j = xeno_json_object(), *notes;
+
+    xeno_json_set_str(j, "mediaType", xeno_layer_media_type(l->compression));
+    xeno_json_set_str(j, "digest", l->digest);
+    xeno_json_set_int(j, "size", l->size_bytes);
+    if (l->toc.bytes == 0 && !l->mounts)
+        return j;
+    notes = xeno_json_object();
+    if (l->toc.bytes > 0)
+        note_toc(notes, &l->toc);
+    if (l->mounts)
+        xeno_json_set_str(notes, XENO_NOTE_MOUNTS, "yes");
+    xeno_json_set(j, "annotations", notes);
+    return j;
 }
 
 char *xeno_manifest_format(const struct xeno_image *im, size_t *ret_len)
@@ -160,17 +176,8 @@ char *xeno_manifest_format(const struct xeno_image *im, size_t *ret_len)
     xeno_json_set_int(doc, "schemaVersion", 2);
     xeno_json_set_str(doc, "mediaType", XENO_MT_MANIFEST);
     xeno_json_set(doc, "config", descriptor_json(&im->config));
-    for (size_t i = 0; i < im->layer_count; i++) {
-        const struct xeno_layer *l = &im->layers[i];
-        struct xeno_json *j = xeno_json_object();
-
-        xeno_json_set_str(j, "mediaType", xeno_layer_media_type(l->compression));
-        xeno_json_set_str(j, "digest", l->digest);
-        xeno_json_set_int(j, "size", l->size_bytes);
-        if (l->toc.bytes > 0)
-            set_toc(j, &l->toc);
-        xeno_json_append(layers, j);
-    }
+    for (size_t i = 0; i < im->layer_count; i++)
+        xeno_json_append(layers, layer_json(&im->layers[i]));
     xeno_json_set(doc, "layers", layers);
     if (im->kind != XENO_IMAGE_ANY)
         xeno_json_set_str(notes, XENO_NOTE_KIND, xeno_image_kind_name(im->kind));

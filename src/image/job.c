@@ -58,9 +58,9 @@ static int child_run(int in, int out, void *arg)
     int n, r = job->work(job, &input, out, &done, &err);
 
     if (r >= 0)
-        n = snprintf(text, sizeof(text), "ok %s %lld %lld %lld", done.diff_id,
-                     (long long)done.entries, (long long)done.tar_bytes,
-                     (long long)done.disk_bytes);
+        n = snprintf(text, sizeof(text), "ok %s %lld %lld %lld %d", done.diff_id,
+                     (long long)done.entries, (long long)done.tar_bytes, (long long)done.disk_bytes,
+                     done.mounts);
     else
         n = snprintf(text, sizeof(text), "no %d %s %s", r, err.token, err.text);
     if (n >= (int)sizeof(text))
@@ -236,15 +236,16 @@ static int read_report(struct feed *f, int status, struct xeno_unpacked *ret, st
 {
     long long entries, tar_bytes, disk_bytes;
     char digest[XENO_DIGEST_TEXT], token[XENO_ERR_TOKEN_MAX];
-    int code, at = 0;
+    int code, at = 0, mounts;
 
-    if (sscanf(f->report, "ok %71s %lld %lld %lld", digest, &entries, &tar_bytes, &disk_bytes) ==
-            4 &&
+    if (sscanf(f->report, "ok %71s %lld %lld %lld %d", digest, &entries, &tar_bytes, &disk_bytes,
+               &mounts) == 5 &&
         (xeno_digest_ok(digest) || strcmp(digest, "-") == 0) && entries >= 0 && tar_bytes >= 0 &&
         disk_bytes >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         *ret = (struct xeno_unpacked){ .entries = entries,
                                        .tar_bytes = tar_bytes,
-                                       .disk_bytes = disk_bytes };
+                                       .disk_bytes = disk_bytes,
+                                       .mounts = mounts != 0 };
         snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", digest);
         return 0;
     }

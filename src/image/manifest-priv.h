@@ -7,6 +7,8 @@
 #define XENO_NOTE_NAME "org.opencontainers.image.ref.name"
 #define XENO_NOTE_BASE "org.opencontainers.image.base.digest"
 #define XENO_NOTE_KIND "org.xenoserver.image.kind"
+/* Of a layer: "yes" when it holds mount files (RFC 12). */
+#define XENO_NOTE_MOUNTS "org.xenoserver.layer.mounts"
 /* Of a layer: the table's digest, and "offset:bytes:raw bytes:1" (containers/storage). */
 #define XENO_NOTE_TOC       "io.github.containers.zstd-chunked.manifest-checksum"
 #define XENO_NOTE_TOC_PLACE "io.github.containers.zstd-chunked.manifest-position"

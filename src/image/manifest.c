@@ -249,24 +249,21 @@ int xeno_read_version(const struct xeno_json_at *top, struct xeno_err *err)
 
 /* Where the layer's table of contents is. One that makes no sense is as good as none: the layer can
  * be pulled whole. */
-static int read_toc(const struct xeno_json_at *at, struct xeno_layer *layer, struct xeno_err *err)
+static int read_toc(const struct xeno_json_at *notes, struct xeno_layer *layer,
+                    struct xeno_err *err)
 {
     const char *sha = "", *place = "";
     struct xeno_toc_place toc;
-    struct xeno_json_at notes;
     long long offset, bytes, raw;
     int end = 0;
-    int r = xeno_json_obj_opt(at, "annotations", &notes, err);
+    int r = xeno_json_str_opt(notes, XENO_NOTE_TOC_OLD, 0, WORD_MAX, &sha, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = xeno_json_str_opt(&notes, XENO_NOTE_TOC_OLD, 0, WORD_MAX, &sha, err);
     if (r >= 0)
-        r = xeno_json_str_opt(&notes, XENO_NOTE_TOC_PLACE_OLD, 0, WORD_MAX, &place, err);
+        r = xeno_json_str_opt(notes, XENO_NOTE_TOC_PLACE_OLD, 0, WORD_MAX, &place, err);
     if (r >= 0)
-        r = xeno_json_str_opt(&notes, XENO_NOTE_TOC, 0, WORD_MAX, &sha, err);
+        r = xeno_json_str_opt(notes, XENO_NOTE_TOC, 0, WORD_MAX, &sha, err);
     if (r >= 0)
-        r = xeno_json_str_opt(&notes, XENO_NOTE_TOC_PLACE, 0, WORD_MAX, &place, err);
+        r = xeno_json_str_opt(notes, XENO_NOTE_TOC_PLACE, 0, WORD_MAX, &place, err);
     if (r < 0)
         return r;
     if (!xeno_digest_parse(sha, toc.sha) || strlen(place) > 64 ||
@@ -279,6 +276,21 @@ static int read_toc(const struct xeno_json_at *at, struct xeno_layer *layer, str
     toc.raw_bytes = raw;
     layer->toc = toc;
     return 0;
+}
+
+static int read_layer_notes(const struct xeno_json_at *at, struct xeno_layer *layer,
+                            struct xeno_err *err)
+{
+    const char *mounts = "";
+    struct xeno_json_at notes;
+    int r = xeno_json_obj_opt(at, "annotations", &notes, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = xeno_json_str_opt(&notes, XENO_NOTE_MOUNTS, 0, WORD_MAX, &mounts, err);
+    if (r >= 0)
+        layer->mounts = strcmp(mounts, "yes") == 0;
+    return r >= 0 && layer->compression == XENO_COMPRESS_ZSTD ? read_toc(&notes, layer, err) : r;
 }
 
 static int read_layers(struct xeno_image *im, const struct xeno_json_at *top, struct xeno_err *err)
@@ -300,8 +312,7 @@ static int read_layers(struct xeno_image *im, const struct xeno_json_at *top, st
             return xeno_context(err, r, "%s", at.path);
         memcpy(layer.digest, d.digest, sizeof(layer.digest));
         layer.size_bytes = d.size_bytes;
-        if (layer.compression == XENO_COMPRESS_ZSTD)
-            r = read_toc(&at, &layer, err);
+        r = read_layer_notes(&at, &layer, err);
         if (r < 0)
             return r;
         xeno_image_add_layer(im, &layer);

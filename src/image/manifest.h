@@ -64,6 +64,7 @@ struct xeno_layer {
     char diff_id[XENO_DIGEST_TEXT]; /* of the tar inside; "" only before the config is read */
     int64_t size_bytes;             /* of the blob */
     enum xeno_compression compression;
+    bool mounts; /* it is said to hold mount files (image/mount-file.h); false: nothing is said */
     struct xeno_toc_place toc;
 };
 

@@ -218,24 +218,52 @@ int xeno_cache_meta_write(struct xeno_cache *c, const char *hex, const struct xe
     xeno_json_set_int(doc, "entries", u->entries);
     xeno_json_set_int(doc, "tar_bytes", u->tar_bytes);
     xeno_json_set_int(doc, "disk_bytes", u->disk_bytes);
+    xeno_json_set_bool(doc, "mounts", u->mounts);
     text = xeno_json_format(doc, false, &len);
     return xeno_file_write(c->meta, hex, 0600, text, len, err);
 }
 
-int64_t xeno_cache_meta_bytes(struct xeno_cache *c, const char *hex)
+/* NULL: there is none. */
+static struct xeno_json *read_meta(struct xeno_cache *c, const char *hex)
 {
-    xeno_auto(xeno_json) doc = NULL;
+    struct xeno_json *doc = NULL;
     xeno_autofree char *text = NULL;
-    struct xeno_json_at top;
-    int64_t bytes = 0;
     size_t len;
 
     if (xeno_file_read(c->meta, hex, META_MAX, &text, &len, NULL) < 0 ||
         xeno_json_parse(text, len, META_MAX, &doc, NULL) < 0)
+        return NULL;
+    return doc;
+}
+
+int64_t xeno_cache_meta_bytes(struct xeno_cache *c, const char *hex)
+{
+    xeno_auto(xeno_json) doc = read_meta(c, hex);
+    struct xeno_json_at top;
+    int64_t bytes = 0;
+
+    if (!doc)
         return 0;
     top = xeno_json_top(doc);
     (void)xeno_json_int(&top, "disk_bytes", 0, INT64_MAX / 4, &bytes, NULL);
     return bytes;
+}
+
+int xeno_cache_mounts(struct xeno_cache *c, const char *digest, struct xeno_err *err)
+{
+    xeno_auto(xeno_json) doc = NULL;
+    struct xeno_json_at top;
+    bool mounts = false;
+
+    if (!xeno_digest_ok(digest) ||
+        faccessat(c->layers, xeno_hex_of(digest), F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return xeno_fail(err, -ENOENT, "cache.layer", "layer %.80s is not in the cache", digest);
+    doc = read_meta(c, xeno_hex_of(digest));
+    if (!doc)
+        return 0;
+    top = xeno_json_top(doc);
+    (void)xeno_json_bool_opt(&top, "mounts", &mounts, NULL);
+    return mounts;
 }
 
 struct candidate {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "image/mount-file.h"
 #include "image/place.h"
 
 #define PART_MAX  255
@@ -42,6 +43,7 @@ struct xeno_tree {
     const struct xeno_unpack_limits *limits;
     struct seen *names;
     int64_t entries, name_bytes, disk_bytes;
+    bool mounts;
 };
 
 static struct seen *seen_find(struct xeno_tree *tr, const char *path, size_t len)
@@ -99,6 +101,11 @@ void xeno_tree_free(struct xeno_tree *tr)
     }
     xeno_place_release(&tr->place);
     free(tr);
+}
+
+bool xeno_tree_mounts(const struct xeno_tree *tr)
+{
+    return tr->mounts;
 }
 
 int64_t xeno_tree_entries(const struct xeno_tree *tr)
@@ -350,6 +357,8 @@ int xeno_tree_add(struct xeno_tree *tr, struct xeno_tar *t, const struct xeno_ta
         return add_whiteout(tr, path, e, err);
     if (e->type == XENO_TAR_DIR)
         return add_dir(tr, path, e, err);
+    if (strcmp(base, XENO_MOUNT_NAME) == 0)
+        tr->mounts = true;
     if (e->type == XENO_TAR_HARDLINK)
         return add_hardlink(tr, path, e, err);
     r = claim(tr, path, tr->entries - 1, err);
@@ -443,6 +452,7 @@ int xeno_tree_unpack(const struct xeno_tar_input *input, unsigned compressions, 
         return r;
     done.entries = xeno_tree_entries(tr);
     done.disk_bytes = xeno_tree_disk_bytes(tr);
+    done.mounts = xeno_tree_mounts(tr);
     *ret = done;
     return 0;
 }

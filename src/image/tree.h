@@ -43,6 +43,8 @@ int xeno_tree_each(const struct xeno_tree *tr,
 
 int64_t xeno_tree_entries(const struct xeno_tree *tr);
 int64_t xeno_tree_disk_bytes(const struct xeno_tree *tr);
+/* Does a folder hold a name that may be a mount file (image/mount-file.h)? */
+bool xeno_tree_mounts(const struct xeno_tree *tr);
 
 /* A name from an archive in plain form: "./a//b/" is "a/b", "./" is ".". `out` holds PATH_MAX.
  * Errors: -EINVAL unpack.name (absolute, "..", empty, a part over 255 bytes), -EFBIG unpack.limit.

@@ -52,6 +52,7 @@ struct xeno_unpacked {
     int64_t entries;
     int64_t tar_bytes;
     int64_t disk_bytes; /* blocks the tree takes, near enough */
+    bool mounts;        /* it holds what may be a mount file (image/mount-file.h) */
 };
 
 struct xeno_unpack_opts {

@@ -209,6 +209,35 @@ static void tars(void **state)
     }
 }
 
+/* That a layer holds mount files is noted in the manifest, also of another compression of it. */
+static void mount_files(void **state)
+{
+    struct world *w = *state;
+    xeno_autofree char *path = temp_path(w->dir, "out/");
+    struct xeno_export_opts x = {
+        .ref = "m", .path = path, .compression = XENO_COMPRESS_GZIP, .compression_set = true
+    };
+    struct xeno_import_opts tar = { .path = "a.tar" };
+    xeno_auto(xeno_store) st = NULL;
+    xeno_auto(xeno_image) im = NULL;
+    xeno_auto(xeno_image) gz = NULL;
+    xeno_autobuf b = XENO_BUF_INIT;
+    struct xeno_made made;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    tar_add(&b, &(struct member){ '0', "srv/.mount", .data = "template://a\n" });
+    tar_end(&b);
+    temp_write(w->dir, "a.tar", b.data, b.len);
+    import_ok(w, tar, "m", &made);
+    assert_int_equal(xeno_store_resolve(w->st, "m", NULL, &im, &err), 0);
+    assert_true(im->layers[0].mounts);
+    assert_int_equal(xeno_image_export(w->st, &x, &err), 0);
+    assert_int_equal(xeno_store_open(path, XENO_STORE_READ, &st, &err), 0);
+    assert_int_equal(xeno_store_resolve(st, "m", NULL, &gz, &err), 0);
+    assert_int_equal(gz->layers[0].compression, XENO_COMPRESS_GZIP);
+    assert_true(gz->layers[0].mounts);
+}
+
 static void converted(void **state)
 {
     struct world *w = *state;
@@ -579,6 +608,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folder, setup, teardown),
         cmocka_unit_test_setup_teardown(tars, setup, teardown),
+        cmocka_unit_test_setup_teardown(mount_files, setup, teardown),
         cmocka_unit_test_setup_teardown(converted, setup, teardown),
         cmocka_unit_test_setup_teardown(docker, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_imports, setup, teardown),

@@ -282,6 +282,41 @@ static void at_once(void **state)
     assert_int_equal(count(w, "work"), 0);
 }
 
+/* What may be a mount file is known of a layer from when it was unpacked. */
+static void mount_files(void **state)
+{
+    static const struct {
+        struct member m;
+        int want;
+    } rows[] = {
+        { { '0', ".mount", .data = "template://a\n" }, 1 },
+        { { '0', "a/b/.mount", .data = "?" }, 1 },
+        { { '2', "a/.mount", .link = "b" }, 1 },
+        { { '5', "a/.mount/" }, 0 },
+        { { '0', "a/.wh..mount" }, 0 },
+        { { '0', "a/.mounts", .data = "x" }, 0 },
+    };
+    struct world *w = *state;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (!can_confine())
+        skip();
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        xeno_autofree char *name = xeno_asprintf("m%zu", i);
+        xeno_autobuf b = XENO_BUF_INIT;
+        struct xeno_layer layer;
+        const char *digest = layer.digest;
+
+        print_message("%s\n", rows[i].m.name);
+        tar_add(&b, &rows[i].m);
+        tar_end(&b);
+        store_image(w->st, &b, name, &layer);
+        assert_int_equal(xeno_cache_mounts(w->c, digest, &err), -ENOENT);
+        assert_int_equal(xeno_cache_fill(w->c, w->st, &digest, 1, NULL, &err), 0);
+        assert_int_equal(xeno_cache_mounts(w->c, digest, &err), rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_layers, setup, teardown),
         cmocka_unit_test_setup_teardown(litter, setup, teardown),
+        cmocka_unit_test_setup_teardown(mount_files, setup, teardown),
         cmocka_unit_test_setup_teardown(at_once, setup, teardown),
     };
 

@@ -193,6 +193,7 @@ static void round_trip(void **state)
 
     (void)state;
     im->kind = XENO_IMAGE_OVERLAY;
+    im->layers[1].mounts = true;
     snprintf(im->base, sizeof(im->base), "sha256:" A64);
     snprintf(im->arch, sizeof(im->arch), "amd64");
     snprintf(im->os, sizeof(im->os), "linux");
@@ -207,6 +208,7 @@ static void round_trip(void **state)
     assert_string_equal(back->base, im->base);
     assert_int_equal(back->layer_count, 2);
     assert_string_equal(back->layers[1].diff_id, "sha256:" B64);
+    assert_true(!back->layers[0].mounts && back->layers[1].mounts);
     again = xeno_manifest_format(back, &len);
     assert_string_equal(again, manifest);
 }
