@@ -74,10 +74,10 @@ static int take_renewed(struct xeno_member *m, const char *body, size_t len, str
     const char *pem = NULL;
     int r = read_renewed(m, body, len, &j, &pem, &cert, err);
 
-    if (r == 0 && m->server)
-        r = xeno_http_server_cert(m->server, pem, m->key, err);
     if (r == 0)
         r = xeno_http_client_cert(m->client, pem, m->key, err);
+    if (r == 0 && m->server)
+        r = xeno_http_server_cert(m->server, pem, m->key, err);
     if (r < 0)
         return r;
     free(m->cert_pem);

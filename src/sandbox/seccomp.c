@@ -119,6 +119,7 @@ static const char *const allowed[] = {
     /* memory; mmap and mprotect below */
     "brk",
     "madvise",
+    "memfd_create", /* the credential, which libcurl reads from a file only (http/client.c) */
     "mlock",
     "mlock2",
     "mremap",

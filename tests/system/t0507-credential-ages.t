@@ -44,4 +44,9 @@ server_start x2
 ok "and is renewed at the start" renewed x2 "$last"
 ok "so that it is good again" good x2
 ok "and seen" wait_for 5 serves x2
+# What was renewed is also what they show the XenoCorp: else they could not renew it for long.
+renewals() { cat "$work/$1"*.log | grep -c 'credential.renewed serial='; }
+ok "x1 has shown its new ones" test "$(renewals x1)" -ge 2
+ok "and so has the store" test "$(renewals store)" -ge 1
+is "$(cat "$work"/*.log | grep 'credential.renew .*error=')" "" "and nothing failed"
 done_testing
