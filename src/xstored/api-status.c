@@ -93,6 +93,7 @@ static void counted(const struct xstored *d, struct xeno_buf *out)
           d->counts.passes },
         { "xstored_fetched_bytes_total", "Bytes fetched from the object store to be read.",
           d->counts.fetched_bytes },
+        { "xstored_mended_total", "Damaged objects fetched again from mirrors.", d->counts.mended },
         { "xstored_quarantined_total", "Objects put aside as damaged.", d->counts.quarantined },
     };
 

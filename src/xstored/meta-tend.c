@@ -135,6 +135,37 @@ int xstored_meta_damaged(struct xeno_db *db, const char *digest, struct xeno_err
     return r < 0 ? r : 0;
 }
 
+int xstored_meta_healed(struct xeno_db *db, const char *digest, struct xeno_err *err)
+{
+    int r = xeno_db_run(db, err, "UPDATE blob SET damaged = 0 WHERE digest = $1 AND damaged <> 0",
+                        "t", digest);
+
+    if (r != 1)
+        return r;
+    r = xeno_db_run(db, err, "UPDATE total SET damaged = damaged - 1 WHERE id = 1", "");
+    return r < 0 ? r : 1;
+}
+
+int xstored_meta_next_damaged(struct xeno_db *db, const char *last, char ret[XENO_DIGEST_TEXT],
+                              int64_t *ret_size, char **ret_repo, struct xeno_err *err)
+{
+    xeno_autoquery q = XENO_QUERY_INIT;
+    int r = xeno_query_begin(db, &q,
+                             "SELECT b.digest, b.size_bytes, l.repository FROM blob b"
+                             " JOIN link l ON l.digest = b.digest"
+                             " WHERE b.digest > $1 AND b.damaged <> 0"
+                             " ORDER BY b.digest, l.repository LIMIT 1",
+                             err);
+
+    if (r < 0)
+        return r;
+    xeno_query_text(&q, 1, last);
+    r = digest_row(&q, ret, ret_size, err);
+    if (r > 0)
+        *ret_repo = xeno_strdup(xeno_query_col_text(&q, 2));
+    return r;
+}
+
 int xstored_meta_total(struct xeno_db *db, struct xstored_total *ret, struct xeno_err *err)
 {
     xeno_autoquery q = XENO_QUERY_INIT;

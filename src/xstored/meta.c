@@ -176,17 +176,6 @@ static int make_rows(struct xeno_db *db, const char *repo, const char *owner, co
     return r;
 }
 
-/* What was found damaged is good again. */
-static int heal(struct xeno_db *db, const char *digest, struct xeno_err *err)
-{
-    int r = xeno_db_run(db, err, "UPDATE blob SET damaged = 0 WHERE digest = $1 AND damaged <> 0",
-                        "t", digest);
-
-    if (r == 1)
-        r = xeno_db_run(db, err, "UPDATE total SET damaged = damaged - 1 WHERE id = 1", "");
-    return r;
-}
-
 static int add_link(struct xeno_db *db, const char *repo, const char *digest, int64_t size,
                     int64_t now_ms, const struct xstored_limits *limits,
                     struct xstored_refusal *refusal, struct xeno_err *err)
@@ -219,7 +208,7 @@ int xstored_meta_add(struct xeno_db *db, const char *repo, const char *digest, i
     int r = add_link(db, repo, digest, size_bytes, now_ms, limits, refusal, err);
 
     if (r == 0)
-        r = heal(db, digest, err);
+        r = xstored_meta_healed(db, digest, err);
     return r < 0 ? r : 0;
 }
 

@@ -127,6 +127,12 @@ int xstored_meta_scrubbed(struct xeno_db *db, char ret[XENO_DIGEST_TEXT], struct
 int xstored_meta_scrubbed_to(struct xeno_db *db, const char *digest, struct xeno_err *err);
 /* From now on it is not served, until it is put again. */
 int xstored_meta_damaged(struct xeno_db *db, const char *digest, struct xeno_err *err);
+/* It is good again. Returns: 1; 0: it was not damaged, or is known no more. */
+int xstored_meta_healed(struct xeno_db *db, const char *digest, struct xeno_err *err);
+/* The next damaged object after `last` ("" at first), and a repository that has it, the caller's.
+ * Returns: 1; 0 at the end. */
+int xstored_meta_next_damaged(struct xeno_db *db, const char *last, char ret[XENO_DIGEST_TEXT],
+                              int64_t *ret_size, char **ret_repo, struct xeno_err *err);
 
 struct xstored_total {
     int64_t blobs, bytes, damaged;

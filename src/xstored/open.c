@@ -166,7 +166,10 @@ static int add_basics(struct xstored *d, struct xeno_err *err)
 
 int xstored_start(struct xstored *d, struct xeno_err *err)
 {
-    int r = job_start(d, err);
+    int r;
+
+    xstored_mend_open(d);
+    r = job_start(d, err);
 
     if (r == 0)
         r = add_basics(d, err);
@@ -183,6 +186,7 @@ int xstored_start(struct xstored *d, struct xeno_err *err)
 /* What is at work is finished; the answers may not leave any more. */
 static void stop(struct xstored *d)
 {
+    xstored_mend_stop(d);
     if (d->work && d->objects->back->stop)
         d->objects->back->stop(d->objects);
     if (d->work) {
@@ -193,6 +197,7 @@ static void stop(struct xstored *d)
     xstored_tend_stop(d);
     xeno_daemon_loop_free(xeno_take(&d->basics));
     xeno_work_free(xeno_take(&d->work));
+    xstored_mend_close(d);
     while (d->source_count > 0)
         sd_event_source_disable_unref(d->sources[--d->source_count]);
     xstored_identity_stop(d);

@@ -48,6 +48,10 @@ static const struct xeno_conf_item items[] = {
          .help = "How fast the objects are read again to find damage"),
     ITEM(scrub_every, "scrub-every", DURATION, .fallback = "7d", .min = 1000, .max = 365 * DAY_MS,
          .reloadable = true, .help = "How often all of them are; at that rate it may take longer"),
+    ITEM(mirrors, "mirrors", TEXT, .max = 1000, .reloadable = true,
+         .unit = "HOST[:PORT] with commas between them",
+         .help = "XenoStores of the same XenoCorp from which a damaged object is fetched again, "
+                 "tried in their order"),
     ITEM(connections, "connections", INT, .fallback = "2000", .min = 1, .max = 100000,
          .help = "Most connections at once"),
     ITEM(connections_per_address, "connections-per-address", INT, .fallback = "1000", .min = 1,

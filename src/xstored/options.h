@@ -10,7 +10,7 @@
 #include "member/options.h"
 
 struct xstored_options {
-    char *dir, *listen, *corp_url, *objects, *user, *operators;
+    char *dir, *listen, *corp_url, *objects, *user, *operators, *mirrors;
     int64_t quota_bytes, entries, uploads_per_owner, reserve_bytes, scrub_bytes;
     xeno_time upload_life, grace, scrub_every;
     int64_t connections, connections_per_address, running_per_peer;

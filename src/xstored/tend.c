@@ -5,7 +5,7 @@
  * bounded number at a time. After the start, all objects are compared with the metadata once, and
  * what a crash left is removed. All the time, objects are read again, piece by piece at the
  * configured rate: one that does not have its digest any more is put aside and not served until it
- * is pushed again.
+ * is pushed again or fetched from elsewhere (mend.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -251,6 +251,7 @@ static void finish_damage(struct job *j)
         xeno_log_err(LOG_ERR, "quarantine", &j->item.err, "object=%s", g->digest);
     else
         j->d->counts.quarantined += g->moved > 0;
+    xstored_mend_now(j->d);
 }
 
 void xstored_damaged(struct xstored *d, const char *digest, int fd, const char *why)
@@ -481,6 +482,7 @@ static int on_tick(sd_event_source *src, uint64_t usec, void *user)
     xstored_tend_now(d);
     start_sweep(d);
     start_tidy(d);
+    xstored_mend_tick(d);
     sd_event_source_set_time_relative(src, TICK_US);
     return sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
 }

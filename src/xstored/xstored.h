@@ -24,11 +24,12 @@
 struct xstored_upload;
 struct xstored_use;
 struct xstored_scrub;
+struct xstored_mend;
 
 /* Since the start, for /metrics. Only the loop's thread writes. */
 struct xstored_counts {
     int64_t requests, refused, received_bytes, pushed, mounted, expired, collected, scrubbed_bytes,
-        quarantined, passes, fetched_bytes;
+        quarantined, passes, fetched_bytes, mended;
 };
 
 struct xstored {
@@ -54,10 +55,11 @@ struct xstored {
     struct xstored_upload *uploads; /* upload.c */
     struct xstored_use *uses;
     struct xstored_scrub *scrub; /* tend.c */
-    bool tending, sweeping;      /* such a job is under way */
-    bool tidying;                /* the same of a place that is elsewhere */
-    xeno_time tidy_after;        /* monotonic: not before, since it failed */
-    int64_t sweep_cursor;        /* -1: all objects were compared with the metadata */
+    struct xstored_mend *mend;
+    bool tending, sweeping; /* such a job is under way */
+    bool tidying;           /* the same of a place that is elsewhere */
+    xeno_time tidy_after;   /* monotonic: not before, since it failed */
+    int64_t sweep_cursor;   /* -1: all objects were compared with the metadata */
     struct xstored_counts counts;
 };
 
@@ -97,6 +99,13 @@ void xstored_tend_stop(struct xstored *d);
 void xstored_tend_now(struct xstored *d);
 /* An object was found not to have its content: quarantine what `fd` (taken) has open. */
 void xstored_damaged(struct xstored *d, const char *digest, int fd, const char *why);
+
+/* --- mend.c: what is damaged is fetched again from mirrors --- */
+void xstored_mend_open(struct xstored *d);
+void xstored_mend_tick(struct xstored *d);
+void xstored_mend_now(struct xstored *d);  /* something was found damaged */
+void xstored_mend_stop(struct xstored *d); /* what is fetched is given up soon */
+void xstored_mend_close(struct xstored *d);
 
 /* --- who.c: who asks, by whatever they show, and what they may: the one place --- */
 struct xstored_asker {
