@@ -50,14 +50,19 @@ static int write_byte(int fd, char c)
     return send(fd, &c, 1, MSG_NOSIGNAL) == 1 ? 0 : -EPIPE;
 }
 
-/* Only what setting owners, modes and attributes takes; and those only in our own namespace. */
-static int drop_caps(void)
+/* Only what setting owners, modes and attributes takes, or reading whatever is there; and those
+ * only in our own namespace. */
+static int drop_caps(bool reading)
 {
-    static const int keep[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETFCAP };
+    static const int writing[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
+                                   CAP_SETFCAP };
+    static const int looking[] = { CAP_DAC_READ_SEARCH };
+    const int *keep = reading ? looking : writing;
+    size_t kept = reading ? XENO_LEN(looking) : XENO_LEN(writing);
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     struct __user_cap_data_struct data[2] = { { .effective = 0 } };
 
-    for (size_t i = 0; i < XENO_LEN(keep); i++)
+    for (size_t i = 0; i < kept; i++)
         data[keep[i] / 32].permitted |= 1u << keep[i] % 32;
     for (int cap = 0; cap <= 63; cap++) {
         if (!(data[cap / 32].permitted & 1u << cap % 32) &&
@@ -88,7 +93,7 @@ static int set_limits(const struct xeno_confine_opts *o)
     if (r >= 0)
         r = limit(RLIMIT_NOFILE, FDS_MAX);
     if (r >= 0)
-        r = limit(RLIMIT_FSIZE, o->dirfd >= 0 ? o->file_bytes : 0);
+        r = limit(RLIMIT_FSIZE, o->dirfd >= 0 && !o->reading ? o->file_bytes : 0);
     if (r >= 0 && !SANITIZED) /* a sanitizer's shadow alone is larger */
         r = limit(RLIMIT_AS, MEMORY_MAX);
     return r;
@@ -123,6 +128,9 @@ static int become_mapped_root(bool own)
 /* Returns: 0, or -errno with the failed step in *ret_step. *out is where it is in the end. */
 static int enter(const struct xeno_confine_opts *o, int in, int *out, const char **ret_step)
 {
+    enum xeno_confine_files files = o->dirfd < 0 ? XENO_CONFINE_NO_FILES
+                                    : o->reading ? XENO_CONFINE_READ
+                                                 : XENO_CONFINE_WRITE;
     bool spaces, root;
     int dirfd, r;
 
@@ -150,18 +158,18 @@ static int enter(const struct xeno_confine_opts *o, int in, int *out, const char
     *ret_step = "limits";
     r = set_limits(o);
     if (r >= 0 && spaces)
-        r = drop_caps();
+        r = drop_caps(o->reading);
     if (r < 0)
         return r;
     *ret_step = "Landlock";
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    r = xeno_confine_landlock(dirfd);
+    r = xeno_confine_landlock(dirfd, files);
     if (r < 0 && dirfd >= 0 && !root)
         return r; /* one of the two walls must stand */
     *ret_step = "system calls";
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) /* last: a change of ids clears it */
         return -errno;
-    return xeno_confine_syscalls(dirfd >= 0);
+    return xeno_confine_syscalls(files);
 }
 
 static _Noreturn void child(const struct xeno_confine_opts *o, xeno_confine_fn fn, void *arg,
@@ -243,7 +251,8 @@ int xeno_confine_start(const struct xeno_confine_opts *opts, xeno_confine_fn fn,
     struct xeno_confined c;
     int r;
 
-    if (opts->dirfd >= 0 && !opts->own && fchown(opts->dirfd, XENO_SUBID_BASE, XENO_SUBID_BASE) < 0)
+    if (opts->dirfd >= 0 && !opts->own && !opts->reading &&
+        fchown(opts->dirfd, XENO_SUBID_BASE, XENO_SUBID_BASE) < 0)
         return xeno_fail_errno(err, -errno, "unpack.confine", "give the folder to the unpacker");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) < 0)
         return xeno_fail_errno(err, -errno, "unpack.confine", "make a socket");

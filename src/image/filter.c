@@ -31,7 +31,7 @@
 #define FS_REFER  (1ULL << 13)                             /* version 2 */
 #define FS_TRUNC  (1ULL << 14)                             /* version 3 */
 
-int xeno_confine_landlock(int dirfd)
+int xeno_confine_landlock(int dirfd, enum xeno_confine_files files)
 {
     struct landlock_ruleset_attr attr = { .handled_access_fs = FS_ALL_V1 };
     struct landlock_path_beneath_attr beneath = { .parent_fd = dirfd };
@@ -48,7 +48,9 @@ int xeno_confine_landlock(int dirfd)
     set = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
     if (set < 0)
         return -errno;
-    beneath.allowed_access = attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE;
+    beneath.allowed_access = files == XENO_CONFINE_READ
+                                 ? LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR
+                                 : attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE;
     if (dirfd >= 0 && syscall(SYS_landlock_add_rule, set, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0))
         return -errno;
     if (syscall(SYS_landlock_restrict_self, set, 0) < 0)
@@ -95,8 +97,14 @@ static const int calls_always[] = {
 #endif
 };
 
+/* With a folder: reading what is in it. */
+static const int calls_reading[] = {
+    SYS_openat,    SYS_getdents64, SYS_readlinkat, SYS_flistxattr,
+    SYS_fgetxattr, SYS_pread64,    SYS_fcntl,
+};
+
 /* With a folder: making things in it. */
-static const int calls_files[] = {
+static const int calls_writing[] = {
     SYS_openat,    SYS_openat2,   SYS_mkdirat,  SYS_symlinkat, SYS_linkat,   SYS_mknodat,
     SYS_unlinkat,  SYS_fchown,    SYS_fchmod,   SYS_fchownat,  SYS_fchmodat, SYS_utimensat,
     SYS_fsetxattr, SYS_ftruncate, SYS_pwrite64, SYS_fcntl,
@@ -137,12 +145,12 @@ static void add_no_exec(struct program *p, int nr)
     add(p, (struct sock_filter)LOAD(nr));
 }
 
-int xeno_confine_syscalls(bool files)
+int xeno_confine_syscalls(enum xeno_confine_files files)
 {
     struct program p = { .len = 0 };
     struct sock_fprog prog;
 
-    _Static_assert(XENO_LEN(calls_always) * 2 + XENO_LEN(calls_files) * 2 + 24 < PROGRAM_MAX,
+    _Static_assert(XENO_LEN(calls_always) * 2 + XENO_LEN(calls_writing) * 2 + 24 < PROGRAM_MAX,
                    "the filter does not fit");
     add(&p, (struct sock_filter)LOAD(arch));
     add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0));
@@ -151,8 +159,10 @@ int xeno_confine_syscalls(bool files)
     add_no_exec(&p, SYS_mmap);
     add_no_exec(&p, SYS_mprotect);
     add_calls(&p, calls_always, XENO_LEN(calls_always));
-    if (files)
-        add_calls(&p, calls_files, XENO_LEN(calls_files));
+    if (files == XENO_CONFINE_READ)
+        add_calls(&p, calls_reading, XENO_LEN(calls_reading));
+    if (files == XENO_CONFINE_WRITE)
+        add_calls(&p, calls_writing, XENO_LEN(calls_writing));
     add(&p, (struct sock_filter)DENY);
     prog = (struct sock_fprog){ .len = p.len, .filter = p.code };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||

@@ -276,6 +276,7 @@ int xeno_job_run(const struct xeno_job *job, int fd, const char *digest, int64_t
 {
     struct xeno_confine_opts co = { .dirfd = job->dirfd,
                                     .own = job->own,
+                                    .reading = job->reading,
                                     .file_bytes = job->limits->file_bytes };
     struct xeno_job inside = *job;
     xeno_auto(xeno_sha256) hash = xeno_sha256_new();

@@ -19,6 +19,7 @@ struct xeno_job {
     unsigned compressions; /* of XENO_TAR_IS() */
     int dirfd;             /* the folder to work in, -1 for none; in the child, where it is there */
     bool own;
+    bool reading; /* the folder is only read (confine.h) */
     const char *phase;
     const struct xeno_progress *progress;
     /* In the parent: data of the child, in order. NULL: none is expected. */

@@ -120,6 +120,10 @@ int xeno_pack_add(struct xeno_pack *p, const struct xeno_tar_entry *e, struct xe
     for (size_t i = 0; i < e->xattr_count; i++)
         archive_entry_xattr_add_entry(p->e, e->xattrs[i].name, e->xattrs[i].value,
                                       e->xattrs[i].len);
+    for (size_t i = 0; e->sparse && i < e->extent_count; i++)
+        archive_entry_sparse_add_entry(p->e, e->extents[i].offset, e->extents[i].len);
+    if (e->sparse && e->extent_count == 0) /* nothing but a hole */
+        archive_entry_sparse_add_entry(p->e, e->size_bytes, 0);
     r = archive_write_header(p->a, p->e);
     if (old)
         uselocale(old);

@@ -23,7 +23,9 @@ int xeno_pack_new(const struct xeno_pack_output *output, struct xeno_pack **ret,
 void xeno_pack_free(struct xeno_pack *p);
 XENO_DEFINE_AUTO(xeno_pack, xeno_pack_free);
 
-/* The head of a member; a file's size_bytes of data follow by xeno_pack_data(). */
+/* The head of a member; a file's size_bytes of data follow by xeno_pack_data(), its holes as zeros,
+ * which are not written when it is `sparse` (pax 1.0: not for a layer that is to have a table of
+ * contents, nor for one that other tools shall read). */
 int xeno_pack_add(struct xeno_pack *p, const struct xeno_tar_entry *e, struct xeno_err *err);
 int xeno_pack_data(struct xeno_pack *p, const void *data, size_t len, struct xeno_err *err);
 /* Exactly size_bytes from fd. Errors: -ESTALE image.changed: it was cut meanwhile. */

@@ -94,13 +94,35 @@ bool xeno_xattr_keep(struct xeno_tar_xattr *x, char copy[20])
     return true;
 }
 
+bool xeno_acl_name(const char *name)
+{
+    return strcmp(name, "system.posix_acl_access") == 0 ||
+           strcmp(name, "system.posix_acl_default") == 0;
+}
+
+/* The kernel judges what it says, and shifts the ids in it as it does those of the owner. */
+static int set_acl(struct xeno_place *p, int fd, const char *path, const struct xeno_tar_xattr *x,
+                   struct xeno_err *err)
+{
+    if (p->own || fsetxattr(fd, x->name, x->value, x->len, 0) == 0 || errno == ENOTSUP)
+        return 0; /* those of others mean nothing to us; or this file system has none */
+    return xeno_fail_errno(err, -errno, "unpack.write", "set the ACL of '%.200s'", path);
+}
+
 static int set_xattrs(struct xeno_place *p, int fd, const char *path,
                       const struct xeno_tar_entry *e, struct xeno_err *err)
 {
     for (size_t i = 0; i < e->xattr_count; i++) {
         struct xeno_tar_xattr x = e->xattrs[i];
         char copy[20];
+        int r;
 
+        if (xeno_acl_name(x.name)) {
+            r = set_acl(p, fd, path, &x, err);
+            if (r < 0)
+                return r;
+            continue;
+        }
         if (!xeno_xattr_keep(&x, copy))
             continue;
         if (fsetxattr(fd, x.name, x.value, x.len, 0) == 0)

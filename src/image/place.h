@@ -40,4 +40,8 @@ int xeno_place_unlink(struct xeno_place *p, const char *path, struct xeno_err *e
  * id, which the kernel then fills in. Returns: false to drop it. `copy` holds 20 bytes. */
 bool xeno_xattr_keep(struct xeno_tar_xattr *x, char copy[20]);
 
+/* Is it the name of a POSIX ACL? Its value names users: only who sees the ids of the session may
+ * read or write it. */
+bool xeno_acl_name(const char *name);
+
 #endif

@@ -252,6 +252,16 @@ static enum xeno_tar_type type_of(struct archive_entry *e, const char **ret_kind
     }
 }
 
+/* libarchive writes each attribute in two forms (LIBARCHIVE.xattr, SCHILY.xattr), and hands out
+ * both. */
+static bool has_xattr(const struct xeno_tar_entry *e, const char *name)
+{
+    for (size_t i = 0; i < e->xattr_count; i++)
+        if (strcmp(e->xattrs[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static int take_xattrs(struct xeno_tar *t, struct archive_entry *e, struct xeno_tar_entry *out,
                        struct xeno_err *err)
 {
@@ -262,6 +272,8 @@ static int take_xattrs(struct xeno_tar *t, struct archive_entry *e, struct xeno_
 
     archive_entry_xattr_reset(e);
     while (archive_entry_xattr_next(e, &name, &value, &len) == ARCHIVE_OK) {
+        if (name && has_xattr(out, name))
+            continue;
         bytes += (int64_t)len + (name ? (int64_t)strlen(name) : 0);
         if (bytes > t->limits->xattr_bytes || out->xattr_count == XENO_TAR_XATTRS_MAX)
             return xeno_fail(err, -EFBIG, "unpack.limit",

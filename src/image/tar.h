@@ -28,6 +28,10 @@ struct xeno_tar_xattr {
 
 #define XENO_TAR_XATTRS_MAX 64
 
+struct xeno_tar_extent {
+    int64_t offset, len;
+};
+
 /* One member; everything is borrowed until the next. */
 struct xeno_tar_entry {
     enum xeno_tar_type type;
@@ -37,6 +41,11 @@ struct xeno_tar_entry {
     int64_t uid, gid;
     unsigned mode; /* 07777 */
     int64_t size_bytes;
+    /* Of a file to be written with holes: where it has data, in order. One that is read does not
+     * say it here, but by the offsets of its data. */
+    bool sparse;
+    size_t extent_count;
+    const struct xeno_tar_extent *extents;
     struct timespec mtime;
     size_t xattr_count;
     struct xeno_tar_xattr xattrs[XENO_TAR_XATTRS_MAX];

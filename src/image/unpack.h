@@ -10,8 +10,9 @@
  *   - owner u:g of the archive is XENO_SUBID_BASE + u, + g on disk: no file is any real user's;
  *   - whiteout ".wh.NAME" becomes a 0:0 character device NAME, ".wh..wh..opq" the attribute
  *     user.overlay.opaque=y of its folder;
- *   - extended attributes kept: user.* but not user.overlay.*, and security.capability (bound by
- *     the kernel to the namespace of the ids). All others, ACLs among them, are dropped.
+ *   - extended attributes kept: user.* but not user.overlay.*, security.capability (bound by the
+ *     kernel to the namespace of the ids), and POSIX ACLs (whose ids the kernel shifts alike) where
+ *     the file system has them. All others are dropped.
  *
  * Refused whole, with nothing left behind: absolute names, "..", a name that passes through a link
  * or a file, hard links to what this layer does not hold, devices, whatever is neither file,
