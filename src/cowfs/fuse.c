@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cowfs/fuse-loop.h"
@@ -307,6 +308,21 @@ static const struct fuse_lowlevel_ops ops = {
     .removexattr = op_removexattr,
 };
 
+/* libfuse takes a descriptor in place of a folder by a name of this form, and unmounts nothing
+ * then. */
+static int attach(struct xeno_cowfs_mount *m, const struct xeno_cowfs_mount_opts *opts,
+                  struct xeno_err *err)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/dev/fd/%d", opts->fd);
+    if (fuse_session_mount(m->session, opts->where ? opts->where : path) < 0)
+        return xeno_fail(err, -EIO, "cowfs.mount", "cannot mount on '%s'",
+                         opts->where ? opts->where : path);
+    m->mounted = opts->where != NULL;
+    return 0;
+}
+
 int xeno_cowfs_mount(struct xeno_cowfs *c, const struct xeno_cowfs_mount_opts *opts,
                      struct xeno_cowfs_mount **ret, struct xeno_err *err)
 {
@@ -317,6 +333,7 @@ int xeno_cowfs_mount(struct xeno_cowfs *c, const struct xeno_cowfs_mount_opts *o
         geteuid() == 0 ? ",allow_other" : "", more ? "," : "", more ? opts->options : "");
     char *argv[] = { (char[]){ "xeno-cowfs" }, (char[]){ "-o" }, text, NULL };
     struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+    int r;
 
     m->threads = opts->threads;
     xeno_cowfs_when_waiting(c, fuse_may_wait);
@@ -325,11 +342,10 @@ int xeno_cowfs_mount(struct xeno_cowfs *c, const struct xeno_cowfs_mount_opts *o
     if (!m->session)
         return xeno_fail(err, -EINVAL, "cowfs.mount", "libfuse does not take the options '%s'",
                          text);
-    if (fuse_session_mount(m->session, opts->where) < 0)
-        return xeno_fail(err, -EIO, "cowfs.mount", "cannot mount on '%s'", opts->where);
-    m->mounted = true;
-    *ret = xeno_take(&m);
-    return 0;
+    r = attach(m, opts, err);
+    if (r == 0)
+        *ret = xeno_take(&m);
+    return r;
 }
 
 int xeno_cowfs_serve(struct xeno_cowfs_mount *m, struct xeno_err *err)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "base/io.h"
 #include "cowfs/ahead.h"
 #include "image/source-registry.h"
@@ -22,7 +23,8 @@
 struct xeno_cowfs_images {
     struct xeno_pieces *pieces;
     struct xeno_pieces_user *user;
-    struct xeno_sources *sources;
+    struct xeno_sources **sources; /* of images: one for all; of a stack: of each layer its own */
+    size_t source_count;
     struct xeno_store *store;
     struct xeno_image **found; /* topmost first */
     size_t found_count;
@@ -126,7 +128,7 @@ static int find_remote(struct xeno_cowfs_images *im, const struct xeno_cowfs_ima
         r = xeno_source_registry(&o, &s, err);
     if (r < 0)
         return r;
-    xeno_sources_add(im->sources, s);
+    xeno_sources_add(im->sources[0], s);
     r = read_manifest(opts, &name, s, &text, &len, err);
     return r < 0 ? r : xeno_manifest_parse(text, len, ret, err);
 }
@@ -179,6 +181,25 @@ static bool has_ids(int64_t first)
     return has;
 }
 
+static int new_sources(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                       struct xeno_sources **ret, struct xeno_err *err)
+{
+    struct xeno_sources_opts o = { .env = xeno_env_real(),
+                                   .patience = opts->patience,
+                                   .event = opts->source_event,
+                                   .arg = opts->arg };
+    struct xeno_source *s = NULL;
+    int r = 0;
+
+    im->sources = xeno_grow(im->sources, im->source_count + 1);
+    *ret = im->sources[im->source_count++] = xeno_sources_new(&o);
+    if (opts->image_store)
+        r = xeno_source_store(opts->image_store, &s, err);
+    if (s)
+        xeno_sources_add(*ret, s);
+    return r < 0 ? r : 0;
+}
+
 static void more(void *arg, struct xeno_cowfs_layer *l, size_t first, size_t count)
 {
     struct xeno_cowfs_images *im = arg;
@@ -188,12 +209,13 @@ static void more(void *arg, struct xeno_cowfs_layer *l, size_t first, size_t cou
         xeno_cowfs_ahead_more(a, l, first, count);
 }
 
-static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
-                       struct xeno_err *err)
+static int open_layer(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                      const struct xeno_layer *layer, struct xeno_sources *sources,
+                      struct xeno_err *err)
 {
     struct xeno_cowfs_toc_opts o = { .pieces = im->pieces,
                                      .user = im->user,
-                                     .sources = im->sources,
+                                     .sources = sources,
                                      .shift = (uint32_t)opts->shift,
                                      .own = !has_ids(opts->shift),
                                      .more = more,
@@ -201,64 +223,90 @@ static int open_layers(struct xeno_cowfs_images *im, const struct xeno_cowfs_ima
                                      .failed = opts->read_failed,
                                      .arg = opts->arg };
     size_t bytes = 0;
+    int r;
 
-    for (size_t i = 0; i < im->found_count; i++) {
-        const struct xeno_image *image = im->found[i];
-
-        for (size_t k = image->layer_count; k > 0; k--) {
-            int r;
-
-            im->layers = xeno_grow(im->layers, im->layer_count + 1);
-            r = xeno_cowfs_layer_toc(&image->layers[k - 1], &o, &im->layers[im->layer_count], err);
-            if (r < 0)
-                return r;
-            bytes += xeno_cowfs_toc_memory(im->layers[im->layer_count++]);
-            if (bytes > XENO_COWFS_TABLES_MAX_BYTES)
-                return xeno_fail(err, -EFBIG, "cowfs.tables",
-                                 "the tables of contents of the layers take more than %d bytes",
-                                 XENO_COWFS_TABLES_MAX_BYTES);
-        }
-    }
-    malloc_trim(0); /* the tables as they came were many times larger */
+    im->layers = xeno_grow(im->layers, im->layer_count + 1);
+    r = xeno_cowfs_layer_toc(layer, &o, &im->layers[im->layer_count], err);
+    if (r < 0)
+        return r;
+    im->layer_count++;
+    for (size_t i = 0; i < im->layer_count; i++)
+        bytes += xeno_cowfs_toc_memory(im->layers[i]);
+    if (bytes > XENO_COWFS_TABLES_MAX_BYTES)
+        return xeno_fail(err, -EFBIG, "cowfs.tables",
+                         "the tables of contents of the layers take more than %d bytes",
+                         XENO_COWFS_TABLES_MAX_BYTES);
     return 0;
 }
 
+static int open_found(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                      struct xeno_err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < im->found_count; i++)
+        for (size_t k = im->found[i]->layer_count; r == 0 && k > 0; k--)
+            r = open_layer(im, opts, &im->found[i]->layers[k - 1], im->sources[0], err);
+    return r;
+}
+
+static int open_images(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                       struct xeno_err *err)
+{
+    struct xeno_sources *all;
+    int r = new_sources(im, opts, &all, err);
+
+    if (r == 0)
+        r = find_all(im, opts, err);
+    return r < 0 ? r : open_found(im, opts, err);
+}
+
+static int open_stacked(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                        struct xeno_err *err)
+{
+    int r = 0;
+
+    for (size_t i = opts->stack->count; r == 0 && i > 0; i--) {
+        const struct xeno_stack_part *part = &opts->stack->parts[i - 1];
+        struct xeno_sources *sources = NULL;
+
+        if (part->dir)
+            continue;
+        r = new_sources(im, opts, &sources, err);
+        if (r == 0)
+            r = open_layer(im, opts, &part->layer, sources, err);
+    }
+    return r;
+}
+
 /* Records belong to the names, so that a new version of a template begins with the old one's. */
+static void name_record(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts)
+{
+    xeno_autobuf text = XENO_BUF_INIT;
+    char digest[XENO_DIGEST_TEXT];
+    uint8_t sha[32];
+
+    if (opts->images)
+        xeno_buf_puts(&text, opts->images);
+    for (size_t i = 0; !opts->images && i < opts->stack->count; i++)
+        if (!opts->stack->parts[i].dir)
+            xeno_buf_printf(&text, "%s,", opts->stack->parts[i].layer.digest);
+    xeno_sha256_of(text.data, text.len, sha);
+    xeno_digest_text(sha, digest);
+    snprintf(im->record, sizeof im->record, "%s", digest + strlen("sha256:"));
+}
+
 static int open_cache(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
                       struct xeno_err *err)
 {
-    char digest[XENO_DIGEST_TEXT], user[XENO_PIECES_NAME_MAX + 1];
-    uint8_t sha[32];
+    char user[XENO_PIECES_NAME_MAX + 1];
     int r = xeno_pieces_open(opts->cache, opts->cache_bytes, &im->pieces, err);
 
     if (r < 0)
         return r;
-    xeno_sha256_of(opts->images, strlen(opts->images), sha);
-    xeno_digest_text(sha, digest);
-    snprintf(im->record, sizeof im->record, "%s", digest + strlen("sha256:"));
+    name_record(im, opts);
     snprintf(user, sizeof user, "%.16s.%ld", im->record, (long)getpid());
     return xeno_pieces_user_open(im->pieces, user, &im->user, err);
-}
-
-static int open_sources(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
-                        struct xeno_err *err)
-{
-    struct xeno_sources_opts o = { .env = xeno_env_real(),
-                                   .patience = opts->patience,
-                                   .event = opts->source_event,
-                                   .arg = opts->arg };
-    struct xeno_source *s = NULL;
-    int r;
-
-    im->sources = xeno_sources_new(&o);
-    if (!opts->image_store)
-        return 0;
-    r = xeno_store_open(opts->image_store, XENO_STORE_READ, &im->store, err);
-    if (r >= 0)
-        r = xeno_source_store(opts->image_store, &s, err);
-    if (r >= 0)
-        xeno_sources_add(im->sources, s);
-    return r;
 }
 
 int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
@@ -275,14 +323,13 @@ int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
     if (!opts->cache)
         return xeno_fail(err, -EINVAL, "cowfs.cache", "images are read by way of a --cache");
     r = open_cache(im, opts, err);
+    if (r >= 0 && opts->image_store)
+        r = xeno_store_open(opts->image_store, XENO_STORE_READ, &im->store, err);
     if (r >= 0)
-        r = open_sources(im, opts, err);
-    if (r >= 0)
-        r = find_all(im, opts, err);
-    if (r >= 0)
-        r = open_layers(im, opts, err);
+        r = opts->images ? open_images(im, opts, err) : open_stacked(im, opts, err);
     if (r < 0)
         return r;
+    malloc_trim(0); /* the tables as they came were many times larger */
     *ret = xeno_take(&im);
     return 0;
 }
@@ -350,7 +397,9 @@ struct xeno_pieces_count xeno_cowfs_images_counts(struct xeno_cowfs_images *im,
     struct xeno_pieces_count count;
 
     xeno_pieces_counts(im->pieces, &count);
-    *ret_source_bytes = xeno_sources_bytes(im->sources);
+    *ret_source_bytes = 0;
+    for (size_t i = 0; i < im->source_count; i++)
+        *ret_source_bytes += xeno_sources_bytes(im->sources[i]);
     return count;
 }
 
@@ -365,7 +414,9 @@ void xeno_cowfs_images_free(struct xeno_cowfs_images *im)
         xeno_image_free(im->found[i]);
     xeno_pieces_user_free(im->user);
     xeno_pieces_free(im->pieces);
-    xeno_sources_free(im->sources);
+    for (size_t i = 0; i < im->source_count; i++)
+        xeno_sources_free(im->sources[i]);
+    free(im->sources);
     xeno_store_free(im->store);
     pthread_cond_destroy(&im->changed);
     pthread_mutex_destroy(&im->mutex);

@@ -1,22 +1,25 @@
 /* src/cowfs/images.h - the layers of images, read by pieces, for the program.
  *
  * Images are named as the operator names them: in an image store, or in a registry as
- * "oci://HOST/REPO[:TAG][@DIGEST]". Bytes come from the cache of pieces, else from the image store,
- * else from the registries that were named. What was read in which order is recorded under the
- * names, and fetched ahead by a few threads the next time, behind all reads.
+ * "oci://HOST/REPO[:TAG][@DIGEST]"; or a stack (image/stack.h) says which layers there are. Bytes
+ * come from the cache of pieces, else from the image store, else from the registries that were
+ * named. What was read in which order is recorded under the names, of a stack under the digests of
+ * its layers, and fetched ahead by a few threads the next time, behind all reads.
  */
 #ifndef XENO_COWFS_IMAGES_H
 #define XENO_COWFS_IMAGES_H
 
 #include "base/units.h"
 #include "cowfs/layer-toc.h"
+#include "image/stack.h"
 
 struct xeno_cowfs_images;
 
-struct xeno_cowfs_images_opts { /* borrowed for the call, but for the functions and arg */
-    const char *images;         /* with commas between them, topmost first */
-    const char *image_store;    /* NULL: there is none */
-    const char *cache;          /* folder of the cache of pieces */
+struct xeno_cowfs_images_opts {     /* borrowed for the call, but for the functions and arg */
+    const char *images;             /* with commas between them, topmost first; NULL: stack */
+    const struct xeno_stack *stack; /* its layers by pieces; its folders are passed over */
+    const char *image_store;        /* NULL: there is none */
+    const char *cache;              /* folder of the cache of pieces */
     int64_t cache_bytes;
     const char *registry_ca, *registry_auth; /* image/source-registry.h; NULL */
     bool registry_plain;

@@ -20,12 +20,16 @@ static const struct xeno_conf_item items[] = {
     { "images", XENO_CONF_TEXT, OFFSET(images), .unit = "references with commas between them",
       .help = "Images whose layers lie below those of lower and are read by pieces, topmost first: "
               "names or digests in image-store, or oci://HOST/REPO:TAG in a registry." },
+    { "stack", XENO_CONF_TEXT, OFFSET(stack), .unit = "file",
+      .help =
+          "A file that says which layers there are, instead of lower and images: directories and "
+          "layers read by pieces in any order." },
     { "image-store", XENO_CONF_TEXT, OFFSET(image_store), .unit = "directory",
       .help = "An image store of this host: where images are found by name, and asked first for "
               "what is read." },
     { "cache", XENO_CONF_TEXT, OFFSET(cache), .unit = "directory",
       .help = "Where pieces that were read are kept, for all mounts with the same cache; needed "
-              "for images." },
+              "for layers read by pieces." },
     { "cache-bytes", XENO_CONF_SIZE, OFFSET(cache_bytes), .unit = "bytes", .fallback = "10G",
       .min = 1 << 20, .max = INT64_C(1) << 50,
       .help = "How much the cache may hold; what was not read for longest goes." },
@@ -51,7 +55,12 @@ static const struct xeno_conf_item items[] = {
     { "work", XENO_CONF_TEXT, OFFSET(work), .unit = "directory", .required = true,
       .help = "A directory on the file system of upper, for this stack alone." },
     { "mount", XENO_CONF_TEXT, OFFSET(mount), .unit = "directory",
-      .help = "Where the stack is to be seen, over FUSE; this or nfs." },
+      .help = "Where the stack is to be seen, over FUSE; this, fuse-fd or nfs." },
+    { "fuse-fd", XENO_CONF_INT, OFFSET(fuse_fd), .fallback = "-1", .min = -1, .max = 65535,
+      .help =
+          "A descriptor of /dev/fuse that whoever starts this program has mounted and passes on; "
+          "-1: none; it says \"ready\" on its standard output once it serves, and needs no right to "
+          "mount: it is confined as over NFS." },
     { "options", XENO_CONF_TEXT, OFFSET(options), .unit = "as of mount(8), with commas",
       .help = "More options of the mount, such as suid, dev, ro or noexec." },
     { "nfs", XENO_CONF_TEXT, OFFSET(nfs), .unit = "ADDRESS:PORT, port 0: any",
@@ -83,7 +92,7 @@ static const struct xeno_conf_program program = {
 
 static int threads_of(const struct options *o)
 {
-    return (int)o->threads + (o->images ? WAITING_THREADS : 0);
+    return (int)o->threads + (by_pieces(o) ? WAITING_THREADS : 0);
 }
 
 /* What is served, and how. */
@@ -104,22 +113,38 @@ static int begin(struct server *s, struct xeno_err *err)
     return r;
 }
 
-static int serve_fuse(struct server *s, struct xeno_err *err)
+static int open_fuse(struct server *s, struct xeno_cowfs_mount **ret, struct xeno_err *err)
 {
-    xeno_autofree char *where = realpath(s->o->mount, NULL); /* we leave the current directory */
+    bool passed = s->o->fuse_fd >= 0;
+    /* We leave the current directory. */
+    xeno_autofree char *where = passed ? NULL : realpath(s->o->mount, NULL);
     struct xeno_cowfs_mount_opts opts = { .where = where,
+                                          .fd = (int)s->o->fuse_fd,
                                           .options = s->o->options,
                                           .threads = threads_of(s->o) };
-    xeno_auto(xeno_cowfs_mount) m = NULL;
-    int r;
 
-    if (!where)
+    if (!passed && !where)
         return xeno_fail_errno(err, -errno, "cowfs.mount", "find '%s'", s->o->mount);
-    r = xeno_cowfs_mount(s->stack, &opts, &m, err);
+    return xeno_cowfs_mount(s->stack, &opts, ret, err);
+}
+
+static int serve_fuse(struct server *s, struct xeno_err *err)
+{
+    bool passed = s->o->fuse_fd >= 0;
+    xeno_auto(xeno_cowfs_mount) m = NULL;
+    int r = open_fuse(s, &m, err);
+
     if (r == 0)
-        r = drop_rights(err);
-    if (r == 0)
-        r = begin(s, err);
+        r = drop_rights(!passed, err);
+    if (r == 0 && passed)
+        r = confine(s->o, err);
+    if (r < 0)
+        return r;
+    if (passed) {
+        puts("ready");
+        fflush(stdout);
+    }
+    r = begin(s, err);
     return r == 0 ? xeno_cowfs_serve(m, err) : r;
 }
 
@@ -143,7 +168,7 @@ static int serve_nfs(struct server *s, struct xeno_err *err)
     if (r == 0)
         r = xeno_nfs_listen(n, s->o->nfs, &port, err);
     if (r == 0)
-        r = drop_rights(err);
+        r = drop_rights(true, err);
     if (r == 0)
         r = confine(s->o, err);
     if (r < 0)
@@ -159,14 +184,14 @@ static int check_way(const struct options *o, struct xeno_err *err)
 {
     bool mount = o->mount && *o->mount, nfs = o->nfs && *o->nfs;
 
-    if (mount == nfs)
-        return xeno_fail(err, -EINVAL, "cowfs.way", "give one of 'mount' and 'nfs'");
+    if (mount + nfs + (o->fuse_fd >= 0) != 1)
+        return xeno_fail(err, -EINVAL, "cowfs.way", "give one of 'mount', 'fuse-fd' and 'nfs'");
     if (nfs && !(o->nfs_client && *o->nfs_client))
         return xeno_fail(err, -EINVAL, "cowfs.way", "'nfs' needs 'nfs-client'");
     return 0;
 }
 
-static int serve(const struct options *o, struct xeno_err *err)
+static int serve(struct options *o, struct xeno_err *err)
 {
     xeno_auto(xeno_cowfs_images) images = NULL; /* outlives the stack, which has its layers */
     xeno_auto(xeno_cowfs) c = NULL;
@@ -176,6 +201,8 @@ static int serve(const struct options *o, struct xeno_err *err)
     umask(0);
     signal(SIGPIPE, SIG_IGN);
     raise_files();
+    if (r == 0)
+        r = read_parts(o, err);
     if (r == 0 && !o->foreground)
         r = to_background(&s.ready, err);
     if (r == 0)
@@ -192,13 +219,15 @@ static int serve(const struct options *o, struct xeno_err *err)
     return r;
 }
 
-static int check(const struct options *o, struct xeno_err *err)
+static int check(struct options *o, struct xeno_err *err)
 {
     xeno_auto(xeno_cowfs_images) images = NULL;
     xeno_auto(xeno_cowfs) c = NULL;
     xeno_auto(xeno_nfs) s = NULL;
     int r = check_way(o, err);
 
+    if (r == 0)
+        r = read_parts(o, err);
     if (r == 0)
         r = open_stack(o, &c, &images, err);
     if (r == 0 && o->nfs)
@@ -215,7 +244,7 @@ int main(int argc, char **argv)
 {
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_conf_ask ask;
-    struct options o = { .lower = NULL };
+    struct options o = { .fuse_fd = -1 };
     int r;
 
     xeno_log_init("xeno-cowfs", LOG_INFO);
@@ -227,6 +256,9 @@ int main(int argc, char **argv)
     if (r < 0)
         xeno_log_err(LOG_ERR, "cowfs.failed", &err, "mount=%s nfs=%s", o.mount ? o.mount : "-",
                      o.nfs ? o.nfs : "-");
+    if (r < 0 && o.fuse_fd >= 0) /* who started us has somebody to tell */
+        printf("failed %s %s\n", err.token, err.text);
+    xeno_stack_free(o.parts);
     xeno_conf_release(items, XENO_LEN(items), &o);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

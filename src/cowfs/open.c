@@ -1,9 +1,11 @@
 /* src/cowfs/open.c - the stack that the options ask for, and what is logged of its layers. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "cowfs/layer.h"
 #include "cowfs/program.h"
@@ -63,6 +65,7 @@ static int open_images(const struct options *o, struct xeno_cowfs_images **ret,
                        struct xeno_err *err)
 {
     struct xeno_cowfs_images_opts opts = { .images = o->images,
+                                           .stack = o->parts,
                                            .image_store = o->image_store,
                                            .cache = o->cache,
                                            .cache_bytes = o->cache_bytes,
@@ -79,29 +82,92 @@ static int open_images(const struct options *o, struct xeno_cowfs_images **ret,
     return xeno_cowfs_images_open(&opts, ret, err);
 }
 
+/* Of a stack's file: folders and layers as they lie over each other, topmost first. */
+static int open_parts(const struct xeno_stack *stack, struct xeno_cowfs_layer *const *by_pieces,
+                      struct xeno_cowfs_layer **layers, size_t *count, struct xeno_err *err)
+{
+    int r = 0;
+
+    for (size_t i = stack->count; i > 0; i--) {
+        const struct xeno_stack_part *part = &stack->parts[i - 1];
+
+        if (!part->dir) {
+            layers[(*count)++] = *by_pieces++; /* also after a failure: they are to be freed */
+            continue;
+        }
+        if (r == 0)
+            r = xeno_cowfs_layer_dir(part->dir, &layers[*count], err);
+        *count += r == 0;
+    }
+    return r;
+}
+
+/* Takes the layers of images, once they are all there. */
+static int gather(const struct options *o, struct xeno_cowfs_images *images,
+                  struct xeno_cowfs_layer **layers, size_t *count, struct xeno_err *err)
+{
+    struct xeno_cowfs_layer *by_pieces[XENO_COWFS_LAYERS_MAX];
+    int r = 0;
+
+    if (o->parts) {
+        r = images ? xeno_cowfs_images_layers(images, by_pieces, XENO_COWFS_LAYERS_MAX, err) : 0;
+        return r < 0 ? r : open_parts(o->parts, by_pieces, layers, count, err);
+    }
+    if (o->lower)
+        r = open_dirs(o->lower, layers, count, err);
+    if (r == 0 && images)
+        r = xeno_cowfs_images_layers(images, layers + *count, XENO_COWFS_LAYERS_MAX - *count, err);
+    if (r > 0)
+        *count += (size_t)r;
+    return r < 0 ? r : 0;
+}
+
+static int check_parts(const struct options *o, struct xeno_err *err)
+{
+    if (o->parts && (o->lower || o->images))
+        return xeno_fail(err, -EINVAL, "conf.missing", "stack says it all: no lower, no images");
+    if (!o->parts && !o->lower && !o->images)
+        return xeno_fail(err, -EINVAL, "conf.missing", "none of lower, images and stack is given");
+    return 0;
+}
+
 int open_stack(const struct options *o, struct xeno_cowfs **ret,
                struct xeno_cowfs_images **ret_images, struct xeno_err *err)
 {
     struct xeno_cowfs_layer *layers[XENO_COWFS_LAYERS_MAX];
     size_t count = 0;
-    int r = 0;
+    int r = check_parts(o, err);
 
-    if (!o->lower && !o->images)
-        return xeno_fail(err, -EINVAL, "conf.missing", "neither lower nor images are given");
-    if (o->images)
+    if (r == 0 && by_pieces(o))
         r = open_images(o, ret_images, err);
-    if (r >= 0 && o->lower)
-        r = open_dirs(o->lower, layers, &count, err);
-    if (r >= 0 && *ret_images)
-        r = xeno_cowfs_images_layers(*ret_images, layers + count, XENO_COWFS_LAYERS_MAX - count,
-                                     err);
-    if (r >= 0)
-        return xeno_cowfs_open(o->upper, o->work, layers, count + (size_t)r, ret, err);
+    if (r == 0)
+        r = gather(o, *ret_images, layers, &count, err);
+    if (r == 0)
+        return xeno_cowfs_open(o->upper, o->work, layers, count, ret, err);
     while (count > 0) {
         count--;
         layers[count]->ops->free(layers[count]);
     }
     return r;
+}
+
+int read_parts(struct options *o, struct xeno_err *err)
+{
+    xeno_autofree char *text = NULL;
+    size_t len;
+    int r;
+
+    if (!o->stack)
+        return 0;
+    r = xeno_file_read(AT_FDCWD, o->stack, XENO_STACK_MAX_BYTES, &text, &len, err);
+    if (r == 0)
+        r = xeno_stack_parse(text, len, &o->parts, err);
+    return r < 0 ? xeno_context(err, r, "'%s'", o->stack) : 0;
+}
+
+bool by_pieces(const struct options *o)
+{
+    return o->images || (o->parts && xeno_stack_by_pieces(o->parts));
 }
 
 void log_counts(struct xeno_cowfs_images *images)

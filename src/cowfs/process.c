@@ -10,13 +10,13 @@
 #include "cowfs/program.h"
 #include "sandbox/sandbox.h"
 
-/* What is left: making files of any owner and kind, with any attribute, and unmounting at the end;
- * the last two are CAP_SYS_ADMIN. Where we are not root there is nothing to drop. */
-int drop_rights(struct xeno_err *err)
+/* What is left: making files of any owner and kind, with any attribute that a session can set; and
+ * CAP_SYS_ADMIN for unmounting at the end, and for the attributes that only it may set, unless who
+ * mounted keeps that to himself. Where we are not root there is nothing to drop. */
+int drop_rights(bool mounted, struct xeno_err *err)
 {
-    static const unsigned kept[] = { CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
-                                     CAP_FOWNER,  CAP_FSETID,       CAP_MKNOD,
-                                     CAP_SETFCAP, CAP_SYS_ADMIN };
+    static const unsigned kept[] = { CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+                                     CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP };
 
     if (geteuid() != 0)
         return 0; /* and fusermount3, which unmounts for us, must be able to gain some */
@@ -24,6 +24,9 @@ int drop_rights(struct xeno_err *err)
     capng_clear(CAPNG_SELECT_BOTH);
     for (size_t i = 0; i < XENO_LEN(kept); i++)
         capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, kept[i]);
+    if (mounted)
+        capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET,
+                     CAP_SYS_ADMIN);
     if (capng_apply(CAPNG_SELECT_BOTH) != 0)
         return xeno_fail(err, -EPERM, "cowfs.rights", "cannot give up capabilities");
     return 0;
@@ -31,13 +34,18 @@ int drop_rights(struct xeno_err *err)
 
 int confine(const struct options *o, struct xeno_err *err)
 {
-    const char *const folders[] = { o->upper, o->work, NULL };
-    const char *readable[XENO_COWFS_LAYERS_MAX + 1] = { NULL };
+    const char *const folders[] = { o->upper, o->work, o->cache, NULL };
+    const char *readable[XENO_COWFS_LAYERS_MAX + 2] = { NULL };
     xeno_autofree char *copy = xeno_strdup(o->lower ? o->lower : "");
     char *rest = copy;
+    size_t n = 0;
 
-    for (size_t n = 0; n < XENO_COWFS_LAYERS_MAX && rest; n++)
-        readable[n] = strsep(&rest, ":");
+    while (n < XENO_COWFS_LAYERS_MAX && rest)
+        readable[n++] = strsep(&rest, ":");
+    for (size_t i = 0; o->parts && i < o->parts->count && n < XENO_COWFS_LAYERS_MAX; i++)
+        if (o->parts->parts[i].dir)
+            readable[n++] = o->parts->parts[i].dir;
+    readable[n] = o->image_store;
     return xeno_sandbox_enter_with("cowfs", o->images ? NULL : folders, readable, err);
 }
 

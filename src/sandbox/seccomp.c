@@ -175,10 +175,10 @@ static const char *const allowed[] = {
 
 /* Of a file server, besides. */
 static const char *const serving[] = {
-    "copy_file_range", "fchmodat2",    "fchownat",  "fgetxattr", "flistxattr",
-    "fremovexattr",    "fsetxattr",    "getxattr",  "lgetxattr", "listxattr",
-    "llistxattr",      "lremovexattr", "lsetxattr", "mknodat",   "openat2",
-    "preadv2",         "removexattr",  "setxattr",  "symlinkat",
+    "copy_file_range", "fchmodat2", "fchownat",  "fgetxattr", "flistxattr",  "fremovexattr",
+    "fsetxattr",       "getxattr",  "lgetxattr", "listxattr", "llistxattr",  "lremovexattr",
+    "lsetxattr",       "mknodat",   "openat2",   "preadv2",   "removexattr", "setxattr",
+    "splice",          "symlinkat", "vmsplice",
 };
 
 static const char *const deadly[] = {

@@ -21,6 +21,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "task/proc.h"
+#include "task/serve.h"
 
 #define POOL_MAX      16 /* sizes kept ready */
 #define MKFS_WAIT_MS  60000
@@ -33,11 +34,13 @@
 #define EXT4_RESIZE _IOW('f', 16, uint64_t)
 #define BLOCK_BYTES 4096
 
+/* Whoever serves what is mounted is not asked: it may be gone, or take its time. */
 _Bool xeno_rootfs_mounted(const char *path)
 {
+    const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
     struct statx sx;
 
-    return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &sx) == 0 &&
+    return statx(AT_FDCWD, path, flags, 0, &sx) == 0 &&
            (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
@@ -361,6 +364,17 @@ static int mount_overlay(const struct xeno_rootfs *s, const char *upper, const c
     return 0;
 }
 
+static int mount_served(const struct xeno_rootfs *s, const char *data, const char *work,
+                        const char *at, struct xeno_err *err)
+{
+    struct xeno_serve serve = *s->serve;
+
+    serve.upper = data;
+    serve.work = work;
+    serve.at = at;
+    return xeno_serve_start(&serve, err);
+}
+
 /* resize2fs wants a check that leaves nothing out before it touches anything. */
 static int grow_image(const char *path, int64_t bytes, struct xeno_err *err)
 {
@@ -433,7 +447,9 @@ int xeno_rootfs_build(const struct xeno_rootfs *s, struct xeno_err *err)
     r = make_dir(data, s->owner, 0755, err);
     if (r == 0)
         r = make_dir(work, s->owner, 0755, err);
-    return r < 0 ? r : mount_overlay(s, upper, root, err);
+    if (r < 0)
+        return r;
+    return s->serve ? mount_served(s, data, work, root, err) : mount_overlay(s, upper, root, err);
 }
 
 /* --- afterwards --- */

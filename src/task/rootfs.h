@@ -2,7 +2,7 @@
  *
  *   SESSION/upper.img   ext4 in a sparse file: all that the session may write, and no more
  *   SESSION/upper       where it is mounted; data/ and work/ in it belong to the overlay
- *   SESSION/rootfs      overlayfs: the layers, below data/
+ *   SESSION/rootfs      the layers, below data/: overlayfs, or xeno-cowfs where one is read by pieces
  *   POOL/BYTES.img      a fresh file system of that size, to be copied: faster than mkfs
  *   POOL/.spare-PID-N   a writable layer made ahead, for a session that is still to come
  *
@@ -28,6 +28,8 @@ struct xeno_rootfs_spare {
     char *image; /* path of the file, absolute */
 };
 
+struct xeno_serve;
+
 struct xeno_rootfs {
     const char *session;       /* folder, absolute */
     const char *pool;          /* folder for templates, absolute */
@@ -39,6 +41,9 @@ struct xeno_rootfs {
     /* To be used for the writable layer if it is missing: of that size, and in no one else's hands;
      * NULL: none. */
     const struct xeno_rootfs_spare *spare;
+    /* Have xeno-cowfs serve it, and not the kernel's overlayfs: task/serve.h; the folders are filled
+     * in here. Lowers are not looked at then. NULL: overlayfs. */
+    const struct xeno_serve *serve;
 };
 
 /* Make a writable layer of `disk_bytes` ahead, its file at `image`: three quarters of what building
@@ -49,7 +54,7 @@ int xeno_rootfs_spare_make(const char *pool, const char *image, int64_t disk_byt
                            struct xeno_err *err);
 
 /* Make what is missing and mount what is not mounted.
- * Errors: -ENOSPC and others rootfs.image, rootfs.loop, rootfs.mount, rootfs.check; -EBUSY
+ * Errors: -ENOSPC and others rootfs.image, rootfs.loop, rootfs.mount, rootfs.check, serve.*; -EBUSY
  * rootfs.busy: the writable layer is still mounted in somebody's copy of the mounts. Waits for
  * seconds then. */
 int xeno_rootfs_build(const struct xeno_rootfs *r, struct xeno_err *err);
@@ -59,7 +64,7 @@ int xeno_rootfs_build(const struct xeno_rootfs *r, struct xeno_err *err);
  * rootfs.image. On failure it is as before. */
 int xeno_rootfs_grow(const char *session, int64_t disk_bytes, struct xeno_err *err);
 
-/* Unmount; the writable layer stays. Not mounted: no effect. Errors: -EBUSY rootfs.mount. */
+/* Unmount; the writable layer stays. What xeno-cowfs serves has ended before. Not mounted: no effect. Errors: -EBUSY rootfs.mount. */
 int xeno_rootfs_release(const char *session, struct xeno_err *err);
 
 /* Unmount at once, in use or not, and delete the writable layer. */

@@ -13,6 +13,7 @@
 #include "image/build.h"
 #include "image/cache.h"
 #include "image/layer.h"
+#include "image/stack.h"
 
 #define WORDS_MAX 64
 
@@ -95,6 +96,26 @@ static int do_toc(struct xeno_store *st, char **argv, struct xeno_err *err)
         }
     }
     return r;
+}
+
+/* REF DIR...: a stack's file, the image's layers by pieces below the directories. */
+static int do_stack(struct xeno_store *st, char **argv, struct xeno_err *err)
+{
+    xeno_auto(xeno_stack) stack = xeno_stack_new();
+    xeno_auto(xeno_image) im = NULL;
+    xeno_autofree char *text = NULL;
+    size_t len;
+    int r = xeno_store_resolve(st, argv[0], NULL, &im, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < im->layer_count; i++)
+        xeno_stack_add_layer(stack, &im->layers[i]);
+    for (char **dir = argv + 1; *dir; dir++)
+        xeno_stack_add_dir(stack, *dir);
+    text = xeno_stack_format(stack, &len);
+    puts(text);
+    return 0;
 }
 
 static int do_tag(struct xeno_store *st, char **argv, struct xeno_err *err)
@@ -273,11 +294,12 @@ static const struct {
     size_t min_args;
     int (*run)(struct xeno_store *st, char **argv, struct xeno_err *err);
 } verbs[] = {
-    { "init", 0, do_init },     { "list", 0, do_list },       { "resolve", 1, do_resolve },
-    { "toc", 1, do_toc },       { "tag", 2, do_tag },         { "rm", 1, do_rm },
-    { "gc", 0, do_gc },         { "verify", 1, do_verify },   { "ensure", 3, do_ensure },
-    { "unpin", 2, do_unpin },   { "collect", 1, do_collect }, { "import", 2, do_import },
-    { "export", 2, do_export }, { "overlay", 3, do_overlay }, { "build", 2, do_build },
+    { "init", 0, do_init },     { "list", 0, do_list },     { "resolve", 1, do_resolve },
+    { "stack", 1, do_stack },   { "toc", 1, do_toc },       { "tag", 2, do_tag },
+    { "rm", 1, do_rm },         { "gc", 0, do_gc },         { "verify", 1, do_verify },
+    { "ensure", 3, do_ensure }, { "unpin", 2, do_unpin },   { "collect", 1, do_collect },
+    { "import", 2, do_import }, { "export", 2, do_export }, { "overlay", 3, do_overlay },
+    { "build", 2, do_build },
 };
 
 int main(int argc, char **argv)
