@@ -137,7 +137,8 @@ static uint64_t next_wait_ms(struct xeno_http_call *call, int64_t asked_s)
 /* Could it be otherwise the next time? A certificate stays what it is. */
 static bool may_pass(const struct xeno_http_call *call, CURLcode res)
 {
-    return res != CURLE_PEER_FAILED_VERIFICATION && res != CURLE_SSL_CACERT_BADFILE &&
+    return call->refused.code == 0 && res != CURLE_PEER_FAILED_VERIFICATION &&
+           res != CURLE_SSL_CACERT_BADFILE &&
            !(res == CURLE_SSL_CONNECT_ERROR && call->client->web);
 }
 
@@ -155,6 +156,11 @@ static void transport_error(struct xeno_http_call *call, CURLcode res)
 
     if (call->err.code < 0)
         return; /* a callback of ours knew better */
+    if (call->refused.code < 0) {
+        call->err = call->refused;
+        xeno_context(&call->err, call->err.code, "%s", call->shown);
+        return;
+    }
     switch (res) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:

@@ -45,6 +45,8 @@ struct xeno_http_client {
     struct http_trust trust;
     struct http_tls *tls; /* our credential, or NULL */
     bool web, plain_loopback;
+    int (*guard)(void *arg, const struct xeno_http_peer *p, struct xeno_err *err);
+    void *guard_arg;
     char *ca_file;
     int cert_fd; /* the same as a file in memory, for libcurl; -1: none */
     char *cert_path;
@@ -70,6 +72,7 @@ struct xeno_http_call {
     size_t head_bytes;          /* of the answer's header so far */
     unsigned redirects, pace_s;
     bool follows; /* redirects were asked to be followed */
+    bool redirected;
     bool foreign; /* redirected to another host: it is shown nothing of ours */
     bool retry, flying, cancelled, started; /* started: a stream's bytes were handed out */
     bool plain;                             /* http:// to the loopback */
@@ -77,6 +80,7 @@ struct xeno_http_call {
     unsigned tries, tries_max; /* tries_max 0: until the deadline */
     xeno_time deadline;        /* monotonic; 0: none */
     struct xeno_err err;
+    struct xeno_err refused; /* by the guard, in this try */
     struct xeno_buf out;
     struct xeno_sse sse;
     void (*done)(const struct xeno_http_answer *a, void *arg);

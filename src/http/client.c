@@ -200,6 +200,8 @@ int xeno_http_client_new(struct sd_event *loop, const struct xeno_http_client_op
     c->web = opts->web;
     c->ca_file = xeno_strdup(opts->ca_file);
     c->plain_loopback = opts->plain_loopback;
+    c->guard = opts->guard;
+    c->guard_arg = opts->guard_arg;
     if (opts->cert_pem)
         r = xeno_http_client_cert(c, opts->cert_pem, opts->key, err);
     if (r < 0)

@@ -32,8 +32,16 @@
 #include "json/json.h"
 
 struct sd_event;
+struct sockaddr;
 struct xeno_http_client;
 struct xeno_http_call; /* a request under way */
+
+/* A connection that is about to be made. Borrowed for the call. */
+struct xeno_http_peer {
+    const struct sockaddr *address; /* with its port */
+    const char *host;               /* of the URL */
+    bool redirected;                /* the URL is not the one that was asked for */
+};
 
 struct xeno_http_client_opts {
     const struct xeno_env *env;
@@ -45,6 +53,12 @@ struct xeno_http_client_opts {
     const char
         *ca_file; /* web: trust these CAs (PEM) and not this machine's; NULL: the machine's */
     bool plain_loopback; /* web: "http://" too, to an address of the loopback only */
+    /* May this address be connected to? NULL: any may. Asked for each address that a name has, just
+     * before the connection, also after a redirect; so a name cannot lead elsewhere by what it
+     * means a moment later. Less than zero with err: no, and when none is left the request ends
+     * with that error. guard_arg: the same; borrowed. */
+    int (*guard)(void *arg, const struct xeno_http_peer *p, struct xeno_err *err);
+    void *guard_arg;
 };
 int xeno_http_client_new(struct sd_event *loop, const struct xeno_http_client_opts *opts,
                          struct xeno_http_client **ret, struct xeno_err *err);

@@ -127,11 +127,18 @@ static int wait_for(const struct dial *d, int fd, short events, struct xeno_err 
 static int connect_one(struct dial *d, const struct addrinfo *ai, struct xeno_err *err)
 {
     xeno_autoclose int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int r, failed = 0;
+    int r = 0, failed = 0;
     socklen_t len = sizeof(failed);
 
     if (fd < 0)
         return xeno_fail_errno(err, -errno, "http.connect", "'%s'", d->host);
+    if (d->client->guard) {
+        const struct xeno_http_peer peer = { .address = ai->ai_addr, .host = d->host };
+
+        r = d->client->guard(d->client->guard_arg, &peer, err);
+        if (r < 0)
+            return r;
+    }
     if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0 && errno != EINPROGRESS)
         return xeno_fail_errno(err, -errno, "http.connect", "'%s' port %s", d->host, d->port);
     r = wait_for(d, fd, POLLOUT, err);

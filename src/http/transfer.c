@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "http/client-priv.h"
 
@@ -61,6 +62,21 @@ static int before_request(void *user, char *ip, char *local_ip, int port, int lo
     r = http_trust_check(&call->client->trust, tls->internals,
                          call->foreign ? NULL : call->server_id, call->host, &call->err);
     return r == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+/* Where it really goes: libcurl asks with the address, after the name was looked up. */
+static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct xeno_http_call *call = user;
+    const struct xeno_http_client *c = call->client;
+    const struct xeno_http_peer peer = { .address = &to->addr,
+                                         .host = call->host,
+                                         .redirected = call->redirected };
+
+    (void)purpose;
+    if (c->guard && !call->sock && c->guard(c->guard_arg, &peer, &call->refused) < 0)
+        return CURL_SOCKET_BAD;
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
 static int status_of(const struct xeno_http_call *call)
@@ -244,6 +260,7 @@ void http_transfer_try(struct xeno_http_call *call, int64_t left_ms)
     CURL *e = call->easy;
 
     call->out.len = 0;
+    call->refused.code = 0;
     call->part_sent = 0;
     call->head_bytes = 0;
     call->head_seen = false;
@@ -273,6 +290,8 @@ void http_transfer_set_up(struct xeno_http_call *call)
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, call);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);

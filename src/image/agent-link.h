@@ -28,8 +28,8 @@ bool xeno_agent_link_up(const struct xeno_agent_link *l);
 
 /* All of them: a timeout of zero is 60 s. Returns: 0 and `done` will be told, or a failure at once
  * and it will not. Errors: -ENOTCONN agent.away, -EINVAL agent.name, -EAGAIN agent.busy: over
- * XENO_AGENT_OPEN_MAX open requests. */
-#define XENO_AGENT_OPEN_MAX 64
+ * XENO_AGENT_LINK_MAX open requests. */
+#define XENO_AGENT_LINK_MAX 64
 
 /* im is the callback's to free; NULL when there is an error. */
 typedef void xeno_agent_resolved(void *data, struct xeno_agent_image *im,

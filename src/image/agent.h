@@ -33,8 +33,8 @@
 #include "image/source.h"
 
 #define XENO_AGENT_NAME_MAX   700
-#define XENO_AGENT_READ_MAX   (4 << 20) /* bytes of one read */
-#define XENO_AGENT_LAYERS_MAX 256       /* of one progress */
+#define XENO_AGENT_READ_MAX   (4 << 20)       /* bytes of one read */
+#define XENO_AGENT_LAYERS_MAX XENO_LAYERS_MAX /* of one progress */
 #define XENO_AGENT_WAIT_MAX_S 600
 
 /* --- what it says --- */

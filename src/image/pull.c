@@ -251,9 +251,9 @@ static int pull(struct pull *p, struct xeno_err *err)
 
     if (r >= 0)
         r = get_config(p, err);
-    if (r >= 0)
+    if (r >= 0 && !p->o->partial)
         r = get_layers(p, missing, err);
-    if (r >= 0)
+    if (r >= 0 && !p->o->partial)
         r = try_layers(p, missing, err);
     if (r >= 0)
         r = xeno_store_put(p->st, text, len, digest, err);
@@ -283,4 +283,21 @@ int xeno_image_pull(struct xeno_store *st, const struct xeno_pull_opts *opts,
     }
     xeno_image_free(p.im);
     return r < 0 ? r : 0;
+}
+
+int xeno_image_pull_layer(struct xeno_store *st, struct xeno_registry *registry,
+                          const struct xeno_layer *layer, const struct xeno_progress *progress,
+                          struct xeno_err *err)
+{
+    const struct xeno_pull_opts opts = { .registry = registry, .progress = progress };
+    struct pull p = { .st = st, .o = &opts, .total_bytes = layer->size_bytes };
+    xeno_autofree struct crowd *c = xeno_new0(struct crowd);
+    int r = xeno_store_hold(st, err);
+
+    if (r < 0)
+        return r;
+    fetch_whole(&p, c, layer);
+    r = wait_all(&p, c, err);
+    xeno_store_drop(st);
+    return r;
 }

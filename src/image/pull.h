@@ -21,6 +21,7 @@ struct xeno_pull_opts {
     enum xeno_image_kind kind; /* what it must be; ANY: either */
     const char *arch;          /* NULL: this machine's */
     bool whole;                /* fetch no layer by its pieces */
+    bool partial;              /* manifest and config only; the layers may be nowhere here */
     bool check; /* read what is here as well, and fetch what is spoilt; else its size is enough */
     const struct xeno_unpack_limits *limits; /* NULL: the defaults */
     const struct xeno_progress *progress;    /* "fetch", in bytes of layers that were not here */
@@ -41,5 +42,11 @@ struct xeno_pulled {
  *         manifest.h, unpack.h and of writing to the store. Nothing of it has a name then. */
 int xeno_image_pull(struct xeno_store *st, const struct xeno_pull_opts *opts,
                     struct xeno_pulled *ret, struct xeno_err *err);
+
+/* One layer's blob, whole and checked against its digest, into a store whose index names an image
+ * that has it. Its contents are not tried. Errors: those of image/registry.h and of the store. */
+int xeno_image_pull_layer(struct xeno_store *st, struct xeno_registry *registry,
+                          const struct xeno_layer *layer, const struct xeno_progress *progress,
+                          struct xeno_err *err);
 
 #endif

@@ -7,7 +7,6 @@
 #include <systemd/sd-event.h>
 
 #include "crypto/key.h"
-#include "http/client.h"
 
 #define IDLE_MAX 16 /* connections kept */
 
@@ -26,6 +25,8 @@ struct registry_source {
     const struct xeno_key *key;
     bool plain;
     unsigned pace_s;
+    int (*guard)(void *arg, const struct xeno_http_peer *p, struct xeno_err *err);
+    void *guard_arg;
     pthread_mutex_t mutex; /* of the next two */
     struct conn *idle;
     unsigned idle_count;
@@ -43,12 +44,18 @@ static void conn_free(struct conn *c)
 
 static int conn_open(struct registry_source *rs, struct conn **ret, struct xeno_err *err)
 {
-    struct xeno_http_client_opts web = {
-        .env = rs->env, .web = true, .ca_file = rs->ca_file, .plain_loopback = rs->plain
-    };
-    struct xeno_http_client_opts party = {
-        .env = rs->env, .ca_pem = rs->ca_pem, .cert_pem = rs->cert_pem, .key = rs->key
-    };
+    struct xeno_http_client_opts web = { .env = rs->env,
+                                         .web = true,
+                                         .ca_file = rs->ca_file,
+                                         .plain_loopback = rs->plain,
+                                         .guard = rs->guard,
+                                         .guard_arg = rs->guard_arg };
+    struct xeno_http_client_opts party = { .env = rs->env,
+                                           .ca_pem = rs->ca_pem,
+                                           .cert_pem = rs->cert_pem,
+                                           .key = rs->key,
+                                           .guard = rs->guard,
+                                           .guard_arg = rs->guard_arg };
     struct conn *c = xeno_new0(struct conn);
     struct xeno_registry_opts o = { .env = rs->env,
                                     .base = rs->url,
@@ -103,34 +110,67 @@ static void conn_put(struct registry_source *rs, struct conn *c, bool sound)
     conn_free(c);
 }
 
-static int registry_read(struct xeno_source *s, const char *digest, int64_t offset, void *buf,
-                         size_t len, const struct xeno_source_want *want, struct xeno_err *err)
+int xeno_source_registry_do(struct xeno_source *s,
+                            int (*fn)(struct xeno_registry *r, void *arg, struct xeno_err *err),
+                            void *arg, struct xeno_err *err)
 {
     struct registry_source *rs = (struct registry_source *)s;
     struct conn *c = NULL;
     int r = conn_take(rs, &c, err);
 
-    (void)want;
     if (r < 0)
         return r;
-    r = xeno_registry_read(c->registry, digest, offset, len, buf, err);
-    conn_put(rs, c, r == 0);
+    r = fn(c->registry, arg, err);
+    conn_put(rs, c, r >= 0);
     return r;
+}
+
+struct asked {
+    const char *ref;
+    char **ret_text;
+    size_t *ret_len;
+    char *ret_digest;
+};
+
+static int ask_manifest(struct xeno_registry *r, void *arg, struct xeno_err *err)
+{
+    const struct asked *a = arg;
+
+    return xeno_registry_manifest(r, a->ref, NULL, a->ret_text, a->ret_len, a->ret_digest, err);
 }
 
 int xeno_source_registry_manifest(struct xeno_source *s, const char *ref, char **ret_text,
                                   size_t *ret_len, char ret_digest[XENO_DIGEST_TEXT],
                                   struct xeno_err *err)
 {
-    struct registry_source *rs = (struct registry_source *)s;
-    struct conn *c = NULL;
-    int r = conn_take(rs, &c, err);
+    struct asked a = {
+        .ref = ref, .ret_text = ret_text, .ret_len = ret_len, .ret_digest = ret_digest
+    };
 
-    if (r < 0)
-        return r;
-    r = xeno_registry_manifest(c->registry, ref, NULL, ret_text, ret_len, ret_digest, err);
-    conn_put(rs, c, r == 0);
-    return r;
+    return xeno_source_registry_do(s, ask_manifest, &a, err);
+}
+
+struct reading {
+    const char *digest;
+    int64_t offset;
+    void *buf;
+    size_t len;
+};
+
+static int ask_part(struct xeno_registry *r, void *arg, struct xeno_err *err)
+{
+    const struct reading *g = arg;
+
+    return xeno_registry_read(r, g->digest, g->offset, g->len, g->buf, err);
+}
+
+static int registry_read(struct xeno_source *s, const char *digest, int64_t offset, void *buf,
+                         size_t len, const struct xeno_source_want *want, struct xeno_err *err)
+{
+    struct reading g = { .digest = digest, .offset = offset, .buf = buf, .len = len };
+
+    (void)want;
+    return xeno_source_registry_do(s, ask_part, &g, err);
 }
 
 static void registry_free(struct xeno_source *s)
@@ -186,6 +226,8 @@ int xeno_source_registry(const struct xeno_source_registry_opts *opts, struct xe
     rs->password = password;
     rs->plain = opts->plain;
     rs->pace_s = opts->pace_s;
+    rs->guard = opts->guard;
+    rs->guard_arg = opts->guard_arg;
     pthread_mutex_init(&rs->mutex, NULL);
     *ret = &rs->base;
     return 0;

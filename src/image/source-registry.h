@@ -9,6 +9,7 @@
 #ifndef XENO_IMAGE_SOURCE_REGISTRY_H
 #define XENO_IMAGE_SOURCE_REGISTRY_H
 
+#include "http/client.h"
 #include "image/registry.h"
 #include "image/source.h"
 
@@ -27,6 +28,9 @@ struct xeno_source_registry_opts {
     unsigned pace_s;                       /* http/client.h; 0: its default */
     /* NULL: any registry; else the three above do not count. */
     const struct xeno_source_party *party;
+    /* Which addresses may be connected to: http/client.h. */
+    int (*guard)(void *arg, const struct xeno_http_peer *p, struct xeno_err *err);
+    void *guard_arg;
 };
 
 /* Nothing is asked yet. Errors: those of xeno_registry_password(). */
@@ -37,5 +41,11 @@ int xeno_source_registry(const struct xeno_source_registry_opts *opts, struct xe
 int xeno_source_registry_manifest(struct xeno_source *s, const char *ref, char **ret_text,
                                   size_t *ret_len, char ret_digest[XENO_DIGEST_TEXT],
                                   struct xeno_err *err);
+
+/* Whatever else image/registry.h can, by a connection of this source: fn blocks as it likes, and
+ * returns what this does. */
+int xeno_source_registry_do(struct xeno_source *s,
+                            int (*fn)(struct xeno_registry *r, void *arg, struct xeno_err *err),
+                            void *arg, struct xeno_err *err);
 
 #endif
