@@ -142,6 +142,11 @@ int nfs_conn_read(struct nfs_conn *c, xeno_time now)
     }
 }
 
+bool nfs_conn_more(const struct nfs_conn *c)
+{
+    return buffered(c) >= MARK; /* less was looked at, and waits for the rest */
+}
+
 /* --- out --- */
 
 static void queue(struct nfs_conn *c, const struct iovec *iov, size_t sent)

@@ -79,13 +79,16 @@ void *call_alloc(struct call *c, size_t size)
 char *call_data(struct call *c, size_t size)
 {
     size_t room = DATA_AT + size + 4;
-    char *p = realloc(c->reply->data, room); /* a size that came from outside, bounded */
 
-    if (!p)
-        return NULL;
-    c->reply->data = p;
-    c->reply->room = room;
-    return p + DATA_AT;
+    if (c->reply->room < room) {
+        char *p = realloc(c->reply->data, room); /* a size that came from outside, bounded */
+
+        if (!p)
+            return NULL;
+        c->reply->data = p;
+        c->reply->room = room;
+    }
+    return c->reply->data + DATA_AT;
 }
 
 static void call_release(struct call *c)

@@ -1,12 +1,15 @@
 /* src/cowfs/nfs-serve.c - the port: who may connect, requests to threads, answers back.
  *
- * One thread waits for all connections, reads whole records and hands them to the others. While too
- * much is under way, of one connection or in all, nothing more is read: TCP tells the client.
+ * All threads wait for all connections. Each event goes to one of them, which holds the connection
+ * until it has read one record, gives it back, and answers: so a request costs no way from thread
+ * to thread, and one that takes long keeps nobody from the next. While all are at work nothing is
+ * read: TCP tells the clients. The thread that began it all waits for signals, and for who is slow.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,39 +17,32 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <utlist.h>
 
 #include "base/env.h"
 #include "base/log.h"
 #include "cowfs/nfs-conn.h"
 #include "cowfs/nfs-priv.h"
 
-#define BACKLOG    64
-#define EVENTS     32
-#define TICK_MS    1000
-#define READS_TURN 16 /* records that one connection may bring in a turn */
-#define LOG_EVERY  XENO_NS_PER_S
-
-struct job {
-    struct nfs_conn *conn;
-    char *call;
-    size_t len;
-    struct job *prev, *next;
-};
+#define BACKLOG   64
+#define TICK_MS   1000
+#define IDLE_NS   XENO_NS_PER_S
+#define LOG_EVERY XENO_NS_PER_S
 
 struct server {
     struct xeno_nfs *s;
-    int epoll, wake, signals;
+    int epoll, stop, signals; /* stop: can be read when it is time to end */
     pthread_t *threads;
-    struct nfs_conn *conns; /* the loop's */
-    size_t conns_count;
+    pthread_mutex_t lock; /* of what follows, and of what nfs-conn.h says */
+    struct nfs_conn *conns[XENO_NFS_CONNECTIONS_MAX];
+    uint64_t serial;  /* of connections */
     xeno_time logged; /* when somebody was last refused */
     unsigned unlogged;
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t more;
-    struct job *jobs;
-    size_t requests, bytes; /* under way */
-    bool stop, waiting;     /* waiting: for requests to end, to read on */
+};
+
+/* What a thread keeps from one request to the next. */
+struct worker {
+    struct server *v;
+    struct xeno_buf call, reply;
 };
 
 /* --- listening --- */
@@ -114,12 +110,58 @@ int xeno_nfs_listen(struct xeno_nfs *s, const char *where, int *ret_port, struct
 
 /* --- connections --- */
 
-static void watch(struct server *v, struct nfs_conn *c, int op)
-{
-    struct epoll_event e = { .data.ptr = c };
+/* Ids of connections are above those of the descriptors that are watched as well; the place in
+ * the table is the remainder. */
+enum { ID_LISTENER, ID_STOP, ID_FIRST = XENO_NFS_CONNECTIONS_MAX };
 
-    e.events = (c->paused ? 0u : EPOLLIN) | (nfs_conn_queued(c) > 0 ? EPOLLOUT : 0u);
-    epoll_ctl(v->epoll, op, c->fd, &e);
+static int watch(struct server *v, int op, int fd, uint64_t id, uint32_t events)
+{
+    struct epoll_event e = { .events = events | EPOLLONESHOT, .data.u64 = id };
+
+    return fd < 0 || epoll_ctl(v->epoll, op, fd, &e) < 0 ? -errno : 0;
+}
+
+/* `lock` held. What a connection waits for: its client; to be told something; or nothing, when
+ * there is more in memory, which a socket that can be written says at once. */
+static void watch_conn(struct server *v, struct nfs_conn *c, int op)
+{
+    size_t queued = nfs_conn_queued(c);
+    uint32_t events = queued > NFS_CONN_OUT_MAX ? EPOLLOUT : EPOLLIN;
+
+    if (queued > 0 || nfs_conn_more(c) || c->again)
+        events |= EPOLLOUT;
+    c->again = false;
+    watch(v, op, c->fd, c->id, events);
+}
+
+/* The connection of an event, now the caller's to read from. NULL: it is gone, or held. */
+static struct nfs_conn *hold(struct server *v, uint64_t id)
+{
+    struct nfs_conn *c;
+
+    pthread_mutex_lock(&v->lock);
+    c = v->conns[id % XENO_NFS_CONNECTIONS_MAX];
+    if (c && c->id != id)
+        c = NULL;
+    if (c && c->held) {
+        c->again = true;
+        c = NULL;
+    }
+    if (c) {
+        c->held = true;
+        c->refs++;
+    }
+    pthread_mutex_unlock(&v->lock);
+    return c;
+}
+
+/* Somebody else may read on. The reference stays. */
+static void give_back(struct server *v, struct nfs_conn *c)
+{
+    pthread_mutex_lock(&v->lock);
+    c->held = false;
+    watch_conn(v, c, EPOLL_CTL_MOD);
+    pthread_mutex_unlock(&v->lock);
 }
 
 static void unref(struct server *v, struct nfs_conn *c)
@@ -133,6 +175,7 @@ static void unref(struct server *v, struct nfs_conn *c)
         nfs_conn_free(c);
 }
 
+/* By its holder. */
 static void drop(struct server *v, struct nfs_conn *c)
 {
     epoll_ctl(v->epoll, EPOLL_CTL_DEL, c->fd, NULL);
@@ -140,8 +183,9 @@ static void drop(struct server *v, struct nfs_conn *c)
     pthread_mutex_lock(&c->lock);
     c->broken = true; /* answers still to come are not kept */
     pthread_mutex_unlock(&c->lock);
-    DL_DELETE(v->conns, c);
-    v->conns_count--;
+    pthread_mutex_lock(&v->lock);
+    v->conns[c->id % XENO_NFS_CONNECTIONS_MAX] = NULL;
+    pthread_mutex_unlock(&v->lock);
     unref(v, c);
 }
 
@@ -153,8 +197,8 @@ static bool may_connect(const struct xeno_nfs *s, const char *client)
     return false;
 }
 
-/* At most one line a second, however many come. */
-static void log_refusal(struct server *v, const char *client, const char *why)
+/* At most one line a second, however many come. `lock` held. */
+static void log_refusal_locked(struct server *v, const char *client, const char *why)
 {
     xeno_time now = xeno_mono(xeno_env_real());
 
@@ -167,6 +211,35 @@ static void log_refusal(struct server *v, const char *client, const char *why)
     v->unlogged = 0;
 }
 
+static void log_refusal(struct server *v, const char *client, const char *why)
+{
+    pthread_mutex_lock(&v->lock);
+    log_refusal_locked(v, client, why);
+    pthread_mutex_unlock(&v->lock);
+}
+
+/* Takes: fd. */
+static void add_conn(struct server *v, int fd, const char *client)
+{
+    struct nfs_conn *c = nfs_conn_new(fd, client, xeno_mono(xeno_env_real()));
+    size_t i = 0;
+
+    pthread_mutex_lock(&v->lock);
+    while (i < XENO_NFS_CONNECTIONS_MAX && v->conns[i])
+        i++;
+    if (i < XENO_NFS_CONNECTIONS_MAX) {
+        v->conns[i] = c;
+        c->id = ID_FIRST + v->serial++ * XENO_NFS_CONNECTIONS_MAX + i;
+        watch_conn(v, c, EPOLL_CTL_ADD);
+        c = NULL;
+    } else {
+        log_refusal_locked(v, client, "too many connections");
+    }
+    pthread_mutex_unlock(&v->lock);
+    if (c)
+        nfs_conn_free(c);
+}
+
 static void accept_one(struct server *v)
 {
     struct sockaddr_storage a = { .ss_family = AF_UNSPEC };
@@ -175,8 +248,8 @@ static void accept_one(struct server *v)
     const int on = 1;
     xeno_autoclose int fd =
         accept4(v->s->listener, (struct sockaddr *)&a, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct nfs_conn *c;
 
+    watch(v, EPOLL_CTL_MOD, v->s->listener, ID_LISTENER, EPOLLIN);
     if (fd < 0)
         return;
     if (a.ss_family == AF_INET)
@@ -187,191 +260,122 @@ static void accept_one(struct server *v)
         log_refusal(v, client, "not a client of this export");
         return;
     }
-    if (v->conns_count == XENO_NFS_CONNECTIONS_MAX) {
-        log_refusal(v, client, "too many connections");
-        return;
-    }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    c = nfs_conn_new(xeno_take_fd(&fd), client, xeno_mono(xeno_env_real()));
-    DL_APPEND(v->conns, c);
-    v->conns_count++;
-    watch(v, c, EPOLL_CTL_ADD);
-}
-
-/* --- requests --- */
-
-static void submit(struct server *v, struct nfs_conn *c)
-{
-    struct job *j = xeno_new0(struct job);
-
-    j->conn = c;
-    j->call = xeno_buf_take(&c->record, &j->len);
-    pthread_mutex_lock(&v->lock);
-    c->refs++;
-    c->busy++;
-    v->requests++;
-    v->bytes += j->len;
-    DL_APPEND(v->jobs, j);
-    pthread_cond_signal(&v->more);
-    pthread_mutex_unlock(&v->lock);
-}
-
-/* Is too much under way for another request of this connection? */
-static bool must_wait(struct server *v, struct nfs_conn *c)
-{
-    bool queued = nfs_conn_queued(c) > NFS_CONN_OUT_MAX, wait;
-
-    pthread_mutex_lock(&v->lock);
-    wait = queued || c->busy >= NFS_CONN_BUSY_MAX || v->requests >= XENO_NFS_REQUESTS_MAX ||
-           v->bytes >= XENO_NFS_BYTES_MAX;
-    v->waiting = v->waiting || wait;
-    pthread_mutex_unlock(&v->lock);
-    return wait;
-}
-
-static void wake(struct server *v)
-{
-    const uint64_t one = 1;
-
-    if (write(v->wake, &one, sizeof one) < 0)
-        xeno_log(LOG_DEBUG, "nfs.wake", "errno=%d", errno); /* it is awake already */
-}
-
-/* Returns: false when the connection was dropped. */
-static bool read_requests(struct server *v, struct nfs_conn *c, xeno_time now)
-{
-    int i, r = 1;
-
-    for (i = 0; i < READS_TURN && r > 0 && !(c->paused = must_wait(v, c)); i++) {
-        r = nfs_conn_read(c, now);
-        if (r > 0)
-            submit(v, c);
-    }
-    if (r < 0) {
-        if (r == -EBADMSG)
-            log_refusal(v, c->client, "a record of too many bytes or fragments");
-        drop(v, c);
-        return false;
-    }
-    if (i == READS_TURN &&
-        r > 0) { /* others first; more may be in its buffer, which epoll sees not */
-        c->paused = true;
-        wake(v);
-    }
-    return true;
+    add_conn(v, xeno_take_fd(&fd), client);
 }
 
 /* --- the threads --- */
 
+/* The request that w holds; what cannot be sent now waits for the client to take it. */
+static void answer(struct worker *w, struct nfs_conn *c)
+{
+    struct server *v = w->v;
+
+    w->reply.len = 0;
+    if (xeno_nfs_answer(v->s, c->client, w->call.data, w->call.len, &w->reply) != 0) {
+        shutdown(c->fd, SHUT_RDWR); /* no RPC: whoever reads next sees the end */
+        return;
+    }
+    if (!nfs_conn_send(c, w->reply.data, w->reply.len))
+        return;
+    pthread_mutex_lock(&v->lock);
+    if (c->held)
+        c->again = true;
+    else if (v->conns[c->id % XENO_NFS_CONNECTIONS_MAX] == c)
+        watch_conn(v, c, EPOLL_CTL_MOD);
+    pthread_mutex_unlock(&v->lock);
+}
+
+/* Something may go on: what is queued, what is to be read. One record; another thread reads the
+ * next one meanwhile. */
+static void on_conn(struct worker *w, struct nfs_conn *c)
+{
+    xeno_time now = xeno_mono(xeno_env_real());
+    int r = nfs_conn_flush(c, now) < 0 ? -ECONNRESET : 0;
+
+    if (r == 0 && nfs_conn_queued(c) <= NFS_CONN_OUT_MAX)
+        r = nfs_conn_read(c, now);
+    if (r == -EBADMSG)
+        log_refusal(w->v, c->client, "a record of too many bytes or fragments");
+    if (r < 0) {
+        drop(w->v, c);
+    } else {
+        if (r > 0) {
+            struct xeno_buf spare = w->call;
+
+            w->call = c->record;
+            spare.len = 0;
+            c->record = spare;
+        }
+        give_back(w->v, c);
+        if (r > 0)
+            answer(w, c);
+    }
+    unref(w->v, c);
+}
+
 static void *work(void *arg)
 {
-    struct server *v = arg;
+    struct worker w = { .v = arg };
+    struct server *v = w.v;
 
-    pthread_mutex_lock(&v->lock);
-    while (!v->stop) {
-        xeno_autobuf reply = XENO_BUF_INIT;
-        struct job *j = v->jobs;
-        bool look;
+    for (;;) {
+        struct epoll_event e;
+        struct nfs_conn *c;
 
-        if (!j) {
-            pthread_cond_wait(&v->more, &v->lock);
+        if (epoll_wait(v->epoll, &e, 1, -1) <= 0)
             continue;
-        }
-        DL_DELETE(v->jobs, j);
-        pthread_mutex_unlock(&v->lock);
-        if (xeno_nfs_answer(v->s, j->conn->client, j->call, j->len, &reply) == 0)
-            look = nfs_conn_send(j->conn, reply.data, reply.len);
-        else
-            look = shutdown(j->conn->fd, SHUT_RDWR) == 0; /* no RPC: the loop sees the end */
-        free(j->call);
-        pthread_mutex_lock(&v->lock);
-        j->conn->busy--;
-        v->requests--;
-        v->bytes -= j->len;
-        look = look || v->waiting;
-        v->waiting = false;
-        pthread_mutex_unlock(&v->lock);
-        unref(v, j->conn);
-        free(j);
-        if (look)
-            wake(v);
-        pthread_mutex_lock(&v->lock);
+        if (e.data.u64 == ID_STOP)
+            break;
+        if (e.data.u64 == ID_LISTENER)
+            accept_one(v);
+        else if ((c = hold(v, e.data.u64)))
+            on_conn(&w, c);
     }
-    pthread_mutex_unlock(&v->lock);
+    watch(v, EPOLL_CTL_MOD, v->stop, ID_STOP, EPOLLIN); /* for the next thread */
+    xeno_buf_release(&w.call);
+    xeno_buf_release(&w.reply);
     return NULL;
 }
 
-/* --- the loop --- */
+/* --- now and then --- */
 
-/* Something may go on: what is queued, what was not read. */
-static void look_after(struct server *v, struct nfs_conn *c, xeno_time now)
+/* Who is too slow goes; what the others do not use is given back. Who is held is not slow. */
+static void tick(struct server *v)
 {
-    bool was = c->paused;
-
-    if (nfs_conn_flush(c, now) < 0) {
-        drop(v, c);
-        return;
-    }
-    if (was && !read_requests(v, c, now)) /* also what is in the buffer already */
-        return;
-    if ((nfs_conn_queued(c) > 0 || (c->reading && !c->paused)) &&
-        now.ns - c->progress.ns > XENO_NFS_SLOW_S * XENO_NS_PER_S) {
-        log_refusal(v, c->client, "too slow");
-        drop(v, c);
-        return;
-    }
-    watch(v, c, EPOLL_CTL_MOD);
-}
-
-static void look_after_all(struct server *v, xeno_time now)
-{
-    struct nfs_conn *c, *next;
-
-    DL_FOREACH_SAFE (v->conns, c, next)
-        look_after(v, c, now);
-}
-
-static void on_conn(struct server *v, struct nfs_conn *c, uint32_t events, xeno_time now)
-{
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !read_requests(v, c, now))
-        return;
-    if ((events & EPOLLOUT) || c->paused)
-        look_after(v, c, now);
-}
-
-/* Returns: false when it is to end. */
-static bool turn(struct server *v)
-{
-    struct epoll_event events[EVENTS];
-    int n = epoll_wait(v->epoll, events, EVENTS, TICK_MS);
     xeno_time now = xeno_mono(xeno_env_real());
-    bool all = n == 0;
 
-    for (int i = 0; i < n; i++) {
-        struct signalfd_siginfo why;
-        uint64_t count;
+    pthread_mutex_lock(&v->lock);
+    for (size_t i = 0; i < XENO_NFS_CONNECTIONS_MAX; i++) {
+        struct nfs_conn *c = v->conns[i];
+        int64_t still = c ? now.ns - c->progress.ns : 0;
 
-        if (events[i].data.ptr == &v->signals)
-            return read(v->signals, &why, sizeof why) < 0; /* taken: it was for us */
-        if (events[i].data.ptr == &v->s->listener)
-            accept_one(v);
-        else if (events[i].data.ptr == &v->wake)
-            all = read(v->wake, &count, sizeof count) > 0;
-        else
-            on_conn(v, events[i].data.ptr, events[i].events, now);
+        if (!c || c->held)
+            continue;
+        if (!c->reading && still > IDLE_NS)
+            xeno_buf_release(&c->record);
+        if ((nfs_conn_queued(c) == 0 && !c->reading) || still <= XENO_NFS_SLOW_S * XENO_NS_PER_S)
+            continue;
+        log_refusal_locked(v, c->client, "too slow");
+        shutdown(c->fd, SHUT_RDWR); /* and whoever is told of that drops it */
     }
-    if (all)
-        look_after_all(v, now);
-    return true;
+    pthread_mutex_unlock(&v->lock);
 }
 
-static int add_fd(struct server *v, int fd, void *ptr)
+static void wait_for_signal(struct server *v)
 {
-    struct epoll_event e = { .events = EPOLLIN, .data.ptr = ptr };
+    struct pollfd p = { .fd = v->signals, .events = POLLIN };
+    struct signalfd_siginfo why;
+    int n;
 
-    return fd < 0 || epoll_ctl(v->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+    while ((n = poll(&p, 1, TICK_MS)) == 0 || (n < 0 && errno == EINTR))
+        tick(v);
+    if (read(v->signals, &why, sizeof why) < 0)
+        xeno_log(LOG_DEBUG, "nfs.signal", "errno=%d", errno); /* the other one has it */
 }
+
+/* --- all of it --- */
 
 static int open_all(struct server *v)
 {
@@ -384,47 +388,37 @@ static int open_all(struct server *v)
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* of the threads as well */
     v->epoll = epoll_create1(EPOLL_CLOEXEC);
-    v->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    v->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     v->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    r = v->epoll < 0 ? -errno : add_fd(v, v->wake, &v->wake);
-    if (r == 0)
-        r = add_fd(v, v->signals, &v->signals);
-    if (r == 0)
-        r = add_fd(v, v->s->listener, &v->s->listener);
-    return r;
+    r = v->epoll < 0 || v->signals < 0 ? -errno
+                                       : watch(v, EPOLL_CTL_ADD, v->stop, ID_STOP, EPOLLIN);
+    return r < 0 ? r : watch(v, EPOLL_CTL_ADD, v->s->listener, ID_LISTENER, EPOLLIN);
 }
 
 static void close_all(struct server *v, int started)
 {
-    pthread_mutex_lock(&v->lock);
-    v->stop = true;
-    pthread_cond_broadcast(&v->more);
-    pthread_mutex_unlock(&v->lock);
+    const uint64_t one = 1;
+
+    if (v->stop >= 0 && write(v->stop, &one, sizeof one) != sizeof one)
+        xeno_log(LOG_ERR, "nfs.stop", "errno=%d", errno);
     for (int i = 0; i < started; i++)
         pthread_join(v->threads[i], NULL);
-    while (v->jobs) {
-        struct job *j = v->jobs;
-
-        DL_DELETE(v->jobs, j);
-        unref(v, j->conn);
-        free(j->call);
-        free(j);
-    }
-    while (v->conns)
-        drop(v, v->conns);
+    for (size_t i = 0; i < XENO_NFS_CONNECTIONS_MAX; i++)
+        if (v->conns[i])
+            drop(v, v->conns[i]);
     xeno_cleanup_close_(&v->epoll);
-    xeno_cleanup_close_(&v->wake);
+    xeno_cleanup_close_(&v->stop);
     xeno_cleanup_close_(&v->signals);
     free(v->threads);
 }
 
 int xeno_nfs_serve(struct xeno_nfs *s, struct xeno_err *err)
 {
-    struct server v = { .s = s, .epoll = -1, .wake = -1, .signals = -1 };
-    int started = 0, r = open_all(&v);
+    struct server v = { .s = s, .epoll = -1, .stop = -1, .signals = -1 };
+    int started = 0, r;
 
     pthread_mutex_init(&v.lock, NULL);
-    pthread_cond_init(&v.more, NULL);
+    r = open_all(&v);
     v.threads = xeno_new0_n(pthread_t, (size_t)s->threads);
     while (r == 0 && started < s->threads) {
         r = -pthread_create(&v.threads[started], NULL, work, &v);
@@ -432,10 +426,9 @@ int xeno_nfs_serve(struct xeno_nfs *s, struct xeno_err *err)
     }
     if (r < 0)
         xeno_fail_errno(err, r, "nfs.serve", "set up");
-    while (r == 0 && turn(&v))
-        continue;
+    else
+        wait_for_signal(&v);
     close_all(&v, started);
     pthread_mutex_destroy(&v.lock);
-    pthread_cond_destroy(&v.more);
     return r;
 }

@@ -28,7 +28,7 @@
  * `uids` says, and at most 16 groups. AUTH_NONE is nobody (65534). The owner of a file may read and
  * write it whatever its mode, since the client has checked that when it was opened.
  *
- * Everything from the network is bounded: connections, requests under way and their bytes, the size
+ * Everything from the network is bounded: connections, requests under way (one a thread), the size
  * and the fragments of a record, and the time in which a client takes an answer or ends a record.
  */
 #ifndef XENO_COWFS_NFS_H
@@ -41,9 +41,7 @@
 #define XENO_NFS_PLACES_MAX      (2 << 20)
 #define XENO_NFS_DUPLICATES_MAX  1024
 #define XENO_NFS_CLIENTS_MAX     16
-#define XENO_NFS_CONNECTIONS_MAX 64
-#define XENO_NFS_REQUESTS_MAX    256        /* under way at once */
-#define XENO_NFS_BYTES_MAX       (64 << 20) /* of requests under way */
+#define XENO_NFS_CONNECTIONS_MAX 64 /* each with at most one record in memory */
 #define XENO_NFS_RECORD_MAX      ((1 << 20) + 8192)
 #define XENO_NFS_FRAGMENTS_MAX   64 /* of one record */
 #define XENO_NFS_SLOW_S          60 /* without a byte, while a record or an answer is under way */

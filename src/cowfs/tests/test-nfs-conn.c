@@ -67,6 +67,7 @@ static void fragments(void **state)
     say(peer, "e\0", 2); /* and the first byte of the next mark */
     assert_int_equal(nfs_conn_read(c, now), 1);
     assert_int_equal(c->record.len, 5);
+    assert_false(nfs_conn_more(c)); /* the socket tells of the rest */
     assert_memory_equal(c->record.data, "abcde", 5);
     xeno_buf_release(&c->record);
     say(peer, "\0\0\0", 3); /* an empty one, not the last */
@@ -92,6 +93,7 @@ static void two_at_once(void **state)
         assert_int_equal(nfs_conn_read(c, now), 1);
         assert_int_equal(c->record.len, 1);
         assert_int_equal(*c->record.data, want);
+        assert_int_equal(nfs_conn_more(c), want == '1');
         xeno_buf_release(&c->record);
     }
     assert_int_equal(nfs_conn_read(c, now), 0);
