@@ -177,6 +177,11 @@ static int check_window(struct posting *p)
     int64_t first = o->from_ms > o->terms.not_before_ms ? o->from_ms : o->terms.not_before_ms;
     int64_t last = o->expires_ms < o->terms.not_after_ms ? o->expires_ms : o->terms.not_after_ms;
 
+    if (o->suspended_ms > 0 && p->to_ms > o->suspended_ms)
+        return refuse(p, -EPERM, "charge.audit",
+                      "what it stores is not paid for since %" PRId64
+                      " ms: it was asked to show some of it, and did not",
+                      o->suspended_ms);
     if (last > p->now_ms)
         last = p->now_ms;
     if (p->from_ms < first - p->slack_ms || p->to_ms > last + p->slack_ms)
@@ -335,7 +340,7 @@ int xeno_charges_apply(struct xeno_corp *corp, const struct xeno_charges *c,
 {
     struct xeno_charge_results out = { .count = c->batch->count };
     struct corp_party *server = NULL;
-    int r = corp_party_of_kind(corp, c->batch->server.s, CORP_SERVER, &server, err);
+    int r = corp_party_seller(corp, c->batch->server.s, &server, err);
 
     if (r < 0)
         return r;

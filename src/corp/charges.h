@@ -11,6 +11,8 @@
  *                   this, and may charge what is left: nothing is posted in part
  *   charge.rate     above the chain's rate an hour, over the binding so far, with 60 s of slack
  *   charge.window   before the binding or the chain's window, after the order's end, in the future
+ *   charge.audit    of a XenoStore node: payment is suspended since an audit failed, and the
+ *                   interval ends after that
  *   charge.mismatch another charge was posted under that session and sequence
  *   charge.format   anything else that is wrong with it
  *

@@ -68,6 +68,20 @@ static const struct {
       " WHERE CASE WHEN o.state >= 3"
       "  THEN o.held <> 0 OR coalesce(e.c, 0) <> 1 OR o.closed_ms = 0 OR o.b_session <> 0"
       "  ELSE coalesce(e.c, 0) <> 0 OR o.held <> o.amount - o.charged END" },
+    { "bindings to nodes have a certificate, others none, and no more are in force than copies",
+      "SELECT count(*) FROM binding b JOIN party p ON p.n = b.server LEFT JOIN certificate c"
+      " ON c.ord = b.ord AND c.epoch = b.epoch WHERE (c.n IS NULL) = (p.kind = 5)"
+      " OR (b.how = 0 AND (SELECT count(*) FROM certificate d JOIN binding e ON e.ord = d.ord"
+      "  AND e.epoch = d.epoch WHERE d.id = c.id AND d.client = c.client AND e.how = 0"
+      "  AND d.copy = c.copy) > 1)" },
+    { "only a certificate's payment is suspended, and after an audit that failed",
+      "SELECT count(*) FROM orders o WHERE b_suspended_ms <> 0 AND NOT EXISTS (SELECT 1"
+      " FROM certificate c JOIN challenge h ON h.cert = c.n WHERE c.ord = o.n"
+      " AND c.epoch = o.epoch AND h.result IN (2, 3) AND h.made_ms = o.b_suspended_ms)" },
+    { "nothing is charged for the time after an audit that failed, once that was known",
+      "SELECT count(*) FROM entry e JOIN certificate c ON c.ord = e.ord AND c.epoch = e.epoch"
+      " JOIN challenge h ON h.cert = c.n WHERE e.kind = 3 AND h.result IN (2, 3)"
+      " AND e.to_ms > h.made_ms AND e.time_ms > h.ended_ms" },
     { "an order has one binding at most, under its newest epoch",
       "SELECT count(*) FROM orders o LEFT JOIN (SELECT ord, count(*) AS c, max(epoch) AS top,"
       "  sum(CASE WHEN how = 0 THEN 1 ELSE 0 END) AS live,"

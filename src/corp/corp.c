@@ -14,6 +14,8 @@ const struct xeno_corp_policy xeno_corp_policy_default = {
     .settlement = { 24 * 3600 * XENO_NS_PER_S },
     .slack = { 60 * XENO_NS_PER_S },
     .keep = { 24 * 3600 * XENO_NS_PER_S },
+    .audit_every = { 24 * 3600 * XENO_NS_PER_S },
+    .audit_patience = { 3600 * XENO_NS_PER_S },
 };
 
 static int check_policy(const struct xeno_corp_policy *p, struct xeno_err *err)
@@ -21,7 +23,8 @@ static int check_policy(const struct xeno_corp_policy *p, struct xeno_err *err)
     if (p->fee_bp < 0 || p->fee_bp > 10000)
         return xeno_fail(err, -EINVAL, "corp.policy",
                          "the fee of %d basis points is not between 0 and 10000", p->fee_bp);
-    if (p->credential.ns <= 0 || p->settlement.ns < 0 || p->slack.ns < 0 || p->keep.ns <= 0)
+    if (p->credential.ns <= 0 || p->settlement.ns < 0 || p->slack.ns < 0 || p->keep.ns <= 0 ||
+        p->audit_every.ns < 0 || p->audit_patience.ns <= 0)
         return xeno_fail(err, -EINVAL, "corp.policy", "a duration is below its least value");
     return 0;
 }
@@ -221,6 +224,10 @@ int xeno_corp_tick(struct xeno_corp *corp, int limit, struct xeno_err *err)
         r = corp_tick_log(corp, err);
     if (r < 0)
         return r;
+    r = corp_tick_storage(corp, limit, err);
+    if (r < 0)
+        return r;
+    more |= r;
     r = corp_tick_registry(corp, limit, err);
     return r < 0 ? r : (more || r);
 }

@@ -35,6 +35,9 @@ struct xeno_corp_policy {
         settlement;  /* charges are taken so long after an order's expiry (lease of a binding) */
     xeno_time slack; /* clocks of XenoServers may be off by so much */
     xeno_time keep;  /* answers to idempotent requests are kept so long */
+    /* Each certificate is audited so often, at random times; 0: only when its owner asks. */
+    xeno_time audit_every;
+    xeno_time audit_patience; /* a XenoStore node has so long to answer */
 };
 extern const struct xeno_corp_policy xeno_corp_policy_default;
 

@@ -12,6 +12,7 @@
 #include "corp/corp.h"
 #include "corp/schema.h"
 #include "doc/loghead.h"
+#include "doc/storage.h"
 
 #define CORP_ORDER_CHARS   32
 #define CORP_SESSION_CHARS 16
@@ -54,6 +55,7 @@ struct corp_order {
     int64_t from_ms, to_ms;  /* of the binding: its start, the end of its last charge */
     int64_t bound_charged;   /* charged under this epoch */
     int64_t base;            /* `charged` at from_ms: where its rate counts from */
+    int64_t suspended_ms;    /* paid up to then only: an audit failed; 0: it is paid */
     struct corp_terms terms;
     bool dirty;
     struct corp_order *next_dirty;
@@ -117,6 +119,10 @@ int corp_party(struct xeno_corp *corp, const char *id, struct corp_party **ret,
                struct xeno_err *err);
 int corp_party_of_kind(struct xeno_corp *corp, const char *id, enum corp_account_kind kind,
                        struct corp_party **ret, struct xeno_err *err);
+
+/* One who may bind orders and charge: a XenoServer or a XenoStore node. Errors: as above. */
+int corp_party_seller(struct xeno_corp *corp, const char *id, struct corp_party **ret,
+                      struct xeno_err *err);
 
 /* Errors: -ENOENT order.unknown. */
 int corp_order(struct xeno_corp *corp, const char *id, struct corp_order **ret,
@@ -197,6 +203,20 @@ int corp_log_binding(struct xeno_corp *corp, const struct corp_order *o, const c
                      const char *session, const char *act, const char *how, struct xeno_err *err);
 int corp_log_unbound(struct xeno_corp *corp, const struct corp_order *o, const char *how,
                      struct xeno_err *err);
+
+/* --- certificates: storage.c --- */
+
+/* The order was just bound to that certificate. */
+int corp_certificate_new(struct xeno_corp *corp, const struct corp_order *o, const char *holder,
+                         const char *text, const struct xeno_writecert *c, int64_t copy,
+                         struct xeno_err *err);
+/* Which copy a new binding would be. Errors: -EDQUOT storage.copies. */
+int corp_certificate_copy(struct xeno_corp *corp, const struct corp_order *o,
+                          const struct xeno_writecert *c, int64_t *ret, struct xeno_err *err);
+/* Which one the present binding is; 0: it is a session's. */
+int corp_certificate_of(struct xeno_corp *corp, const struct corp_order *o, int64_t *ret,
+                        struct xeno_err *err);
+int corp_tick_storage(struct xeno_corp *corp, int limit, struct xeno_err *err);
 
 /* Rows of the tick; each returns 1 when there is more. */
 int corp_tick_orders(struct xeno_corp *corp, int limit, struct xeno_err *err);

@@ -219,7 +219,7 @@ int xeno_ledger_totals(struct xeno_corp *corp, struct xeno_ledger_totals *ret, s
         { &t.issued.micro, "SELECT coalesce(sum(balance), 0) FROM account WHERE kind = 1" },
         { &t.fees.micro, "SELECT coalesce(sum(balance), 0) FROM account WHERE kind = 2" },
         { &t.free.micro, "SELECT coalesce(sum(balance), 0) FROM account WHERE kind = 3" },
-        { &t.earned.micro, "SELECT coalesce(sum(balance), 0) FROM account WHERE kind = 4" },
+        { &t.earned.micro, "SELECT coalesce(sum(balance), 0) FROM account WHERE kind IN (4, 5)" },
         { &t.held.micro, "SELECT coalesce(sum(held), 0) FROM orders" },
         { &t.clients, "SELECT count(*) FROM account WHERE kind = 3" },
         { &t.servers, "SELECT count(*) FROM account WHERE kind = 4" },

@@ -6,6 +6,7 @@
  *   log         the first leaf                    validate, release   a binding, and its end
  *   token, register, credential, disable, fund    charge              one leaf a posted charge
  *   order, order-closing, order-end               warrant             (room for it: not built)
+ *   store-audit, store-audit-end
  *
  * What is stored, and why an append is cheap: hashes of leaves are kept in rows of up to 126, and
  * of inner nodes only those of heights 6, 12, 18, ...: one row a group of acts, and 1/63 more. Any

@@ -258,6 +258,7 @@ int corp_unbind(struct xeno_corp *corp, struct corp_order *o, enum corp_binding_
         [CORP_END_FINAL] = "final",
         [CORP_END_RELEASED] = "released",
         [CORP_END_LAPSED] = "lapsed",
+        [CORP_END_AUDIT] = "audit",
     };
     int64_t now = xeno_corp_now_ms(corp);
     int r = corp_run(corp, err,
@@ -273,6 +274,7 @@ int corp_unbind(struct xeno_corp *corp, struct corp_order *o, enum corp_binding_
     o->session = 0;
     o->server = 0;
     o->bound_charged = 0;
+    o->suspended_ms = 0;
     corp_order_dirty(corp, o);
     if (o->state == CORP_ORDER_CLOSING)
         return corp_order_end(corp, o, CORP_ORDER_CLOSED, err);
@@ -296,6 +298,8 @@ int xeno_order_close(struct xeno_corp *corp, const char *id, const char *order,
     } else if (o->state == CORP_ORDER_OPEN) {
         r = corp_order_end(corp, o, CORP_ORDER_CLOSED, err);
     }
+    if (r >= 0 && o->state == CORP_ORDER_CLOSING && o->suspended_ms > 0)
+        r = corp_unbind(corp, o, CORP_END_AUDIT, err);
     if (r < 0)
         return r;
     return view_of(corp, o, ret, err);

@@ -14,6 +14,7 @@
  *  1 From closed and expired nothing leads on; entering one returns the rest to the client, once.
  *  2 A closing order takes charges, but no new binding: the XenoServer was promised its money and
  *    the work may still be running.
+ *    Where its payment is suspended (storage.h), closing ends the binding at once.
  *  3 A binding is a lease: it ends at the order's deadline (expiry and settlement delay, fixed when
  *    the order is made), so that an absent XenoServer cannot keep a client's money.
  */

@@ -140,6 +140,17 @@ int corp_party_of_kind(struct xeno_corp *corp, const char *id, enum corp_account
     return 0;
 }
 
+int corp_party_seller(struct xeno_corp *corp, const char *id, struct corp_party **ret,
+                      struct xeno_err *err)
+{
+    struct corp_party *p = NULL;
+    int r = corp_party(corp, id, &p, err);
+
+    return r < 0 ? r
+                 : corp_party_of_kind(corp, id, p->kind == CORP_NODE ? CORP_NODE : CORP_SERVER, ret,
+                                      err);
+}
+
 /* --- orders --- */
 
 static struct corp_order *order_from(struct xeno_query *q, const char *id)
@@ -168,6 +179,7 @@ static struct corp_order *order_from(struct xeno_query *q, const char *id)
         &o->terms.max_rate,
         &o->terms.not_before_ms,
         &o->terms.not_after_ms,
+        &o->suspended_ms,
     };
 
     memcpy(o->id, id, CORP_ORDER_CHARS);
@@ -193,8 +205,8 @@ int corp_order(struct xeno_corp *corp, const char *id, struct corp_order **ret,
     r = corp_query(corp, &q,
                    "SELECT n, client, state, amount, charged, held, fee_bp, issued_ms, expires_ms,"
                    " deadline_ms, closed_ms, epoch, b_session, b_server, b_from_ms, b_to_ms,"
-                   " b_charged, b_base, b_max_total, b_max_rate, b_not_before_ms, b_not_after_ms"
-                   " FROM orders WHERE id = $1",
+                   " b_charged, b_base, b_max_total, b_max_rate, b_not_before_ms, b_not_after_ms,"
+                   " b_suspended_ms FROM orders WHERE id = $1",
                    err);
     if (r < 0)
         return r;
@@ -247,11 +259,11 @@ static int flush_order(struct xeno_corp *corp, struct corp_order *o, struct xeno
         "UPDATE orders SET state = $2, charged = $3, held = $4, closed_ms = $5, epoch = $6,"
         " b_session = $7, b_server = $8, b_from_ms = $9, b_to_ms = $10, b_charged = $11,"
         " b_max_total = $12, b_max_rate = $13, b_not_before_ms = $14, b_not_after_ms = $15,"
-        " b_base = $16"
+        " b_base = $16, b_suspended_ms = $17"
         " WHERE n = $1",
-        "iiiiiiiiiiiiiiii", o->n, o->state, o->charged, o->held, o->closed_ms, o->epoch, o->session,
-        o->server, o->from_ms, o->to_ms, o->bound_charged, o->terms.max_total, o->terms.max_rate,
-        o->terms.not_before_ms, o->terms.not_after_ms, o->base);
+        "iiiiiiiiiiiiiiiii", o->n, o->state, o->charged, o->held, o->closed_ms, o->epoch,
+        o->session, o->server, o->from_ms, o->to_ms, o->bound_charged, o->terms.max_total,
+        o->terms.max_rate, o->terms.not_before_ms, o->terms.not_after_ms, o->base, o->suspended_ms);
 }
 
 /* --- sessions --- */

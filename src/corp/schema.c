@@ -106,5 +106,26 @@ static const char step_3[] =
     "CREATE UNIQUE INDEX binding_text_ord ON binding_text (ord, epoch);"
     "ALTER TABLE binding DROP COLUMN chain;";
 
-const char *const corp_schema[] = { step_1, step_2, step_3 };
+/* Storage: what nodes are paid for. audit_ms: when the next challenge is due; 0: no more of them.
+ */
+static const char step_4[] =
+    "ALTER TABLE orders ADD COLUMN b_suspended_ms bigint NOT NULL DEFAULT 0;"
+    "CREATE TABLE certificate ("
+    " n INTEGER PRIMARY KEY, ord bigint NOT NULL, epoch bigint NOT NULL, client bigint NOT NULL,"
+    " node bigint NOT NULL, id text NOT NULL, holder text NOT NULL, copy bigint NOT NULL,"
+    " copies bigint NOT NULL, size bigint NOT NULL, audit_ms bigint NOT NULL, doc text NOT NULL,"
+    " UNIQUE (ord, epoch), CHECK (copy >= 1 AND copy <= copies));"
+    "CREATE INDEX certificate_id ON certificate (id);"
+    "CREATE INDEX certificate_audit ON certificate (audit_ms) WHERE audit_ms > 0;"
+    "CREATE TABLE challenge ("
+    " n INTEGER PRIMARY KEY, cert bigint NOT NULL, client bigint NOT NULL, node bigint NOT NULL,"
+    " owner bigint NOT NULL, digest text NOT NULL, block bigint NOT NULL, made_ms bigint NOT NULL,"
+    " deadline_ms bigint NOT NULL, ended_ms bigint NOT NULL, result bigint NOT NULL,"
+    " answer text NOT NULL);"
+    "CREATE INDEX challenge_open ON challenge (deadline_ms) WHERE result = 0;"
+    "CREATE INDEX challenge_cert ON challenge (cert, n);"
+    "CREATE INDEX challenge_client ON challenge (client, n);"
+    "CREATE INDEX challenge_node ON challenge (node, n) WHERE result = 0;";
+
+const char *const corp_schema[] = { step_1, step_2, step_3, step_4 };
 const size_t corp_schema_steps = XENO_LEN(corp_schema);

@@ -8,7 +8,10 @@
  *   orders    one a purchase order; `held` IS the order's held account; b_* is the binding in force
  *   binding   every (order, epoch) there was, with the terms it was validated under
  *   binding_text  the chain each was validated by, as evidence
- *   session   (server, name) of a session that an order was ever bound to
+ *   certificate  the write certificate of each binding to a XenoStore node (storage.h)
+ *   challenge    what nodes were asked to show of what they keep, and what came of it
+ *   session   (server, name) of a session that an order was ever bound to; of a node: of a
+ *             certificate
  *   entry     the journal; each kind moves money along fixed legs:
  *                fund    issued -> client free
  *                hold    client free -> order held            (order created)
@@ -54,6 +57,7 @@ enum corp_binding_end {
     CORP_END_RELEASED = 2,
     CORP_END_REBOUND = 3,
     CORP_END_LAPSED = 4, /* the settlement delay passed */
+    CORP_END_AUDIT = 5,  /* its payment was suspended, and its owner closed the order */
 };
 
 extern const char *const corp_schema[];

@@ -17,13 +17,16 @@ struct xeno_validation {
     char holder[XENO_PUB_TEXT];
     int64_t epoch, rate_per_hour, limit;
     struct corp_terms terms;
-    char *chain; /* owned */
+    char *chain, *certificate;   /* owned; certificate NULL: of a session */
+    struct xeno_writecert *cert; /* what it says */
 };
 
 void xeno_validation_free(struct xeno_validation *v)
 {
     if (!v)
         return;
+    xeno_writecert_free(v->cert);
+    free(v->certificate);
     free(v->chain);
     free(v);
 }
@@ -62,6 +65,25 @@ static struct xeno_validation *validation_new(const struct xeno_validate_ask *as
     return v;
 }
 
+/* The certificate of a node's ask, if that has one: signed by who may use the order. */
+static int check_certificate(const struct xeno_validate_ask *ask, struct xeno_writecert **ret,
+                             struct xeno_err *err)
+{
+    bool storage = strcmp(ask->env_type, XENO_STORAGE_ENV) == 0;
+    int r;
+
+    if (storage != (ask->certificate != NULL))
+        return xeno_fail(err, -EINVAL, "order.certificate",
+                         "an environment of type '%s' %s a write certificate", ask->env_type,
+                         storage ? "needs" : "has no");
+    if (!ask->certificate)
+        return 0;
+    r = xeno_writecert_read(ask->certificate, strlen(ask->certificate), &ask->holder, ret, err);
+    if (r == 0 && strcmp((*ret)->id, ask->session) != 0)
+        r = xeno_fail(err, -EINVAL, "order.certificate", "session is not the certificate's id");
+    return r;
+}
+
 int xeno_validate_check(const struct xeno_pub *corp, xeno_time now,
                         const struct xeno_validate_ask *ask, struct xeno_validation **ret,
                         struct xeno_err *err)
@@ -74,8 +96,11 @@ int xeno_validate_check(const struct xeno_pub *corp, xeno_time now,
         .rate_per_hour = ask->rate_per_hour,
         .holder = &ask->holder,
     };
+    xeno_auto(xeno_writecert) cert = NULL;
     int r = check_ask(ask, err);
 
+    if (r == 0)
+        r = check_certificate(ask, &cert, err);
     if (r == 0)
         r = xeno_order_read(ask->chain, ask->chain_len, corp, &terms, err);
     if (r == 0)
@@ -83,6 +108,8 @@ int xeno_validate_check(const struct xeno_pub *corp, xeno_time now,
     if (r < 0)
         return r;
     *ret = validation_new(ask, &terms);
+    (*ret)->certificate = cert ? xeno_strdup(ask->certificate) : NULL;
+    (*ret)->cert = xeno_take(&cert);
     return 0;
 }
 
@@ -204,7 +231,7 @@ static int bind_order(struct xeno_corp *corp, struct corp_order *o, const struct
                       const struct xeno_validation *v, struct xeno_err *err)
 {
     struct corp_session *s = NULL;
-    int64_t now = xeno_corp_now_ms(corp);
+    int64_t now = xeno_corp_now_ms(corp), copy = 0;
     int r = check_bindable(corp, o, v, err);
 
     if (r == 0)
@@ -215,6 +242,8 @@ static int bind_order(struct xeno_corp *corp, struct corp_order *o, const struct
         r = check_fresh(corp, o, v, s, err);
     if (r == 0)
         r = check_unused(corp, o, v, err);
+    if (r == 0 && v->cert)
+        r = corp_certificate_copy(corp, o, v->cert, &copy, err);
     if (r == 0 && !s)
         r = corp_session_new(corp, server->n, v->session, &s, err);
     if (r == 0)
@@ -228,8 +257,13 @@ static int bind_order(struct xeno_corp *corp, struct corp_order *o, const struct
     o->to_ms = now;
     o->bound_charged = 0;
     o->base = o->charged;
+    o->suspended_ms = 0;
     o->terms = v->terms;
     corp_order_dirty(corp, o);
+    if (v->cert)
+        r = corp_certificate_new(corp, o, v->holder, v->certificate, v->cert, copy, err);
+    if (r < 0)
+        return r;
     return corp_log_binding(corp, o, v->server, v->session, "validate", "bound", err);
 }
 
@@ -274,7 +308,7 @@ static int validate_bound(struct xeno_corp *corp, struct corp_order *o,
                          "order %s is bound to another session until that ends", o->id);
     if (v->epoch == 0 || v->epoch == o->epoch)
         return 0;
-    if (v->epoch != o->epoch + 1)
+    if (v->epoch != o->epoch + 1 || v->cert)
         return xeno_fail(err, -EALREADY, "order.epoch",
                          "order %s is bound under epoch %" PRId64 ", not %" PRId64, o->id, o->epoch,
                          v->epoch);
@@ -286,7 +320,7 @@ int xeno_validate_apply(struct xeno_corp *corp, const struct xeno_validation *v,
 {
     struct corp_party *server = NULL;
     struct corp_order *o = NULL;
-    int r = corp_party_of_kind(corp, v->server, CORP_SERVER, &server, err);
+    int r = corp_party_of_kind(corp, v->server, v->cert ? CORP_NODE : CORP_SERVER, &server, err);
 
     if (r == 0)
         r = corp_order(corp, v->order, &o, err);
@@ -301,7 +335,7 @@ int xeno_validate_apply(struct xeno_corp *corp, const struct xeno_validation *v,
     if (r < 0)
         return r;
     fill_bound(o, v, ret);
-    return 0;
+    return v->cert ? corp_certificate_of(corp, o, &ret->copy, err) : 0;
 }
 
 int xeno_validate_release(struct xeno_corp *corp, const char *server, const char *order,
@@ -311,7 +345,7 @@ int xeno_validate_release(struct xeno_corp *corp, const char *server, const char
     struct corp_party *p = NULL;
     struct corp_order *o = NULL;
     int64_t known = 0;
-    int r = corp_party_of_kind(corp, server, CORP_SERVER, &p, err);
+    int r = corp_party_seller(corp, server, &p, err);
 
     if (r == 0)
         r = corp_order(corp, order, &o, err);

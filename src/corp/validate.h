@@ -16,6 +16,10 @@
  * a presentation makes one binding: what a XenoServer was shown for one session is of no use to it
  *    for another, nor after that session's end.
  *
+ * A XenoStore node binds an order to (node, certificate) by the same rules: the write certificate
+ * (doc/storage.h), signed by the order's holder, takes the place of the session. Not more bindings
+ * of one are in force than it has copies, and none goes on under another epoch.
+ *
  * Checking signatures takes most of the time and needs no books, so it is a step of its own.
  */
 #ifndef XENO_CORP_VALIDATE_H
@@ -33,7 +37,8 @@ struct xeno_validate_ask {
     int64_t epoch;       /* 0: bind for the first time, or tell me what is bound */
     const char *env_type;
     xeno_credit rate_per_hour;
-    struct xeno_pub holder; /* whose possession of the order the XenoServer saw proved */
+    struct xeno_pub holder;  /* whose possession of the order the XenoServer saw proved */
+    const char *certificate; /* of a node: the signed text; NULL: a XenoServer asks */
 };
 
 struct xeno_validation; /* an ask whose chain was checked */
@@ -42,7 +47,9 @@ XENO_DEFINE_AUTO(xeno_validation, xeno_validation_free);
 
 /* Check the chain and whether it permits what is asked. Pure of books. Context: any thread.
  *
- * Errors: those of xeno_order_read() and xeno_order_permits(); -EINVAL order.session, order.epoch.
+ * Errors: those of xeno_order_read(), xeno_order_permits() and xeno_writecert_read(); -EINVAL
+ *         order.session, order.epoch, order.certificate (it has another id, or the environment is
+ *         not storage).
  */
 int xeno_validate_check(const struct xeno_pub *corp, xeno_time now,
                         const struct xeno_validate_ask *ask, struct xeno_validation **ret,
@@ -56,11 +63,12 @@ struct xeno_bound {
     xeno_credit charged, left;
     int64_t expires_ms;  /* no work after this: the chain's window at most */
     int64_t deadline_ms; /* charges are taken until then, if nothing ends the binding before */
+    int64_t copy;        /* of a certificate, from 1; 0: it is a session's */
 };
 
 /* Bind. Errors: -ENOENT order.unknown; -EPERM order.closed, order.expired, order.presented (it has
  *         made a binding), registry.disabled, registry.kind; -EDQUOT order.spent (nothing is left);
- *         -EBUSY order.bound; -EALREADY order.epoch. */
+ *         -EBUSY order.bound; -EALREADY order.epoch; -EDQUOT storage.copies. */
 int xeno_validate_apply(struct xeno_corp *corp, const struct xeno_validation *v,
                         struct xeno_bound *ret, struct xeno_err *err);
 

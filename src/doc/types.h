@@ -21,6 +21,11 @@
 #define XENO_TYP_PASS_LOGIN  "xeno-store-login+json" /* rfc/0009 */
 #define XENO_TYP_PASS_ACCESS "xeno-store-access+json"
 #define XENO_TYP_NAME        "xeno-name+json" /* rfc/0010 */
+#define XENO_TYP_WRITECERT   "xeno-write-certificate+json" /* rfc/0013, as the next ones */
+#define XENO_TYP_RECEIPT     "xeno-store-receipt+json"
+#define XENO_TYP_RECLAIM     "xeno-reclaim+json"
+#define XENO_TYP_RECLAIMED   "xeno-reclaim-receipt+json"
+#define XENO_TYP_ANSWER      "xeno-store-answer+json"
 
 #define XENO_ORDER_ID_CHARS   32 /* base32 of 20 random bytes */
 #define XENO_SESSION_ID_CHARS 16 /* base32 of 10 random bytes; holds too */

@@ -340,15 +340,13 @@ int charges_due(struct xeno_host *h, struct xeno_err *err);
 
 /* --- outbox.c --- */
 struct xeno_charge;
-int outbox_put(struct xeno_host *h, struct session *s, const struct xeno_charge *c,
-               struct xeno_err *err);
+int outbox_put(struct xeno_host *h, const struct xeno_charge *c, struct xeno_err *err);
 /* After the commit: count what has been put since `old`. */
 void outbox_added(struct xeno_host *h, struct session *s, const struct rec *old);
 void outbox_kick(struct xeno_host *h);
 void outbox_done(struct xeno_host *h, const struct op *op, const struct xeno_json *reply);
 int outbox_load(struct xeno_host *h, struct xeno_err *err);
 void outbox_refused(struct xeno_host *h);
-struct xeno_json *outbox_refused_json(struct xeno_host *h, const char *session);
 
 /* --- corp.c --- */
 void corp_kick(struct xeno_host *h); /* send what waits for the XenoCorp, if it may */

@@ -3,8 +3,7 @@
 
 #include <stddef.h>
 
-#define MIB  (INT64_C(1) << 20)
-#define DRAW 10 /* a clock that was set is approached by one millisecond in so many */
+#define MIB (INT64_C(1) << 20)
 
 static int64_t min(int64_t a, int64_t b)
 {
@@ -31,26 +30,12 @@ static void settle(int64_t *total, int64_t *waits, int64_t *room)
     *room -= n;
 }
 
-/* The wall clock's part in a step of `ms`: the times of intervals only go forward, follow a clock
- * that ran on as it should, and are drawn to one that was set. */
-static void follow(int64_t *at_ms, int64_t wall_ms, int64_t ms)
-{
-    int64_t most = ms / DRAW, gap = wall_ms - (*at_ms + ms);
-
-    if (gap > most)
-        gap = most;
-    *at_ms += ms + (gap > -most ? gap : -most);
-}
-
 void xeno_meter_advance(struct xeno_meter *m, const struct xeno_grant *g, enum xeno_share share,
                         int64_t wall_ms, int64_t passed_ms)
 {
-    int64_t ms = passed_ms != XENO_PASSED_UNKNOWN ? passed_ms : wall_ms - m->at_ms;
+    int64_t ms = xeno_bill_pass(&m->at_ms, wall_ms, passed_ms);
 
-    if (ms <= 0)
-        return;
-    follow(&m->at_ms, wall_ms, ms);
-    if (share == XENO_SHARE_NONE)
+    if (ms == 0 || share == XENO_SHARE_NONE)
         return;
     for (int i = 0; i < XENO_RES_COUNT; i++)
         count(&m->total[i].reserved, xeno_tariff_ceiling(g, share, i, ms).reserved);

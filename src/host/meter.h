@@ -27,6 +27,7 @@
 
 #include <stdint.h>
 
+#include "bill/clock.h"
 #include "host/tariff.h"
 #include "spec/grant.h"
 
@@ -58,15 +59,11 @@ struct xeno_sample {
     int64_t net_bytes; /* both ways */
 };
 
-/* Count what is reserved by a session of `share` of `g` in the `passed_ms` since the last time, as
- * a clock says that cannot be set. Where none does (an earlier life of the program called last),
- * pass XENO_PASSED_UNKNOWN: then it is as much as the wall clock is ahead of at_ms, or nothing.
+/* Count what is reserved by a session of `share` of `g` in the `passed_ms` since the last time;
+ * at_ms moves on by xeno_bill_pass() (bill/clock.h), so that intervals touch and are about as long
+ * as what they bill.
  *
- * Units: `wall_ms` is the wall clock now. at_ms moves on by what has passed; where the wall clock
- *        was set meanwhile, a tenth faster or slower until they agree again. So intervals touch and
- *        are about as long as what they bill, and a clock that was set by mistake and soon put
- *        right leaves them within a XenoCorp's slack. */
-#define XENO_PASSED_UNKNOWN INT64_MAX
+ * Units: `wall_ms` is the wall clock now. */
 void xeno_meter_advance(struct xeno_meter *m, const struct xeno_grant *g, enum xeno_share share,
                         int64_t wall_ms, int64_t passed_ms);
 

@@ -165,7 +165,7 @@ int charge_cut(struct xeno_host *h, struct session *s, bool final, struct xeno_e
     fill_items(s, &c, room);
     s->r.order_charged += c.amount.micro;
     s->r.charged += c.amount.micro;
-    return outbox_put(h, s, &c, err);
+    return outbox_put(h, &c, err);
 }
 
 /* --- charging all that is due, in one transaction --- */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bill/outbox.h"
 #include "host/internal.h"
 
 #define LIST_LIMIT 1000
@@ -225,7 +226,7 @@ int xeno_host_usage_json(struct xeno_host *h, const struct xeno_id *who, const c
     xeno_json_set_int(o, "pending", s->queued_amount);
     xeno_json_set_int(o, "forfeited", s->r.forfeited + open - chargeable(s));
     xeno_json_set_int(o, "refused_amount", s->r.refused);
-    xeno_json_set(o, "refused", outbox_refused_json(h, s->id));
+    xeno_json_set(o, "refused", xeno_outbox_refused(h->db, s->id));
     xeno_json_set_int(o, "charges", s->r.seq);
     xeno_json_set_int(o, "shortfall_cpu_us", s->r.meter.shortfall_us);
     *ret = o;

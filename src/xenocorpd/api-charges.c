@@ -1,4 +1,4 @@
-/* src/xenocorpd/api-charges.c - XenoServers: validate, release, charge.
+/* src/xenocorpd/api-charges.c - XenoServers and XenoStore nodes: validate, release, charge.
  *
  * None of these keeps its answer: a repeat finds what the first did, by order, session, epoch and
  * sequence, and is answered from that.
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "corp/charges.h"
+#include "corp/storage.h"
 #include "corp/validate.h"
 #include "xenocorpd/api.h"
 #include "xenocorpd/job.h"
@@ -55,6 +56,8 @@ static int act_validate(struct job *j, struct xeno_corp *corp, struct xeno_err *
     xeno_json_set_int(j->reply, "left", b.left.micro);
     xeno_json_set_int(j->reply, "expires_ms", b.expires_ms);
     xeno_json_set_int(j->reply, "deadline_ms", b.deadline_ms);
+    if (b.copy)
+        xeno_json_set_int(j->reply, "copy", b.copy);
     return 0;
 }
 
@@ -69,8 +72,8 @@ static void finish_validate(struct job *j)
 static int read_validate(const struct xeno_json_at *at, struct xeno_validate_ask *a,
                          struct xeno_err *err)
 {
-    static const char *const known[] = { "chain",         "session", "epoch", "env_type",
-                                         "rate_per_hour", "holder",  NULL };
+    static const char *const known[] = { "chain",         "session", "epoch",       "env_type",
+                                         "rate_per_hour", "holder",  "certificate", NULL };
     const char *holder;
     int r = xeno_json_only(at, known, err);
 
@@ -87,6 +90,8 @@ static int read_validate(const struct xeno_json_at *at, struct xeno_validate_ask
         r = xeno_json_int(at, "rate_per_hour", 0, XENO_CREDIT_MAX, &a->rate_per_hour.micro, err);
     if (r == 0)
         r = xeno_json_str(at, "holder", XENO_PUB_TEXT - 1, XENO_PUB_TEXT - 1, &holder, err);
+    if (r == 0)
+        r = xeno_json_str_opt(at, "certificate", 1, XENO_WRITECERT_BYTES_MAX, &a->certificate, err);
     if (r < 0)
         return r;
     a->chain_len = strlen(a->chain);
@@ -103,7 +108,7 @@ void api_validate(struct xeno_http_req *q, void *user)
     struct validate *v;
     struct job *j;
 
-    if (!job_server(q) || xeno_http_body_json(q, &body) < 0)
+    if (!job_seller(q) || xeno_http_body_json(q, &body) < 0)
         return;
     v = xeno_new0(struct validate);
     v->body = xeno_take(&body);
@@ -116,7 +121,8 @@ void api_validate(struct xeno_http_req *q, void *user)
     j = job_new(user, q, act_validate, v, validate_free);
     j->check = check_validate;
     j->finish = finish_validate;
-    j->item.bytes = 8192 + 2 * v->ask.chain_len;
+    j->item.bytes =
+        8192 + 2 * v->ask.chain_len + (v->ask.certificate ? 4 * strlen(v->ask.certificate) : 0);
     job_submit(j);
 }
 
@@ -149,7 +155,7 @@ void api_release(struct xeno_http_req *q, void *user)
     struct release a;
     int r;
 
-    if (!job_server(q) || xeno_http_body_json(q, &body) < 0)
+    if (!job_seller(q) || xeno_http_body_json(q, &body) < 0)
         return;
     at = xeno_json_top(body);
     r = xeno_json_only(&at, known, &err);
@@ -219,7 +225,7 @@ static void finish_charges(struct job *j)
 
 void api_charges(struct xeno_http_req *q, void *user)
 {
-    const struct xeno_cert *peer = job_server(q);
+    const struct xeno_cert *peer = job_seller(q);
     struct xeno_err err = XENO_ERR_INIT;
     struct charge *c;
     struct job *j;

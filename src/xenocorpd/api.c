@@ -3,6 +3,7 @@
 
 #include "doc/charge.h"
 #include "doc/order.h"
+#include "doc/storage.h"
 #include "xenocorpd/corpd.h"
 
 #define SMALL (16 * 1024)
@@ -27,9 +28,14 @@ const struct xeno_http_route corpd_routes[] = {
     { "GET", "/v1/orders/{order}", 0, 0, api_order },
     { "POST", "/v1/orders/{order}/close", XENO_ROUTE_IDEMPOTENT, SMALL, api_order_close },
 
-    { "POST", "/v1/validate", XENO_ROUTE_IDEMPOTENT, XENO_ORDER_BYTES_MAX + SMALL, api_validate },
+    { "POST", "/v1/validate", XENO_ROUTE_IDEMPOTENT,
+      XENO_ORDER_BYTES_MAX + XENO_WRITECERT_BYTES_MAX + SMALL, api_validate },
     { "POST", "/v1/validate/release", XENO_ROUTE_IDEMPOTENT, SMALL, api_release },
     { "POST", "/v1/charges", 0, XENO_CHARGE_BATCH_BYTES, api_charges },
+
+    { "GET", "/v1/audits", 0, 0, api_audits },
+    { "POST", "/v1/audits", 0, SMALL, api_audit_ask },
+    { "POST", "/v1/audits/answers", 0, XENO_STORAGE_ANSWER_MAX, api_audit_answer },
 
     { "GET", "/v1/log/head", XENO_ROUTE_ANON, 0, api_log_head },
     { "GET", "/v1/log/consistency", 0, 0, api_log_consistency },

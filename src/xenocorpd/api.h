@@ -26,7 +26,12 @@ void api_orders(struct xeno_http_req *q, void *user);
 void api_order(struct xeno_http_req *q, void *user);
 void api_order_close(struct xeno_http_req *q, void *user);
 
-/* api-charges.c: XenoServers */
+/* api-audits.c: what XenoStore nodes keep */
+void api_audits(struct xeno_http_req *q, void *user);
+void api_audit_ask(struct xeno_http_req *q, void *user);
+void api_audit_answer(struct xeno_http_req *q, void *user);
+
+/* api-charges.c: XenoServers and XenoStore nodes */
 void api_validate(struct xeno_http_req *q, void *user);
 void api_release(struct xeno_http_req *q, void *user);
 void api_charges(struct xeno_http_req *q, void *user);

@@ -169,11 +169,19 @@ const struct xeno_cert *job_client(struct xeno_http_req *q)
     return peer_of(q, c && c->kind == XENO_PARTY_CLIENT, "a client");
 }
 
-const struct xeno_cert *job_server(struct xeno_http_req *q)
+const struct xeno_cert *job_node(struct xeno_http_req *q)
 {
     const struct xeno_cert *c = xeno_http_peer(q);
 
-    return peer_of(q, c && c->kind == XENO_PARTY_SERVER, "a XenoServer");
+    return peer_of(q, c && c->kind == XENO_PARTY_NODE, "a XenoStore node");
+}
+
+const struct xeno_cert *job_seller(struct xeno_http_req *q)
+{
+    const struct xeno_cert *c = xeno_http_peer(q);
+
+    return peer_of(q, c && (c->kind == XENO_PARTY_SERVER || c->kind == XENO_PARTY_NODE),
+                   "a XenoServer or a XenoStore node");
 }
 
 bool job_is_operator(const struct xeno_http_req *q)

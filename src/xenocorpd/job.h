@@ -53,7 +53,8 @@ void job_submit(struct job *j);
 
 /* The peer's certificate when it is of the kind; otherwise the request is answered and NULL. */
 const struct xeno_cert *job_client(struct xeno_http_req *q);
-const struct xeno_cert *job_server(struct xeno_http_req *q);
+const struct xeno_cert *job_node(struct xeno_http_req *q);
+const struct xeno_cert *job_seller(struct xeno_http_req *q); /* a XenoServer or a node */
 const struct xeno_cert *job_operator(struct xeno_http_req *q);
 /* Does an operator ask? Nobody is answered. */
 bool job_is_operator(const struct xeno_http_req *q);

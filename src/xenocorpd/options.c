@@ -37,6 +37,14 @@ static const struct xeno_conf_item items[] = {
     ITEM(keep, "keep-answers", DURATION, .fallback = "24h", .min = 60000, .max = 90 * DAY_MS,
          .reloadable = true,
          .help = "How long a request can be repeated under its Idempotency-Key"),
+    ITEM(
+        audit_every, "audit-every", DURATION, .fallback = "24h", .max = 366 * DAY_MS,
+        .reloadable = true,
+        .help =
+            "Mean time between two audits of what a XenoStore node is paid to keep; 0: only when its owner asks"),
+    ITEM(audit_patience, "audit-patience", DURATION, .fallback = "1h", .min = 1000,
+         .max = 90 * DAY_MS, .reloadable = true,
+         .help = "How long a XenoStore node has to answer one"),
     ITEM(connections, "connections", INT, .fallback = "2000", .min = 1, .max = 100000,
          .help = "Most connections at once"),
     ITEM(connections_per_address, "connections-per-address", INT, .fallback = "1000", .min = 1,
@@ -69,5 +77,7 @@ struct xeno_corp_policy corpd_policy(const struct corpd_options *o)
         .settlement = o->settlement,
         .slack = o->slack,
         .keep = o->keep,
+        .audit_every = o->audit_every,
+        .audit_patience = o->audit_patience,
     };
 }

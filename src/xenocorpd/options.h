@@ -9,7 +9,7 @@
 struct corpd_options {
     char *dir, *listen, *hosts, *db, *user;
     int64_t fee_bp;
-    xeno_time credential, settlement, slack, keep;
+    xeno_time credential, settlement, slack, keep, audit_every, audit_patience;
     int64_t connections, connections_per_address, running_per_peer;
     bool debug;
 };

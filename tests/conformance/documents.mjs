@@ -1,6 +1,7 @@
 // tests/conformance/documents.mjs - our signed documents, read and made by the npm package jose and
 // nothing of ours. rfc/0001-order-chain.md and rfc/0002-charge.md are all it is written from.
 import crypto from 'node:crypto';
+import * as merkle from './merkle.mjs';
 import { CompactSign, compactVerify, decodeProtectedHeader, exportJWK, importJWK, importPKCS8,
          importX509 } from 'jose';
 
@@ -84,6 +85,19 @@ export async function present(chain, holder, server, time_ms = Date.now()) {
     const p = { v: 1, n: blocks.length, prev: b64url(sha256(blocks.at(-1))), restrict: {}, present: { server, time_ms } };
     return `${chain}~${await holder.sign('xeno-order-block+json', p)}`;
 }
+
+// What rfc/0013 has: a write certificate over one object, and the answer to an audit of it.
+export const BLOCK = 16384;
+const blocks = data => Array.from({ length: Math.ceil(data.length / BLOCK) }, (_, n) => data.subarray(n * BLOCK, (n + 1) * BLOCK));
+const tree = data => blocks(data).map(b => merkle.leafHash(b));
+export const digestOf = data => `sha256:${sha256(data).toString('hex')}`;
+export const certificate = (owner, id, data, life_ms) => owner.sign('xeno-write-certificate+json', {
+    v: 1, id, owner: owner.id, digest: digestOf(data), size: data.length, copies: 1, issued_ms: Date.now(),
+    expires_ms: Date.now() + life_ms,
+    objects: [{ digest: digestOf(data), size: data.length, root: merkle.text(merkle.root(tree(data))) }] });
+export const answer = (store, asked, data) => store.sign('xeno-store-answer+json', {
+    v: 1, store: store.id, certificate: asked.certificate, audit: asked.audit, digest: asked.digest, block: asked.block,
+    bytes: b64url(blocks(data)[asked.block]), proof: merkle.inclusion(asked.block, tree(data)).map(merkle.text) });
 
 // A batch of charges. Items: [resource, reserved, used, price reserved, price used, amount].
 export const charge = (c, items) => ({

@@ -6,7 +6,7 @@ const sha256 = (...parts) => crypto.createHash('sha256').update(Buffer.concat(pa
 const node = (left, right) => sha256(Buffer.from([1]), left, right);
 const split = n => 2 ** Math.ceil(Math.log2(n) - 1);
 
-export const leafHash = text => sha256(Buffer.from([0]), Buffer.from(text));
+export const leafHash = data => sha256(Buffer.from([0]), Buffer.from(data));
 export const root = d => d.length === 0 ? sha256() : d.length === 1 ? d[0] :
     node(root(d.slice(0, split(d.length))), root(d.slice(split(d.length))));
 

@@ -3,7 +3,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { call as callAt, covered, done, fresh, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
 import * as merkle from './merkle.mjs';
-import { batch, charge, newKey, present, read, readChain, signer, textOfCertificate } from './documents.mjs';
+import { answer, batch, certificate, charge, newKey, present, read, readChain, signer, textOfCertificate } from './documents.mjs';
 
 const base = process.env.CORP_URL;
 const call = (...args) => callAt(base, ...args);
@@ -55,6 +55,11 @@ await call(alice, 'renewCredential', 200);
 await call(anybody, 'renewCredential', 401);
 await call(anybody, 'renewCredential', 200, { json: { csr: csr('bob') } });
 await call(alice, 'renewCredential', 403, { json: { csr: csr('bob') } });
+
+fs.writeFileSync(`${process.env.WORK}/store/credential.pem`, store.certificate ?? store.credential);
+fs.writeFileSync(`${process.env.WORK}/store/id`, store.id);
+fs.copyFileSync(`${process.env.WORK}/ca.pem`, `${process.env.WORK}/store/ca.pem`);
+const shop = party('store'), shopKey = await signer(shop.key);
 
 // --- money ---
 await call(operator, 'fundAccount', 200, { json: { id: bob.json.id, amount: 1000 }, key: 'fund-bob' });
@@ -110,7 +115,7 @@ await call(first, 'validateOrder', 403, { json: { ...bind, chain, session: sessi
 await call(first, 'validateOrder', 403, { json: { ...bind, chain: shown.slice(0, -4) + 'AAAA' } });
 await call(first, 'validateOrder', 400, { json: { ...bind, chain: 'x' } });
 await call(first, 'validateOrder', 400, { json: { ...bind, session: 'short' } });
-await call(first, 'validateOrder', 413, { json: { ...bind, chain: 'x'.repeat(100000) } });
+await call(first, 'validateOrder', 413, { json: { ...bind, chain: 'x'.repeat(200000) } });
 await call(alice, 'validateOrder', 403, { json: bind });
 await call(anybody, 'validateOrder', 401, { json: bind });
 is((await call(alice, 'getOrder', 200, { params: { order } })).json.bound?.session, s1, 'the order says whom it is bound to');
@@ -131,6 +136,40 @@ await call(first, 'postCharges', 403, { jose: await batch(await signer(second.ke
 await call(first, 'postCharges', 413, { jose: 'x'.repeat(600000) });
 await call(alice, 'postCharges', 403, { jose: text });
 await call(anybody, 'postCharges', 401, { jose: text });
+
+// --- storage: a node binds an order to a certificate, charges it, and is audited ---
+const data = crypto.randomBytes(100000), cert = session();
+const paying = (await call(alice, 'createOrder', 201, { json: { amount: 3000, lifetime_s: 600 } })).json;
+const keep = { chain: await present(paying.chain, aliceKey, shop.id), session: cert, epoch: 0, env_type: 'storage',
+               rate_per_hour: 10, holder, certificate: await certificate(aliceKey, cert, data, 300000) };
+await call(shop, 'validateOrder', 400, { json: { ...keep, certificate: undefined } });
+await call(shop, 'validateOrder', 403, { json: { ...keep, certificate: await certificate(await newKey(), cert, data, 300000) } });
+await call(first, 'validateOrder', 403, { json: { ...keep, chain: await present(paying.chain, aliceKey, first.id) } });
+is((await call(shop, 'validateOrder', 200, { json: keep })).json.copy, 1, 'a certificate that jose signed is bound: the first copy');
+const stored = charge({ order: paying.order, epoch: 1, session: cert, seq: 1, from_ms: Date.now(), to_ms: Date.now(), tariff: 1,
+                        final: false, activity: 'storage' }, [['disk', 100, 100, 5, 0, 7]]);
+is((await call(shop, 'postCharges', 200, { jose: await batch(shopKey, [stored]) })).json.results[0].status, 'posted', 'and charged');
+await call(alice, 'askAudit', 400, { json: {} });
+await call(alice, 'askAudit', 404, { json: { order: 'a'.repeat(32) } });
+await call(first, 'askAudit', 403, { json: { order: paying.order } });
+await call(anybody, 'askAudit', 401, { json: { order: paying.order } });
+const asked = (await call(alice, 'askAudit', 201, { json: { order: paying.order } })).json;
+is((await call(shop, 'listAudits', 200)).json.audits[0]?.audit, asked.audit, 'the node sees what it is asked');
+await call(alice, 'listAudits', 400, { query: { limit: 0 } });
+await call(anybody, 'listAudits', 401);
+await call(shop, 'answerAudit', 400, { jose: 'nonsense' });
+await call(shop, 'answerAudit', 403, { jose: await answer(firstKey, asked, data) });
+await call(shop, 'answerAudit', 404, { jose: await answer(shopKey, { ...asked, audit: asked.audit + 1 }, data) });
+await call(shop, 'answerAudit', 413, { jose: 'x'.repeat(60000) });
+await call(alice, 'answerAudit', 403, { jose: 'x' });
+await call(anybody, 'answerAudit', 401, { jose: 'x' });
+is((await call(shop, 'answerAudit', 200, { jose: await answer(shopKey, asked, data) })).json.result, 'passed', 'the proof by definition passes');
+const second_time = (await call(alice, 'askAudit', 201, { json: { order: paying.order } })).json;
+is((await call(shop, 'answerAudit', 200, { jose: await answer(shopKey, second_time, Buffer.alloc(100000)) })).json.result, 'wrong', 'other bytes do not');
+is((await call(alice, 'listAudits', 200)).json.audits.map(a => a.result).join(), 'passed,wrong', 'their owner reads both');
+const unpaid = { ...stored, seq: 2, from_ms: Date.now(), to_ms: Date.now() };
+is((await call(shop, 'postCharges', 200, { jose: await batch(shopKey, [unpaid]) })).json.results[0].error?.type, 'charge.audit', 'and payment is suspended');
+is((await call(alice, 'closeOrder', 200, { params: { order: paying.order } })).json.state, 'closed', 'so its owner can close the order');
 
 await call(first, 'releaseOrder', 200, { json: { order, session: s1 } });
 await call(first, 'releaseOrder', 200, { json: { order, session: s1 } });

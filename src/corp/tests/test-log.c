@@ -356,6 +356,9 @@ static void older_books(void **state)
         "ALTER TABLE binding DROP COLUMN end_leaf",
         "ALTER TABLE binding ADD COLUMN chain text NOT NULL DEFAULT ''",
         "DROP TABLE binding_text",
+        "DROP TABLE certificate",
+        "DROP TABLE challenge",
+        "ALTER TABLE orders DROP COLUMN b_suspended_ms",
         "UPDATE entry SET sha = substr(sha, 1, 16)",
         "UPDATE xeno_schema SET version = 1 WHERE part = 'main'",
     };
