@@ -11,6 +11,7 @@
 #include "cli/agreed.h"
 #include "cli/api.h"
 #include "cli/bill.h"
+#include "cli/fetching.h"
 #include "cli/guard.h"
 #include "cli/order.h"
 #include "cli/out.h"
@@ -294,9 +295,9 @@ int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err
 }
 
 int cli_wait_state(struct cli *cli, struct cli_found *f, const char *const *from, xeno_time limit,
-                   struct xeno_err *err)
+                   struct cli_progress *p, struct xeno_err *err)
 {
-    xeno_time end = xeno_time_add(xeno_mono(cli->env), limit);
+    struct cli_patience patience = cli_patience_for(cli, limit);
     int64_t pause_ms = 10;
 
     for (;;) {
@@ -305,11 +306,12 @@ int cli_wait_state(struct cli *cli, struct cli_found *f, const char *const *from
         bool still = false;
         int r;
 
-        for (const char *const *p = from; *p; p++)
-            still |= strcmp(*p, state) == 0;
+        for (const char *const *s = from; *s; s++)
+            still |= strcmp(*s, state) == 0;
         if (!still)
             return 0;
-        if (xeno_mono(cli->env).ns > end.ns)
+        cli_fetching_show(p, f->object);
+        if (cli_patience_over(&patience, cli, f->object))
             return xeno_fail(err, -ETIMEDOUT, "session.wait",
                              "session %s is still %s (xeno session show %s)", f->session, state,
                              f->session);
@@ -378,7 +380,7 @@ int cli_end_session(struct cli *cli, struct cli_found *f, struct xeno_err *err)
     if (r == 0)
         r = cli_found_refresh(cli, f, err);
     if (r == 0)
-        r = cli_wait_state(cli, f, going, xeno_s(END_WAIT_S), err);
+        r = cli_wait_state(cli, f, going, xeno_s(END_WAIT_S), NULL, err);
     if (r == 0) {
         settle(cli, f);
         cli_agreed_drop(cli, &f->server, f->session);

@@ -10,6 +10,7 @@
 #include "cli/args.h"
 #include "cli/find.h"
 #include "cli/profile.h"
+#include "cli/progress.h"
 #include "spec/requirement.h"
 
 /* The options that describe a session, for the tables of both verbs. */
@@ -95,10 +96,11 @@ void cli_make_give_up(struct cli *cli, struct cli_making *m);
  * exit status. */
 int cli_make_dry(struct cli *cli, const struct cli_args *args);
 
-/* Wait until the session has left the states `from` (NULL-terminated), at most `limit`.
- * m->session->object is fresh then. Errors: -ETIMEDOUT session.wait. */
+/* Wait until the session has left the states `from` (NULL-terminated), at most `limit`, longer
+ * while its image is coming, which is shown on `p` (NULL: nowhere). m->session->object is fresh
+ * then. Errors: -ETIMEDOUT session.wait. */
 int cli_wait_state(struct cli *cli, struct cli_found *f, const char *const *from, xeno_time limit,
-                   struct xeno_err *err);
+                   struct cli_progress *p, struct xeno_err *err);
 
 /* End it and wait until it is ended; prints the bill unless quiet. Best effort on an order that was
  * made for it only: closed. */

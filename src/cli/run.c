@@ -71,7 +71,7 @@ static int start(struct cli *cli, const struct cli_args *args, const struct xeno
     if (r == 0)
         r = cli_task_deploy(cli, m->session, doc, ret_task, err);
     if (r == 0)
-        r = cli_task_wait_start(cli, m->session, *ret_task, err);
+        r = cli_task_wait_start(cli, m->session, *ret_task, p, err);
     return r == 0 ? cli_guard_check(err) : r;
 }
 
@@ -230,7 +230,7 @@ static int run_deploy(struct cli *cli, const struct cli_args *args, struct xeno_
     if (r == 0)
         r = cli_task_deploy(cli, f, doc, &task, err);
     if (r == 0)
-        r = cli_task_wait_start(cli, f, task, err);
+        r = cli_task_wait_start(cli, f, task, NULL, err);
     if (r < 0)
         return r;
     if (!cli_flag(args, "follow") && !how.terminal) {
@@ -281,8 +281,7 @@ const struct cli_command cli_run_commands[] = {
           "replica needs, its tasks, and values that differ. It is checked whole, then held at N\n"
           "XenoServers, in the order in which they are listed; who refuses is replaced by the "
           "next.\nOnly then is money set aside, for each at its XenoServer alone, and all sessions "
-          "are made\nat once: all or nothing, unless --at-least. Templates must be there already. "
-          "Arguments\nand environment may contain ${replica}, ${replicas}, ${server}, ${address}, "
+          "are made\nat once: all or nothing, unless --at-least. Arguments\nand environment may contain ${replica}, ${replicas}, ${server}, ${address}, "
           "${port} and\nthe document's Parameters; $${ is ${. They run until they are ended; an\ninterrupt before the timeline undoes all.",
       .examples = "xeno deploy web -- sh -c 'while sleep 60; do date; done'\n"
                   "xeno deploy --follow web -- apachectl configtest\n"

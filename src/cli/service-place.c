@@ -12,6 +12,7 @@
 #include "cli/service.h"
 
 #define HOLD_ANSWER_S 10 /* who takes longer is not chosen */
+#define HOLD_IMAGE_S  25 /* the same, when it has to ask a store what the images are */
 #define HOLD_ALL_S    30 /* what was held first must not expire meanwhile */
 
 size_t cli_rollout_alive(const struct cli_rollout *ro)
@@ -52,7 +53,8 @@ static int first_reason(const struct cli_rollout *ro, size_t alive, struct xeno_
     while (re->why.code == 0 && re + 1 < ro->replicas + ro->count)
         re++;
     if (strncmp(re->why.token, "image.", 6) == 0)
-        more = " (a template must be at each XenoServer first: its operator's xeno template pull)";
+        more = " (push the image to a store, and name it oci://HOST/REPO or by its signed name: "
+               "xeno template push)";
     else if (strcmp(re->why.token, "order.too-small") == 0)
         more = " (--limit is for all of them together)";
     return xeno_fail(err, re->why.code, re->why.token,
@@ -105,6 +107,15 @@ static void on_hold(struct cli_asked *a, void *arg)
     fail_with(re, &a->err);
 }
 
+static bool has_remote(const struct xeno_requirement *req)
+{
+    bool remote = strncmp(req->template_ref, "oci://", 6) == 0;
+
+    for (size_t i = 0; i < req->overlay_count; i++)
+        remote |= strncmp(req->overlays[i], "oci://", 6) == 0;
+    return remote;
+}
+
 /* Every replica that has none asks the next XenoServer. Returns: how many asked. */
 static size_t hold_round(struct cli_rollout *ro)
 {
@@ -121,7 +132,7 @@ static size_t hold_round(struct cli_rollout *ro)
             continue;
         re->making.server = ro->candidates[re->candidate];
         list[n].ask = cli_make_ask_hold(&re->making);
-        list[n].ask.deadline = xeno_s(HOLD_ANSWER_S);
+        list[n].ask.deadline = xeno_s(has_remote(re->making.req) ? HOLD_IMAGE_S : HOLD_ANSWER_S);
         list[n++].who = re;
     }
     cli_ask_all(ro->cli, list, n, on_hold, ro);

@@ -30,6 +30,7 @@ static unsigned columns(void)
 static void draw_line(const struct cli_replica *re)
 {
     xeno_autobuf b = XENO_BUF_INIT;
+    char size[32];
 
     xeno_buf_printf(&b, "%-16s %-16s", re->making.req->name, server_of(re));
     for (size_t i = 0; i < CLI_STEPS; i++)
@@ -37,6 +38,8 @@ static void draw_line(const struct cli_replica *re)
             xeno_buf_printf(&b, " %s %" PRId64, cli_step_names[i], re->at_ms[i]);
     if (re->why.code < 0)
         xeno_buf_printf(&b, " no: %s", cli_clean(re->why.text));
+    else if (re->at_ms[CLI_RUNNING] < 0 && re->fetched_shown > 0)
+        xeno_buf_printf(&b, " fetched %s", xeno_size_text(re->fetched_shown, size));
     fprintf(stderr, "%.*s\033[K\n", (int)columns() - 1, b.data);
 }
 
@@ -72,6 +75,17 @@ void cli_replica_failed(struct cli_replica *re)
     else
         cli_note(ro->cli, "%s at %s: no: %s", re->making.req->name, server_of(re),
                  cli_clean(re->why.text));
+}
+
+void cli_replica_fetching(struct cli_replica *re)
+{
+    struct cli_fetching f = cli_fetching_of(re->making.session->object);
+
+    if (!f.elsewhere || f.fetched_bytes == re->fetched_shown)
+        return;
+    re->fetched_shown = f.fetched_bytes;
+    if (re->rollout->live)
+        draw(re->rollout);
 }
 
 /* --- the end --- */

@@ -165,6 +165,8 @@ static void on_object(struct cli_asked *a, void *arg)
         cli_replica_failed(re);
     else if (r > 0)
         cli_replica_step(re, CLI_RUNNING);
+    else
+        cli_replica_fetching(re);
 }
 
 /* Returns: how many do not run yet. */
@@ -257,39 +259,42 @@ static size_t probe_all(struct cli_rollout *ro)
     return left;
 }
 
-/* Who takes too long did not start. */
-static void too_late(struct cli_rollout *ro)
+/* Who takes too long did not start. Returns: how many. */
+static size_t too_late(struct cli_rollout *ro)
 {
+    size_t n = 0;
+
     for (size_t i = 0; i < ro->count; i++) {
         struct cli_replica *re = &ro->replicas[i];
 
-        if (re->out || re->at_ms[CLI_RUNNING] >= 0)
+        if (re->out || re->at_ms[CLI_RUNNING] >= 0 ||
+            !cli_patience_over(&re->patience, ro->cli, re->making.session->object))
             continue;
+        n++;
         xeno_fail(&re->why, -ETIMEDOUT, "session.wait", "its tasks have not started after %d s",
                   CLI_START_WAIT_S);
         cli_replica_failed(re);
         cli_replica_drop(re);
     }
+    return n;
 }
 
 int cli_rollout_run(struct cli_rollout *ro, struct xeno_err *err)
 {
-    xeno_time end = xeno_time_add(xeno_mono(ro->cli->env), xeno_s(CLI_START_WAIT_S));
     int64_t pause_ms = PAUSE_MS;
     int r = 0;
 
     for (size_t i = 0; i < ro->count; i++)
-        if (!ro->replicas[i].out)
+        if (!ro->replicas[i].out) {
             find_host(&ro->replicas[i]);
+            ro->replicas[i].patience = cli_patience_for(ro->cli, xeno_s(CLI_START_WAIT_S));
+        }
     for (size_t i = 0; r == 0 && i < ro->service->task_count; i++)
         r = deploy_all(ro, i, err);
     while (r == 0) {
         size_t starting = look(ro), silent = ro->port_wait.ns > 0 ? probe_all(ro) : 0;
 
-        if (starting > 0 && xeno_mono(ro->cli->env).ns > end.ns) {
-            too_late(ro);
-            starting = 0;
-        }
+        starting -= too_late(ro);
         r = cli_rollout_go_on(ro, err);
         if (r < 0 || starting + silent == 0)
             break;

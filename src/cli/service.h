@@ -16,6 +16,7 @@
 #define XENO_CLI_SERVICE_H
 
 #include "cli/choose.h"
+#include "cli/fetching.h"
 #include "cli/make.h"
 #include "spec/service-doc.h"
 
@@ -32,10 +33,12 @@ struct cli_replica {
     char host[CLI_HOST_TEXT]; /* where clients reach it */
     char **tasks;             /* names, NULL-terminated room for all */
     size_t task_count;
-    int probe;                /* a connection on its way; -1: none */
-    bool out;                 /* failed, and given back */
-    struct xeno_err why;      /* of that, or of the last refusal */
-    int64_t at_ms[CLI_STEPS]; /* when each step was done, since the start; -1: not */
+    struct cli_patience patience; /* for its tasks to start */
+    int64_t fetched_shown;        /* bytes of its image, in its line */
+    int probe;                    /* a connection on its way; -1: none */
+    bool out;                     /* failed, and given back */
+    struct xeno_err why;          /* of that, or of the last refusal */
+    int64_t at_ms[CLI_STEPS];     /* when each step was done, since the start; -1: not */
 };
 
 /* The whole of it. */
@@ -84,6 +87,8 @@ bool cli_replica_silent(const struct cli_replica *re);
 
 void cli_replica_step(struct cli_replica *re, enum cli_step step);
 void cli_replica_failed(struct cli_replica *re); /* with re->why */
+/* It is not running yet: show how far its image is, when that has changed. */
+void cli_replica_fetching(struct cli_replica *re);
 void cli_rollout_result(struct cli_rollout *ro);
 
 #endif

@@ -8,6 +8,7 @@
 #include "cli/agreed.h"
 #include "cli/api.h"
 #include "cli/bill.h"
+#include "cli/fetching.h"
 #include "cli/guard.h"
 #include "cli/make.h"
 #include "cli/order.h"
@@ -24,10 +25,12 @@ static const char *const coming[] = { "held", "creating", NULL };
 int cli_session_create(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     struct cli_making m = { .hold = NULL };
+    struct cli_progress *p;
     int r;
 
     if (cli_flag(args, "dry-run"))
         return cli_make_dry(cli, args);
+    p = cli_progress_new(cli, "making a session");
     cli_guard_begin();
     r = cli_make_hold(cli, args, &m, err);
     if (r == 0 && (r = cli_guard_check(err)) == 0)
@@ -37,7 +40,8 @@ int cli_session_create(struct cli *cli, const struct cli_args *args, struct xeno
     if (r < 0)
         cli_make_cancel(cli, &m);
     if (r == 0)
-        r = cli_wait_state(cli, m.session, coming, xeno_s(180), err);
+        r = cli_wait_state(cli, m.session, coming, xeno_s(180), p, err);
+    cli_progress_free(p);
     if (r == 0 && (r = cli_guard_check(err)) < 0)
         cli_end_session(cli, m.session, NULL);
     if (r == 0) {
@@ -226,12 +230,15 @@ static void show(struct cli *cli, const struct cli_found *f)
     struct xeno_json_at top = xeno_json_top(f->object);
     char a[XENO_CREDIT_TEXT], b[XENO_CREDIT_TEXT];
     const char *reason = cli_str(&top, "reason");
+    xeno_autofree char *image = cli_fetching_text(f->object);
 
     cli_field(cli, "session", "%s (%s)", f->session, cli_clean(cli_str(&top, "name")));
     cli_field(cli, "state", "%s%s%s%s", cli_clean(cli_str(&top, "state")), *reason ? " (" : "",
               cli_clean(reason), *reason ? ")" : "");
     cli_field(cli, "at", "%s (%s, %s)", f->server.name, f->server.id, f->server.url);
     cli_field(cli, "order", "%s", cli_clean(cli_str(&top, "order")));
+    if (image)
+        cli_field(cli, "image", "%s", image);
     if (strcmp(cli_str(&top, "state"), "ended") == 0) {
         cli_field(cli, "time", "began %s, is over", cli_when(cli_int(&top, "created_ms", 0)));
         cli_field(cli, "money", "%s credits spent (why: xeno bill %s)",
@@ -361,7 +368,7 @@ static int move_found(struct cli *cli, const struct cli_args *args, struct cli_f
     if (r == 0 && !cli_flag(args, "no-wait")) {
         r = cli_found_refresh(cli, f, err);
         if (r == 0)
-            r = cli_wait_state(cli, f, on_the_way, xeno_s(120), err);
+            r = cli_wait_state(cli, f, on_the_way, xeno_s(120), p, err);
     } else
         want = NULL;
     cli_progress_free(xeno_take(&p));

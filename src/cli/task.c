@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/api.h"
+#include "cli/fetching.h"
 #include "cli/guard.h"
 #include "cli/make.h"
 #include "cli/out.h"
@@ -152,9 +153,9 @@ int cli_task_started(const struct cli_found *f, const char *task, struct xeno_er
 }
 
 int cli_task_wait_start(struct cli *cli, struct cli_found *f, const char *task,
-                        struct xeno_err *err)
+                        struct cli_progress *p, struct xeno_err *err)
 {
-    xeno_time end = xeno_time_add(xeno_mono(cli->env), xeno_s(CLI_START_WAIT_S));
+    struct cli_patience patience = cli_patience_for(cli, xeno_s(CLI_START_WAIT_S));
     int64_t pause_ms = 5;
 
     for (;;) {
@@ -167,7 +168,8 @@ int cli_task_wait_start(struct cli *cli, struct cli_found *f, const char *task,
         r = cli_guard_check(err);
         if (r < 0)
             return r;
-        if (xeno_mono(cli->env).ns > end.ns)
+        cli_fetching_show(p, f->object);
+        if (cli_patience_over(&patience, cli, f->object))
             return xeno_fail(err, -ETIMEDOUT, "session.wait",
                              "the command has not started after %d s; the session goes on: xeno "
                              "session show %s",

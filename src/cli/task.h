@@ -5,6 +5,7 @@
 #include "cli/api.h"
 #include "cli/args.h"
 #include "cli/find.h"
+#include "cli/progress.h"
 #include "spec/task-doc.h"
 
 /* For the tables of run and deploy. */
@@ -38,10 +39,11 @@ int cli_task_started(const struct cli_found *f, const char *task, struct xeno_er
 
 #define CLI_START_WAIT_S 180 /* unpacking a large image for the first time takes a while */
 
-/* Wait until it runs or is over. f->object is fresh then.
+/* Wait until it runs or is over; how far the image is that it waits for is shown on `p` (NULL:
+ * nowhere). f->object is fresh then.
  * Errors: -ECANCELED task.failed (why it could not be started), session.ended (with the reason). */
 int cli_task_wait_start(struct cli *cli, struct cli_found *f, const char *task,
-                        struct xeno_err *err);
+                        struct cli_progress *p, struct xeno_err *err);
 
 struct cli_follow {
     bool terminal;  /* attach instead of following the log */
