@@ -84,6 +84,37 @@ static void whose_it_is(void **state)
     stage_close(&st);
 }
 
+/* Whether it would be refused can be known before its image is, and costs nothing. */
+static void possible_or_not(void **state)
+{
+    struct stage st;
+    xeno_auto(xeno_requirement) req = NULL;
+    struct xeno_host_quote quote;
+    struct xeno_err err = XENO_ERR_INIT;
+    const struct xeno_id *me;
+    int64_t left;
+
+    (void)state;
+    stage_open(&st, NULL);
+    me = &st.me.self.id;
+    req = sim_requirement(&st.w, true);
+    req->cpu_msps = left = st.server.cfg.capacity.cpu_msps * 8 / 10;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(xeno_host_possible(host_of(&st), me, req, i % 2, &err), 0);
+    assert_int_equal(xeno_host_hold(host_of(&st), me, req, 0, &quote, &err), 0);
+    assert_int_equal(xeno_host_possible(host_of(&st), me, req, true, &err), -EAGAIN);
+    assert_string_equal(err.token, "admission.cpu");
+    assert_int_equal(xeno_host_hold_release(host_of(&st), me, quote.hold, NULL), 0);
+    req->max_per_hour = 1;
+    assert_int_equal(xeno_host_possible(host_of(&st), me, req, true, &err), -EDQUOT);
+    assert_string_equal(err.token, "price.per-hour");
+    req->max_per_hour = 0;
+    req->cpu_msps = left * 100;
+    assert_int_equal(xeno_host_possible(host_of(&st), me, req, false, &err), -ERANGE);
+    assert_int_equal(xeno_host_sound(host_of(&st), NULL), 0);
+    stage_close(&st);
+}
+
 /* A hold is free, so that nobody may keep the host for itself by holds alone; what is paid goes on.
  */
 static void idle_holds(void **state)
@@ -557,6 +588,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(life_of_a_session),
         cmocka_unit_test(whose_it_is),
+        cmocka_unit_test(possible_or_not),
         cmocka_unit_test(idle_holds),
         cmocka_unit_test(idle_sessions),
         cmocka_unit_test(drill),

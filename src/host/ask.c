@@ -91,9 +91,9 @@ static int offer_make(struct xeno_host *h, const struct xeno_requirement *req, s
 {
     int r = offer_terms(h, req, ret, err);
 
-    if (r < 0 || !h->ports.layers)
+    if (r < 0 || !h->ports.image)
         return r;
-    return h->ports.layers(h->ports.ctx, req, &ret->layers, &ret->layer_count, err);
+    return h->ports.image(h->ports.ctx, req, &ret->image, err);
 }
 
 static int check_owner(const struct xeno_host *h, const struct xeno_id *who, struct xeno_err *err)
@@ -186,7 +186,7 @@ int xeno_host_hold(struct xeno_host *h, const struct xeno_id *who,
 int xeno_host_possible(struct xeno_host *h, const struct xeno_id *who,
                        const struct xeno_requirement *req, bool hold, struct xeno_err *err)
 {
-    struct offer offer = { .layers = NULL };
+    struct offer offer = { .lifetime_ms = 0 };
     int r = check_owner(h, who, err);
 
     if (r == 0)
@@ -333,7 +333,7 @@ static void begin(struct xeno_host *h, struct session *s)
     corp_kick(h);
 }
 
-/* Everything that can be said without changing anything. `o` is filled (borrowed layers when from a
+/* Everything that can be said without changing anything. `o` is filled (borrowed image when from a
  * hold, else the caller's to release). */
 static int create_check(struct xeno_host *h, const struct xeno_host_create *ask, bool dry_run,
                         struct hold **ret_hold, struct offer *o, struct xeno_order_terms *terms,
@@ -373,6 +373,7 @@ static int create(struct xeno_host *h, const struct xeno_host_create *ask, bool 
                   struct hold *hold, struct offer *o, const struct xeno_order_terms *terms,
                   char *ret_id, struct xeno_err *err)
 {
+    static const struct xeno_host_image none;
     struct session *s;
     int r;
 
@@ -381,14 +382,14 @@ static int create(struct xeno_host *h, const struct xeno_host_create *ask, bool 
     s = session_new(h, ask, o, terms);
     r = session_enter(h, s, hold, err);
     if (r < 0) {
-        s->offer.layers = NULL; /* still its lender's */
+        s->offer.image = none; /* still its lender's */
         session_free(s);
         return r;
     }
-    o->layers = NULL; /* the session's now */
+    o->image = none; /* the session's now */
     if (hold) {
         s->free_ms = idle_held_ms(h, hold);
-        hold->offer.layers = NULL;
+        hold->offer.image = none;
         HASH_DEL(h->holds, hold);
         hold_free(hold);
     }
@@ -402,7 +403,7 @@ int xeno_host_create(struct xeno_host *h, const struct xeno_host_create *ask, bo
 {
     xeno_autofree struct xeno_order_terms *terms = xeno_new0(struct xeno_order_terms);
     struct hold *hold = NULL;
-    struct offer offer = { .layers = NULL };
+    struct offer offer = { .lifetime_ms = 0 };
     int r;
 
     r = create_check(h, ask, dry_run, &hold, &offer, terms, err);

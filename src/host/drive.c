@@ -28,6 +28,7 @@ void drive_later(struct xeno_host *h, struct session *s)
 
 static void fill_spec(const struct session *s, struct xeno_task_spec *spec)
 {
+    const struct xeno_host_image *im = &s->offer.image;
     const struct xeno_grant *g = &s->offer.grant;
 
     spec->cpu_msps = g->cpu_msps;
@@ -44,8 +45,10 @@ static void fill_spec(const struct session *s, struct xeno_task_spec *spec)
                 (struct xeno_task_port){ .port = g->ports[i].port,
                                          .host_port = g->ports[i].host_port,
                                          .udp = g->ports[i].proto == XENO_PROTO_UDP };
-    for (size_t i = 0; i < s->offer.layer_count && i < XENO_TASK_LAYERS_MAX; i++)
-        snprintf(spec->layers[spec->nlayers++], sizeof(spec->layers[0]), "%s", s->offer.layers[i]);
+    for (size_t i = 0; i < im->layer_count && i < XENO_TASK_LAYERS_MAX; i++)
+        snprintf(spec->layers[spec->nlayers++], sizeof(spec->layers[0]), "%s", im->layers[i]);
+    for (size_t i = 0; i < im->image_count && i < XENO_TASK_IMAGES_MAX; i++)
+        snprintf(spec->images[spec->nimages++], sizeof(spec->images[0]), "%s", im->images[i]);
 }
 
 /* A message about the whole session; one at a time. */

@@ -156,10 +156,16 @@ xeno_time xeno_host_next(const struct xeno_host *h)
 
 /* --- memory --- */
 
+void xeno_host_image_release(struct xeno_host_image *im)
+{
+    free(im->layers);
+    free(im->images);
+    memset(im, 0, sizeof *im);
+}
+
 void offer_release(struct offer *o)
 {
-    free(o->layers);
-    o->layers = NULL;
+    xeno_host_image_release(&o->image);
 }
 
 void hold_free(struct hold *hold)

@@ -112,16 +112,24 @@ struct xeno_host_event {
     const char *data; /* one JSON object, one line: {"time_ms":..,"state":..,...} */
 };
 
+/* What a session's root file system is made of, by digests. Owned by whoever has it. */
+struct xeno_host_image {
+    size_t layer_count, image_count;
+    char (*layers)[XENO_LAYER_TEXT]; /* bottom first */
+    char (*images)[XENO_LAYER_TEXT]; /* manifests of the images they are of */
+};
+void xeno_host_image_release(struct xeno_host_image *im);
+
 struct xeno_host_ports {
     /* A request to the task manager, but for its id. Borrowed for the call (it may write the id).
      */
     void (*task)(void *ctx, uint64_t tag, struct xeno_task_request *q);
     void (*corp)(void *ctx, uint64_t tag, const struct xeno_host_corp_op *op);
     void (*event)(void *ctx, const struct xeno_host_event *ev); /* optional */
-    /* Name the layers of the requirement's template and overlays, bottom first, in *ret (malloc'ed,
-     * the host's). At once: a look-up in the local store. Optional: no layers. */
-    int (*layers)(void *ctx, const struct xeno_requirement *req, char (**ret)[XENO_LAYER_TEXT],
-                  size_t *ret_count, struct xeno_err *err);
+    /* Say what the requirement's template and overlays are made of, in *ret (empty before; the
+     * host's after). At once: a look-up on this machine. Optional: no layers. */
+    int (*image)(void *ctx, const struct xeno_requirement *req, struct xeno_host_image *ret,
+                 struct xeno_err *err);
     /* Does a program of the machine listen there? At once; a look at the kernel. Optional: no. */
     xeno_port_in_use *port_in_use;
     void *ctx;
@@ -164,14 +172,14 @@ struct xeno_host_quote {
  *         -EAGAIN session.idle: or in sessions that were made and ended and hardly ran
  *         -ENOTSUP host.env-type, host.kernel: not one this host runs
  *         -EDQUOT price.per-hour: costs more than the document's MaxPricePerHour
- *         and those of ports->layers.
+ *         and those of ports->image.
  */
 int xeno_host_hold(struct xeno_host *h, const struct xeno_id *who,
                    const struct xeno_requirement *req, int64_t ttl_ms, struct xeno_host_quote *ret,
                    struct xeno_err *err);
 /* Would a hold, or else a session, be refused now for another reason than its image? For a program
  * that has to look far away for the image first; changes nothing.
- * Errors: those of xeno_host_hold() but ports->layers'. */
+ * Errors: those of xeno_host_hold() but ports->image's. */
 int xeno_host_possible(struct xeno_host *h, const struct xeno_id *who,
                        const struct xeno_requirement *req, bool hold, struct xeno_err *err);
 /* Errors: -ENOENT hold.unknown. */
@@ -307,15 +315,14 @@ int xeno_host_events(struct xeno_host *h, const struct xeno_id *who, const char 
  * Nothing when there is no such session. */
 void xeno_host_tell(struct xeno_host *h, const char *session, const char *type,
                     struct xeno_json *data);
-/* Call fn with each session that is not ended, and each hold; building: the task manager makes it,
- * or is about to. */
-void xeno_host_each(struct xeno_host *h, void (*fn)(void *ctx, const char *id, bool building),
+/* Call fn with each session that is not ended, and each hold: what it is made of must be kept.
+ * building: the task manager makes it, or is about to. */
+void xeno_host_each(struct xeno_host *h,
+                    void (*fn)(void *ctx, const char *id, const struct xeno_host_image *im,
+                               bool building),
                     void *ctx);
 /* Prometheus text, appended. */
 void xeno_host_metrics(struct xeno_host *h, struct xeno_buf *out);
-/* Call fn with each layer a session or hold needs (repeated ones too): the store keeps those. */
-void xeno_host_layers(struct xeno_host *h, void (*fn)(void *ctx, const char *digest), void *ctx);
-
 /* Check the invariants of session.h in memory and journal; for tests and the simulator.
  * Errors: -EUCLEAN host.broken, naming the first that does not hold. */
 int xeno_host_sound(struct xeno_host *h, struct xeno_err *err);

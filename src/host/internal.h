@@ -37,8 +37,7 @@ struct offer {
     int64_t lifetime_ms;
     int64_t max_total; /* of the requirement, over all orders; 0: no limit */
     int64_t tasks_max;
-    size_t layer_count;
-    char (*layers)[XENO_LAYER_TEXT]; /* owned */
+    struct xeno_host_image image;
 };
 
 struct hold {

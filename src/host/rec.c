@@ -174,11 +174,18 @@ int rec_read(const char *text, struct rec *ret, struct xeno_err *err)
 
 /* --- offers --- */
 
+static struct xeno_json *digests_json(char (*list)[XENO_LAYER_TEXT], size_t count)
+{
+    struct xeno_json *j = xeno_json_array();
+
+    for (size_t i = 0; i < count; i++)
+        xeno_json_append_str(j, list[i]);
+    return j;
+}
+
 char *offer_text(const struct offer *o)
 {
     xeno_auto(xeno_json) doc = xeno_json_object();
-    struct xeno_json *layers = xeno_json_array();
-
     xeno_json_set_str(doc, "name", o->name);
     xeno_json_set_str(doc, "env_type", o->env_type);
     xeno_json_set_int(doc, "lifetime_ms", o->lifetime_ms);
@@ -186,31 +193,42 @@ char *offer_text(const struct offer *o)
     xeno_json_set_int(doc, "tasks_max", o->tasks_max);
     xeno_json_set(doc, "grant", xeno_grant_json(&o->grant));
     xeno_json_set(doc, "tariff", xeno_tariff_json(&o->tariff));
-    for (size_t i = 0; i < o->layer_count; i++)
-        xeno_json_append_str(layers, o->layers[i]);
-    xeno_json_set(doc, "layers", layers);
+    xeno_json_set(doc, "layers", digests_json(o->image.layers, o->image.layer_count));
+    xeno_json_set(doc, "images", digests_json(o->image.images, o->image.image_count));
     return xeno_json_format(doc, false, NULL);
 }
 
-static int layers_read(const struct xeno_json_at *top, struct offer *ret, struct xeno_err *err)
+static int digests_read(const struct xeno_json_at *top, const char *key, size_t max,
+                        char (**ret)[XENO_LAYER_TEXT], size_t *ret_count, struct xeno_err *err)
 {
     struct xeno_json_at list;
     const char *digest;
-    size_t count;
+    size_t count = 0;
     int r;
 
-    r = xeno_json_arr(top, "layers", XENO_TASK_LAYERS_MAX, &list, &count, err);
+    r = xeno_json_arr_opt(top, key, max, &list, &count, err);
     if (r < 0)
         return r;
-    ret->layers = count > 0 ? xeno_alloc0(count, sizeof(*ret->layers)) : NULL;
+    *ret = count > 0 ? xeno_alloc0(count, sizeof(**ret)) : NULL;
     for (size_t i = 0; i < count; i++) {
         r = xeno_json_item_str(&list, i, 1, XENO_LAYER_TEXT - 1, &digest, err);
         if (r < 0)
             return r;
-        snprintf(ret->layers[i], sizeof(*ret->layers), "%s", digest);
+        snprintf((*ret)[i], sizeof(**ret), "%s", digest);
     }
-    ret->layer_count = count;
+    *ret_count = count;
     return 0;
+}
+
+/* Offers of before there were images elsewhere name none. */
+static int image_read(const struct xeno_json_at *top, struct xeno_host_image *im,
+                      struct xeno_err *err)
+{
+    int r = digests_read(top, "layers", XENO_TASK_LAYERS_MAX, &im->layers, &im->layer_count, err);
+
+    return r < 0 ? r
+                 : digests_read(top, "images", XENO_TASK_IMAGES_MAX, &im->images, &im->image_count,
+                                err);
 }
 
 /* On failure *ret may be half filled: release it in any case. */
@@ -246,7 +264,7 @@ int offer_read(const char *text, struct offer *ret, struct xeno_err *err)
         return r;
     snprintf(ret->name, sizeof(ret->name), "%s", name);
     snprintf(ret->env_type, sizeof(ret->env_type), "%s", env);
-    return layers_read(&top, ret, err);
+    return image_read(&top, &ret->image, err);
 }
 
 /* --- tasks --- */

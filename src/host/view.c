@@ -296,25 +296,14 @@ struct xeno_json *xeno_host_status_json(struct xeno_host *h)
     return o;
 }
 
-void xeno_host_layers(struct xeno_host *h, void (*fn)(void *ctx, const char *digest), void *ctx)
-{
-    struct session *s, *next_s;
-    struct hold *hold, *next_h;
-
-    HASH_ITER (hh, h->sessions, s, next_s)
-        for (size_t i = 0; s->r.state != XENO_ENDED && i < s->offer.layer_count; i++)
-            fn(ctx, s->offer.layers[i]);
-    HASH_ITER (hh, h->holds, hold, next_h)
-        for (size_t i = 0; i < hold->offer.layer_count; i++)
-            fn(ctx, hold->offer.layers[i]);
-}
-
 static bool is_building(const struct session *s)
 {
     return s->r.state == XENO_HELD || s->r.state == XENO_CREATING || s->r.state == XENO_RESTORING;
 }
 
-void xeno_host_each(struct xeno_host *h, void (*fn)(void *ctx, const char *id, bool building),
+void xeno_host_each(struct xeno_host *h,
+                    void (*fn)(void *ctx, const char *id, const struct xeno_host_image *im,
+                               bool building),
                     void *ctx)
 {
     struct session *s, *next_s;
@@ -322,7 +311,7 @@ void xeno_host_each(struct xeno_host *h, void (*fn)(void *ctx, const char *id, b
 
     HASH_ITER (hh, h->sessions, s, next_s)
         if (s->r.state != XENO_ENDED)
-            fn(ctx, s->id, is_building(s));
+            fn(ctx, s->id, &s->offer.image, is_building(s));
     HASH_ITER (hh, h->holds, hold, next_h)
-        fn(ctx, hold->id, false);
+        fn(ctx, hold->id, &hold->offer.image, false);
 }

@@ -230,8 +230,7 @@ static void replace_text(char **to, const char *from)
     *to = xeno_strdup(from);
 }
 
-/* Put `top` over what `im` has so far. */
-static int stack_add(struct xeno_image *im, const struct xeno_image *top, struct xeno_err *err)
+int xeno_image_over(struct xeno_image *im, const struct xeno_image *top, struct xeno_err *err)
 {
     if (im->layer_count + top->layer_count > XENO_LAYERS_MAX)
         return xeno_fail(err, -E2BIG, "image.layers", "more than %d layers together",
@@ -271,7 +270,7 @@ int xeno_store_stack(struct xeno_store *st, const char *template_ref, const char
             continue;
         r = xeno_store_resolve(st, ref, NULL, &one, err);
         if (r >= 0)
-            r = stack_add(im, one, err);
+            r = xeno_image_over(im, one, err);
     }
     if (r < 0)
         return r;

@@ -72,6 +72,10 @@ int xeno_store_load(struct xeno_store *st, const char *digest, struct xeno_image
 int xeno_store_stack(struct xeno_store *st, const char *template_ref, const char *const *overlays,
                      size_t overlay_count, struct xeno_image **ret, struct xeno_err *err);
 
+/* Put `top` over what `im` has so far, as xeno_store_stack() does: for images of several stores,
+ * begun with xeno_image_new(). Errors: -E2BIG image.layers. */
+int xeno_image_over(struct xeno_image *im, const struct xeno_image *top, struct xeno_err *err);
+
 struct xeno_store_entry {
     char name[XENO_IMAGE_NAME_MAX + 1]; /* "" when it has none */
     struct xeno_image *image;           /* NULL: broken, and `problem` says how */

@@ -25,7 +25,7 @@
 #define XENO_ENV_NAME_TEXT         64
 #define XENO_ENV_TYPE_TEXT         33
 #define XENO_ENV_KERNEL_TEXT       33
-#define XENO_IMAGE_REF_TEXT        726 /* "oci://HOST:PORT/REPO:TAG@sha256:..." is the longest */
+#define XENO_IMAGE_REF_TEXT        701 /* "oci://HOST:PORT/REPO:TAG@sha256:..." is the longest */
 #define XENO_LIFETIME_MAX_S        (INT64_C(400) * 24 * 3600)
 #define XENO_TASKS_MAX             32
 

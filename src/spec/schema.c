@@ -23,10 +23,10 @@ static const struct xeno_xml_rule requirement_rules[] = {
     { "EnvKernel", "a release of at most 32 characters, for example 2.4.18" },
     { "EnvTemplate",
       "template://NAME of at most 143 characters, oci://HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] of at "
-      "most 725, or sha256:DIGEST; at most once" },
+      "most 700, or sha256:DIGEST; at most once" },
     { "EnvOverlay",
       "overlay://NAME of at most 143 characters, oci://HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] of at "
-      "most 725, or sha256:DIGEST; at most 16 of them" },
+      "most 700, or sha256:DIGEST; at most 16 of them" },
     { "EnvIPAddresses", "0 (behind address translation) or 1, before any Port" },
     { "Port", "at most 64 of them, after EnvIPAddresses" },
     { "Port@port", PORT_RULE },

@@ -1,9 +1,12 @@
 /* src/xenod/api-sessions.c - sessions: made, shown, and told what to do. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/enc.h"
 #include "spec/requirement.h"
+#include "xenod/elsewhere.h"
 #include "xenod/xenod.h"
 
 #define CHAIN_MAX  (32 * 1024)
@@ -16,13 +19,17 @@
 static void reply_session(struct xenod *d, struct xeno_http_req *q, const struct xeno_id *who,
                           const char *session, int status)
 {
-    struct xeno_json *body = NULL;
+    struct xeno_json *body = NULL, *image;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (xeno_host_session_json(d->host, who, session, &body, &err) < 0)
+    if (xeno_host_session_json(d->host, who, session, &body, &err) < 0) {
         xenod_refuse(q, &err);
-    else
-        xeno_http_reply_json(q, status, body);
+        return;
+    }
+    image = xenod_fetching_json(d, session);
+    if (image)
+        xeno_json_set(body, "image", image);
+    xeno_http_reply_json(q, status, body);
 }
 
 /* --- making --- */
@@ -97,46 +104,113 @@ static void reply_possible(struct xeno_http_req *q)
     xeno_http_reply_json(q, 200, body);
 }
 
+/* A session that is asked for, which may have to wait for the names of its images. */
+struct asked_session {
+    struct xenod *d;
+    struct xeno_http_req *q;
+    struct xeno_json *body;
+    struct ask ask;               /* borrows from the body */
+    struct xeno_requirement *req; /* NULL: of a hold */
+    bool dry_run;
+    struct xenod_pin *pin; /* NULL: not waiting */
+};
+
+static void asked_free(struct asked_session *a)
+{
+    xenod_pin_cancel(a->pin);
+    xeno_requirement_free(a->req);
+    xeno_json_unref(a->body);
+    free(a);
+}
+
+static void on_asker_gone(void *arg)
+{
+    asked_free(arg);
+}
+
+/* Make it and answer. */
+static int make(struct asked_session *a, struct xeno_err *err)
+{
+    const struct xeno_cert *peer = xeno_http_peer(a->q);
+    char id[XENO_SESSION_CHARS + 1] = "";
+    struct xenod *d = a->d;
+    int r = xenod_begin_new(d, err);
+
+    if (r < 0)
+        return r;
+    r = create(d, peer, &a->ask, a->req, a->dry_run, id, err);
+    if (r < 0 || a->dry_run) {
+        xenod_cancel(d);
+        if (r >= 0)
+            reply_possible(a->q);
+        return r;
+    }
+    if (a->req)
+        xenod_image_remember(d, id, a->req);
+    else
+        xenod_image_rename(d, a->ask.hold, id);
+    reply_session(d, a->q, &peer->id, id, 201);
+    xenod_end(d);
+    return 0;
+}
+
+static void on_pinned(void *arg, const struct xeno_err *failure)
+{
+    struct asked_session *a = arg;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    a->pin = NULL;
+    if (failure)
+        xenod_refuse(a->q, failure);
+    else if (make(a, &err) < 0)
+        xenod_refuse(a->q, &err);
+    asked_free(a);
+}
+
+/* Returns: 1 when it waits now; 0: answered. */
+static int begin(struct asked_session *a, struct xeno_err *err)
+{
+    const struct xeno_id *who = &xeno_http_peer(a->q)->id;
+    const char *text;
+    int r = read_ask(a->body, &a->ask, err);
+
+    text = a->ask.requirements;
+    if (r == 0)
+        r = xenod_client(a->q, err);
+    if (r == 0 && text)
+        r = xeno_requirement_parse(text, strlen(text), &a->req, err);
+    if (r == 0 && text) {
+        xenod_image_default(a->d, a->req);
+        r = xenod_elsewhere_named(a->req) ? xeno_host_possible(a->d->host, who, a->req, false, err)
+                                          : 0;
+    }
+    if (r == 0 && text)
+        r = xenod_elsewhere_pin(a->d->elsewhere, who->s, a->req, on_pinned, a, &a->pin, err);
+    return r != 0 ? r : make(a, err);
+}
+
 void xenod_post_session(struct xeno_http_req *q, void *user)
 {
-    struct xenod *d = user;
-    xeno_auto(xeno_json) body = NULL;
-    xeno_auto(xeno_requirement) req = NULL;
-    const struct xeno_cert *peer = xeno_http_peer(q);
-    bool dry_run = xenod_query_flag(q, "dry_run");
-    char id[XENO_SESSION_CHARS + 1] = "";
+    struct asked_session *a;
+    struct xeno_json *body = NULL;
     struct xeno_err err = XENO_ERR_INIT;
-    struct ask a;
     int r;
 
     if (xeno_http_body_json(q, &body) < 0)
         return;
-    r = read_ask(body, &a, &err);
-    if (r == 0)
-        r = xenod_client(q, &err);
-    if (r == 0 && a.requirements)
-        r = xeno_requirement_parse(a.requirements, strlen(a.requirements), &req, &err);
-    if (r == 0)
-        r = xenod_begin_new(d, &err);
-    if (r < 0) {
+    a = xeno_new0(struct asked_session);
+    a->d = user;
+    a->q = q;
+    a->body = body;
+    a->dry_run = xenod_query_flag(q, "dry_run");
+    r = begin(a, &err);
+    if (r > 0) {
+        xeno_http_on_gone(q, on_asker_gone, a);
+        return;
+    }
+    if (r < 0)
         xenod_refuse(q, &err);
-        return;
-    }
-    r = create(d, peer, &a, req, dry_run, id, &err);
-    if (r < 0 || dry_run) {
-        xenod_cancel(d);
-        if (r < 0)
-            xenod_refuse(q, &err);
-        else
-            reply_possible(q);
-        return;
-    }
-    if (req)
-        xenod_image_remember(d, id, req);
-    else
-        xenod_image_rename(d, a.hold, id);
-    reply_session(d, q, &peer->id, id, 201);
-    xenod_end(d);
+    asked_free(a);
 }
 
 /* --- showing --- */
@@ -152,11 +226,49 @@ void xenod_get_sessions(struct xeno_http_req *q, void *user)
             q, 200, xeno_host_sessions_json(d->host, xenod_who(d, q), after, (size_t)limit));
 }
 
+/* A look at a session, which waits a moment for how far its image is. */
+struct look {
+    struct xenod *d;
+    struct xeno_http_req *q;
+    char session[XENO_SESSION_CHARS + 1];
+};
+
+static void on_looked(void *arg)
+{
+    struct look *l = arg;
+
+    reply_session(l->d, l->q, xenod_who(l->d, l->q), l->session, 200);
+    free(l);
+}
+
+static void on_looker_gone(void *arg)
+{
+    struct look *l = arg;
+
+    xenod_fetching_forget(l->d, l->session, l);
+    free(l);
+}
+
 void xenod_get_session(struct xeno_http_req *q, void *user)
 {
     struct xenod *d = user;
+    const char *session = xeno_http_param(q, "session");
+    struct look *l;
 
-    reply_session(d, q, xenod_who(d, q), xeno_http_param(q, "session"), 200);
+    if (xeno_host_check(d->host, xenod_who(d, q), session, NULL, false, NULL) < 0) {
+        reply_session(d, q, xenod_who(d, q), session, 200); /* says why */
+        return;
+    }
+    l = xeno_new0(struct look);
+    l->d = d;
+    l->q = q;
+    snprintf(l->session, sizeof l->session, "%s", session);
+    if (xenod_fetching_look(d, session, on_looked, l)) {
+        xeno_http_on_gone(q, on_looker_gone, l);
+        return;
+    }
+    reply_session(d, q, xenod_who(d, q), session, 200);
+    free(l);
 }
 
 void xenod_get_usage(struct xeno_http_req *q, void *user)

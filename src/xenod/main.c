@@ -17,11 +17,13 @@ static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
 {
     xeno_autofree char *config = xeno_conf_folder(d->argc, d->argv);
     const char *const folders[] = { d->opt.dir, NULL };
-    const char *readable[3] = { NULL };
+    const char *readable[4] = { NULL };
     size_t n = 0;
 
     if (d->opt.images && *d->opt.images)
         readable[n++] = d->opt.images;
+    if (d->opt.image_dir && *d->opt.image_dir)
+        readable[n++] = d->opt.image_dir;
     readable[n] = config;
     return xeno_sandbox_enter_with("xenod", folders, readable, err);
 }

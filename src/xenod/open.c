@@ -174,6 +174,8 @@ int xenod_open(struct xenod *d, struct xeno_err *err)
     if (r == 0)
         r = xenod_image_open(d, err);
     if (r == 0)
+        r = xenod_fetching_open(d, err);
+    if (r == 0)
         r = open_client(d, err);
     if (r == 0)
         r = xenod_task_open(d, err);
@@ -191,10 +193,12 @@ void xenod_free(struct xenod *d)
     xenod_streams_close(d);
     xeno_http_server_free(d->server);
     xeno_http_client_free(d->client);
+    xenod_fetching_release(d);
     xeno_task_client_free(d->task);
     xenod_ports_release(d);
     xeno_host_free(d->host);
     xeno_store_free(d->images);
+    xeno_store_free(d->fetched);
     xeno_db_free(d->db);
     xeno_daemon_loop_free(d->basics);
     sd_event_source_disable_unref(d->tick);

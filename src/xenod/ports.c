@@ -262,7 +262,7 @@ const struct xeno_host_ports xenod_ports = {
     .task = port_task,
     .corp = port_corp,
     .event = port_event,
-    .layers = xenod_image_layers,
+    .image = xenod_image_port,
     .port_in_use = xenod_port_in_use,
 };
 

@@ -26,10 +26,13 @@
 #include "task/client.h"
 #include "xenod/options.h"
 
+struct xeno_agent_link;
 struct xeno_store;
-struct xenod_message; /* what the host wants sent, kept until the commit: ports.c */
-struct xenod_answer;  /* and what it waits for */
-struct xenod_watch;   /* who follows a session's events: watch.c */
+struct xenod_elsewhere; /* names that are asked of the image manager: elsewhere.h */
+struct xenod_image;     /* what a session is made of, and how far that is: fetching.c */
+struct xenod_message;   /* what the host wants sent, kept until the commit: ports.c */
+struct xenod_answer;    /* and what it waits for */
+struct xenod_watch;     /* who follows a session's events: watch.c */
 struct xenod_stream;
 
 /* The machine, as probed. */
@@ -51,7 +54,14 @@ struct xenod {
 
     struct xeno_db *db;
     struct xeno_host *host;
-    struct xeno_store *images; /* NULL: none */
+    struct xeno_store *images;     /* NULL: none */
+    struct xeno_store *fetched;    /* the image manager's; NULL: none, or not open yet */
+    struct xeno_agent_link *agent; /* NULL: there is no image manager */
+    struct xenod_elsewhere *elsewhere;
+    struct xenod_image *image_of; /* of sessions and holds, by id */
+    sd_event_source *image_tick;
+    xeno_time keep_told; /* monotonic: when the image manager was told what is needed */
+    bool keep_due;       /* it is to be told now */
     struct xeno_task_client *task;
     struct xeno_http_client *client;
     struct xeno_http_server *server;
@@ -124,16 +134,36 @@ int xenod_keep_tariff(struct xenod *d, struct xeno_tariff *t, struct xeno_err *e
 void xenod_keep_tick(struct xenod *d); /* forgets old rows; bounded */
 
 /* --- image.c --- */
-/* The environment, folder and user that an image gives its programs, as one JSON text. */
 int xenod_image_open(struct xenod *d, struct xeno_err *err);
-int xenod_image_layers(void *ctx, const struct xeno_requirement *req, char (**ret)[XENO_LAYER_TEXT],
-                       size_t *ret_count, struct xeno_err *err);
-/* Remember what a hold's or session's image gives; by its requirement, or from a hold. */
+/* The port of the host: what the requirement's images, all of them on this machine, are made of. */
+int xenod_image_port(void *ctx, const struct xeno_requirement *req, struct xeno_host_image *ret,
+                     struct xeno_err *err);
+/* Has our own store the image of that manifest? ctx: struct xenod. */
+bool xenod_image_here(void *ctx, const char *digest);
+/* The template that documents without one mean, put into the document. */
+void xenod_image_default(const struct xenod *d, struct xeno_requirement *req);
+/* Remember what a hold's or session's image gives its programs (environment, folder, user) and what
+ * it is made of, as one JSON text; by its requirement, or from a hold. */
 void xenod_image_remember(struct xenod *d, const char *id, const struct xeno_requirement *req);
 void xenod_image_rename(struct xenod *d, const char *from, const char *to);
+/* The member "image" of that text; NULL: none is remembered. The caller's. */
+struct xeno_json *xenod_image_recall(struct xenod *d, const char *id);
 /* Fill what the document leaves open. */
 struct xeno_task_doc;
 void xenod_image_complete(struct xenod *d, const char *session, struct xeno_task_doc *t);
+
+/* --- fetching.c: how far the images of sessions are --- */
+int xenod_fetching_open(struct xenod *d, struct xeno_err *err);
+void xenod_fetching_release(struct xenod *d);
+/* A hold or session has come, by xenod_image_remember(), or a hold became a session. */
+void xenod_fetching_add(struct xenod *d, const char *id);
+/* The member "image" of a session's object, as it was when it was last looked at; NULL: nothing is
+ * known. The caller's. */
+struct xeno_json *xenod_fetching_json(struct xenod *d, const char *id);
+/* Look now; `done` is told soon, from the loop. Returns: false when what is known is fresh: it is
+ * not told then. Forgotten by xenod_fetching_forget(). */
+bool xenod_fetching_look(struct xenod *d, const char *id, void (*done)(void *arg), void *arg);
+void xenod_fetching_forget(struct xenod *d, const char *id, void *arg);
 
 /* --- watch.c: who follows what happens in a session --- */
 struct xenod_watch {
