@@ -8,9 +8,6 @@
 
 #include "cowfs/change.h"
 
-/* A file that is written while it is renamed or linked is at most so often in the way. */
-#define TRIES 16
-
 int below(struct xeno_cowfs *c, struct xeno_cowfs_node *dir, const char *name)
 {
     struct probe p;
@@ -202,6 +199,9 @@ int xeno_cowfs_make(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const 
 
     if (S_ISCHR(what->mode) && what->rdev == 0)
         return -EPERM; /* it would be a whiteout */
+    r = use_dir(c, parent);
+    if (r < 0)
+        return r;
     trim(c);
     pthread_rwlock_wrlock(&c->tree);
     r = make_locked(c, parent, name, what, &fd, &p);
@@ -257,8 +257,10 @@ static int link_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
 int xeno_cowfs_link(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_node *parent,
                     const char *name, struct stat *ret_st)
 {
-    int r = S_ISDIR(n->type) ? -EPERM : take_over(c, n, -1);
+    int r = S_ISDIR(n->type) ? -EPERM : use_dir(c, parent);
 
+    if (r == 0)
+        r = take_over(c, n, -1);
     if (r < 0)
         return r;
     pthread_rwlock_wrlock(&c->tree);
@@ -474,6 +476,11 @@ int xeno_cowfs_rename(struct xeno_cowfs *c, struct xeno_cowfs_node *from, const 
 
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
+    r = use_dir(c, from);
+    if (r == 0)
+        r = use_dir(c, to);
+    if (r < 0)
+        return r;
     pthread_rwlock_wrlock(&c->tree);
     r = rename_locked(c, &s, &d, flags);
     pthread_rwlock_unlock(&c->tree);

@@ -5,6 +5,10 @@
 
 #include "cowfs/core.h"
 
+/* A file that is written, or a directory that is mounted, while it is renamed, linked or removed is
+ * at most so often in the way. */
+#define TRIES 16
+
 /* Is there something of that name below the upper that a whiteout must hide? 1, 0 or an error. */
 int below(struct xeno_cowfs *c, struct xeno_cowfs_node *dir, const char *name);
 
@@ -12,7 +16,8 @@ int below(struct xeno_cowfs *c, struct xeno_cowfs_node *dir, const char *name);
 enum { NOTHING, WHITEOUT, DIRECTORY, OTHER };
 int upper_holds(struct xeno_cowfs *c, struct xeno_cowfs_node *dir, const char *name);
 
-/* Has the directory no name that can be seen? Errors: -ENOTEMPTY. */
+/* Has the directory no name that can be seen? Returns: 0; 1 when the lock was let go meanwhile, and
+ * all is to be looked at again. Errors: -ENOTEMPTY. */
 int check_empty(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
                 const struct probe *p);
 /* A directory of the upper that is empty to the eye becomes empty on disk. */

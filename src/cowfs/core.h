@@ -21,6 +21,7 @@
 
 #include "cowfs/beneath.h"
 #include "cowfs/layer.h"
+#include "cowfs/mount.h"
 #include "cowfs/stack.h"
 
 #define UPPER          0 /* the layer that can be written */
@@ -33,8 +34,28 @@
 
 struct part {
     int layer;
+    bool root;     /* the layer's own root is here: else a part of the directory above has it */
     atomic_int fd; /* the layer's handle; -1: not open */
 };
+
+/* A file system: the stack as it was opened, or one that is mounted somewhere in it. */
+struct fs {
+    struct fs *in; /* the one whose mount file named it; NULL: the stack */
+    int depth;
+    char *name; /* cowfs/mount.h; "" of the stack */
+    struct fs *next;
+};
+
+/* What a directory is made of once its mount file was acted on, by the directory's number. */
+struct place {
+    uint64_t ino;
+    int *
+        layers; /* topmost first, without the upper; those that are there with their root < 0: ~n */
+    int count;
+    UT_hash_handle hh;
+};
+
+enum { NO_MOUNTS, MOUNTS_PENDING };
 
 /* What a regular file is read through: a descriptor, or its layer. */
 struct contents {
@@ -62,8 +83,10 @@ struct xeno_cowfs_node {
     struct part *parts;
     int parts_count;
     atomic_bool impure, used;
-    atomic_bool renumbered; /* a directory: something in it has another number */
-    uint64_t upper_ino;     /* in the table of inodes when not 0 */
+    atomic_int mounts;        /* PENDING: a directory with a mount file that was not acted on */
+    atomic_long mounts_tried; /* second in which that failed; 0: never */
+    atomic_bool renumbered;   /* a directory: something in it has another number */
+    uint64_t upper_ino;       /* in the table of inodes when not 0 */
     uint64_t refs;
     struct xeno_cowfs_file *files;
     UT_hash_handle by_name, by_ino;
@@ -74,10 +97,15 @@ struct xeno_cowfs {
     pthread_mutex_t copy[COPY_LOCKS];
     pthread_rwlock_t tree;
     pthread_mutex_t table;
-    struct xeno_cowfs_layer **layers; /* the upper first */
-    int count;
-    dev_t *devs; /* of layers, each once */
-    int *dev_of; /* of a layer: index in devs */
+    /* Of layers, the upper first; those mounted come behind, under `tree` written, and there is
+     * room for all that may. */
+    struct xeno_cowfs_layer **layers;
+    int count, own;        /* all; those of the stack as it was opened, which are ours to free */
+    dev_t *devs;           /* of those, each once */
+    int *dev_of;           /* index in devs */
+    uint64_t *salt;        /* of one that is mounted: what its numbers are made with */
+    struct fs **fs;        /* which it belongs to */
+    struct mounts *mounts; /* NULL: mount files mean nothing */
     int work, lock;
     void (*waits)(void);         /* NULL: nobody wants to know */
     atomic_uint_fast64_t serial; /* of names in work */
@@ -96,6 +124,7 @@ struct at {
 struct probe {
     struct stat st; /* of the topmost */
     uint64_t ino;
+    bool mounts;                             /* a directory that may hold a mount file */
     int count;                               /* parts of a directory; 1 otherwise */
     short layers[XENO_COWFS_LAYERS_MAX + 1]; /* top first */
 };
@@ -147,6 +176,15 @@ int check_name(const char *name);
 /* Close what was not used of late, when too much is open. No lock held. */
 void trim(struct xeno_cowfs *c);
 
+/* --- mount.c --- */
+
+/* Before anything in `dir` is used: act on its mount file. No lock held. Errors: -EIO. */
+int use_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *dir);
+/* `tree` read, `table` held: make a node of a directory whose mount file was acted on before what
+ * it became by that. */
+void use_known(struct xeno_cowfs *c, struct xeno_cowfs_node *dir);
+void stack_mounts_free(struct xeno_cowfs *c);
+
 /* --- file.c --- */
 
 /* The file at a place found under `tree`. */
@@ -157,6 +195,10 @@ void contents_close(struct contents *in); /* again: no effect */
 
 /* --- identity.c; `tree` read or written --- */
 
+/* Many bits of one number from several: begin with the seed, mix, spread. */
+#define HASH_SEED UINT64_C(0xcbf29ce484222325)
+uint64_t hash_mix(uint64_t h, const void *data, size_t len);
+uint64_t hash_spread(uint64_t h);
 /* Of a file with several names in a layer: the number of this one. */
 uint64_t name_number(const struct xeno_cowfs_node *n);
 

@@ -43,6 +43,7 @@ off_t contents_seek(const struct contents *in, off_t off, int whence)
 void contents_close(struct contents *in)
 {
     xeno_cleanup_close_(&in->fd);
+    in->fd = -1;
     if (in->data)
         in->layer->ops->data_close(in->layer, xeno_take(&in->data));
 }

@@ -11,7 +11,7 @@
 
 /* --- numbers from several --- */
 
-static uint64_t mix(uint64_t h, const void *data, size_t len)
+uint64_t hash_mix(uint64_t h, const void *data, size_t len)
 {
     const uint8_t *p = data;
 
@@ -20,7 +20,7 @@ static uint64_t mix(uint64_t h, const void *data, size_t len)
     return h;
 }
 
-static uint64_t spread(uint64_t h)
+uint64_t hash_spread(uint64_t h)
 {
     h = (h ^ (h >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     h = (h ^ (h >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -29,12 +29,12 @@ static uint64_t spread(uint64_t h)
 
 uint64_t name_number(const struct xeno_cowfs_node *n)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t h = HASH_SEED;
 
-    h = mix(h, &n->ino, sizeof n->ino);
-    h = mix(h, &n->parent->ino, sizeof n->parent->ino);
-    h = mix(h, node_name(n), strlen(node_name(n)));
-    return spread(h) | OF_A_NAME;
+    h = hash_mix(h, &n->ino, sizeof n->ino);
+    h = hash_mix(h, &n->parent->ino, sizeof n->parent->ino);
+    h = hash_mix(h, node_name(n), strlen(node_name(n)));
+    return hash_spread(h) | OF_A_NAME;
 }
 
 static uint32_t when_born(const struct at *at)
@@ -46,7 +46,7 @@ static uint32_t when_born(const struct at *at)
         !(sx.stx_mask & STATX_BTIME))
         return 1;
     ns = (uint64_t)sx.stx_btime.tv_sec * 1000000000 + sx.stx_btime.tv_nsec;
-    return (uint32_t)spread(ns) | 1;
+    return (uint32_t)hash_spread(ns) | 1;
 }
 
 /* --- the public part --- */

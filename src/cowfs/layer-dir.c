@@ -97,6 +97,16 @@ static int dir_list(struct xeno_cowfs_layer *l, int dir, xeno_cowfs_each fn, voi
     return r < 0 ? r : 0;
 }
 
+static bool dir_holds(struct xeno_cowfs_layer *l, int dir, const char *name, const char *inner)
+{
+    char path[2 * NAME_MAX + 2];
+
+    (void)l;
+    /* `name` is a directory and stays one, so this is one step within the layer. */
+    snprintf(path, sizeof path, "%s/%s", *name ? name : ".", inner);
+    return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static ssize_t dir_readlink(struct xeno_cowfs_layer *l, int dir, const char *name, char *buf,
                             size_t size)
 {
@@ -166,6 +176,7 @@ static const struct xeno_cowfs_layer_ops dir_ops = {
     .hold = dir_hold,
     .stat = dir_stat,
     .list = dir_list,
+    .holds = dir_holds,
     .readlink = dir_readlink,
     .open = dir_file,
     .getxattr = dir_getxattr,

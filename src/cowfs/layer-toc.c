@@ -85,6 +85,13 @@ static int toc_list(struct xeno_cowfs_layer *l, int dir, xeno_cowfs_each fn, voi
     return r < 0 ? r : 0;
 }
 
+static bool toc_holds(struct xeno_cowfs_layer *l, int dir, const char *name, const char *inner)
+{
+    int id = toc_hold(l, dir, name);
+
+    return id >= 0 && toc_tree_find(&of(l)->t, (uint32_t)id, inner) >= 0;
+}
+
 static ssize_t toc_readlink(struct xeno_cowfs_layer *l, int dir, const char *name, char *buf,
                             size_t size)
 {
@@ -346,6 +353,7 @@ static const struct xeno_cowfs_layer_ops toc_ops = {
     .hold = toc_hold,
     .stat = toc_stat,
     .list = toc_list,
+    .holds = toc_holds,
     .readlink = toc_readlink,
     .data_open = toc_data_open,
     .data_read = toc_data_read,
@@ -418,6 +426,7 @@ int xeno_cowfs_layer_toc(const struct xeno_layer *layer, const struct xeno_cowfs
         return xeno_context(err, r, "layer %.19s", layer->digest);
     tl = xeno_new0(struct toc_layer);
     tl->base.ops = &toc_ops;
+    tl->base.no_mounts = !tree.mounts;
     tl->opts = *opts;
     memcpy(tl->digest, layer->digest, sizeof tl->digest);
     tl->t = tree;

@@ -13,6 +13,7 @@
 #ifndef XENO_COWFS_LAYER_H
 #define XENO_COWFS_LAYER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -35,6 +36,8 @@ struct xeno_cowfs_layer_ops {
     /* name "": the handle's own object, here and below. Whiteouts are shown as what they are. */
     int (*stat)(struct xeno_cowfs_layer *l, int dir, const char *name, struct stat *ret);
     int (*list)(struct xeno_cowfs_layer *l, int dir, xeno_cowfs_each fn, void *arg);
+    /* Is there something called `inner` in the directory `name`? Quick. */
+    bool (*holds)(struct xeno_cowfs_layer *l, int dir, const char *name, const char *inner);
     ssize_t (*readlink)(struct xeno_cowfs_layer *l, int dir, const char *name, char *buf,
                         size_t size);
     /* A descriptor of the regular file `name`, for pread(2); of a layer O_RDONLY | O_NOATIME. */
@@ -58,6 +61,7 @@ struct xeno_cowfs_layer_ops {
 };
 struct xeno_cowfs_layer {
     const struct xeno_cowfs_layer_ops *ops;
+    bool no_mounts; /* it is known to have no mount file (cowfs/mount.h) */
 };
 
 /* A directory, by path, as the layer cache unpacks it (image/cache.h). Handles are descriptors of

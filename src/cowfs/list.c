@@ -141,8 +141,10 @@ size_t list_count(const struct xeno_cowfs_list *l)
 int xeno_cowfs_list_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
                          struct xeno_cowfs_list **ret)
 {
-    int r;
+    int r = use_dir(c, n);
 
+    if (r < 0)
+        return r;
     pthread_rwlock_rdlock(&c->tree);
     r = list_merged(c, n, ret);
     pthread_rwlock_unlock(&c->tree);

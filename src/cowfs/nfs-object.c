@@ -3,8 +3,9 @@
  * `lock` is held for moments: while the tables are looked at and changed, never while the stack is
  * asked. `scan` is held while the tree is read.
  *
- *   complete   every object of the stack that nobody told of has a place in the table
- *   epoch      counts what a reading that is under way may have missed
+ *   unread     when the tree was last read, a directory could not be: what is not found may be
+ * there complete   every object of the stack that nobody told of has a place in the table epoch
+ * counts what a reading that is under way may have missed
  */
 #include "cowfs/nfs-object.h"
 
@@ -32,7 +33,7 @@ struct xeno_nfs_objects {
     pthread_mutex_t lock, scan;
     struct xeno_nfs_object *numbers, *nodes, *unused, *open, *root;
     struct xeno_nfs_places *places;
-    bool complete, overflowed;
+    bool complete, overflowed, unread;
     uint64_t epoch;
     unsigned scans;
     xeno_time scan_next;
@@ -296,7 +297,7 @@ struct dir {
 struct walk {
     struct dir *dirs;
     size_t count, room;
-    bool full;
+    bool full, unread;
 };
 
 /* Takes: the reference. */
@@ -326,9 +327,11 @@ static void visit(struct xeno_nfs_objects *o, struct walk *w, struct xeno_cowfs_
 static void visit_all(struct xeno_nfs_objects *o, struct walk *w, const struct dir *d)
 {
     xeno_auto(xeno_cowfs_list) l = NULL;
+    int r = xeno_cowfs_list_open(o->c, d->node, &l);
     struct xeno_cowfs_entry e;
 
-    if (xeno_cowfs_list_open(o->c, d->node, &l) < 0)
+    w->unread = w->unread || r == -EIO; /* what is mounted there cannot be now */
+    if (r < 0)
         return; /* it is gone, or cannot be read by anybody */
     for (size_t i = 2; xeno_cowfs_list_at(l, i, &e) && !w->full; i++) {
         struct xeno_cowfs_node *n;
@@ -357,7 +360,8 @@ static void read_tree(struct xeno_nfs_objects *o)
     }
     free(w.dirs);
     pthread_mutex_lock(&o->lock);
-    o->complete = epoch == o->epoch;
+    o->complete = epoch == o->epoch && !w.unread;
+    o->unread = w.unread;
     o->overflowed = w.full;
     o->scans++;
     pthread_mutex_unlock(&o->lock);
@@ -390,6 +394,16 @@ static int learn(struct xeno_nfs_objects *o, unsigned scans_seen)
     return again ? 0 : all ? -ESTALE : -EAGAIN;
 }
 
+static bool is_unread(struct xeno_nfs_objects *o)
+{
+    bool unread;
+
+    pthread_mutex_lock(&o->lock);
+    unread = o->unread;
+    pthread_mutex_unlock(&o->lock);
+    return unread;
+}
+
 int xeno_nfs_object_find(struct xeno_nfs_objects *o, const void *handle, size_t len,
                          struct xeno_nfs_object **ret)
 {
@@ -407,8 +421,10 @@ int xeno_nfs_object_find(struct xeno_nfs_objects *o, const void *handle, size_t 
         if (r == 0)
             r = find_by_places(o, id.number, &b);
     }
+    if (r == -ENOENT)
+        return is_unread(o) ? -EIO : -ESTALE;
     if (r < 0)
-        return r == -ENOENT ? -ESTALE : r;
+        return r;
     if (b->id.born != id.born) {
         xeno_nfs_object_put(o, b);
         return -ESTALE;

@@ -25,9 +25,19 @@ int check_name(const char *name)
 
 /* --- numbers and marks --- */
 
+/* 62 bits of a hash; stacks of less than 128 file systems have no such number else. */
+static uint64_t ino_mounted(uint64_t salt, uint64_t ino)
+{
+    return (hash_spread(salt ^ hash_spread(ino)) >> 2) | (UINT64_C(1) << 62);
+}
+
 uint64_t ino_of(const struct xeno_cowfs *c, int layer, const struct stat *st)
 {
-    uint64_t fs = (uint64_t)c->dev_of[layer];
+    uint64_t fs;
+
+    if (layer >= c->own)
+        return ino_mounted(c->salt[layer], st->st_ino);
+    fs = (uint64_t)c->dev_of[layer];
 
     return (st->st_ino & ((UINT64_C(1) << INO_BITS) - 1)) ^ (st->st_ino >> INO_BITS) ^
            (fs << INO_BITS);
@@ -81,7 +91,7 @@ static struct part *part_of(struct xeno_cowfs_node *n, int layer)
 static int open_part(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct part *p, int parent)
 {
     struct xeno_cowfs_layer *l = c->layers[p->layer];
-    int none = -1, fd = l->ops->dir_open(l, parent, node_name(n));
+    int none = -1, fd = l->ops->dir_open(l, parent, p->root ? "" : node_name(n));
 
     if (fd < 0)
         return fd;
@@ -106,7 +116,7 @@ int part_fd(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int i)
 
         if (n->gone)
             return -ENOENT;
-        for (;;) {
+        while (!p->root) {
             above = part_of(a->parent, want->layer);
             if (!above)
                 return -ESTALE; /* cannot be: a part of a directory is in one of its parent */
@@ -161,12 +171,22 @@ void trim(struct xeno_cowfs *c)
 
 /* --- what a name is --- */
 
+/* Has the directory `name` of this layer something that may be a mount file? */
+static bool may_mount(const struct xeno_cowfs *c, int layer, int dir, const char *name)
+{
+    struct xeno_cowfs_layer *l = c->layers[layer];
+
+    return c->mounts && layer != UPPER && !l->no_mounts &&
+           l->ops->holds(l, dir, name, XENO_MOUNT_NAME);
+}
+
 int probe_name(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
                bool skip_upper, struct probe *ret)
 {
     int top = -1, last = -1; /* descriptors of the topmost's folder and of the lowest part's */
 
     ret->count = 0;
+    ret->mounts = false;
     if (parent->gone)
         return -ENOENT;
     for (int i = 0; i < parent->parts_count; i++) {
@@ -194,6 +214,7 @@ int probe_name(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char 
         last = fd;
         if (!S_ISDIR(st.st_mode))
             break;
+        ret->mounts = ret->mounts || may_mount(c, layer, fd, name);
     }
     if (ret->count == 0)
         return -ENOENT;
@@ -261,6 +282,10 @@ static struct xeno_cowfs_node *make_node(struct xeno_cowfs *c, struct xeno_cowfs
         for (int i = 0; i < p->count; i++) {
             n->parts[i].layer = p->layers[i];
             atomic_init(&n->parts[i].fd, -1);
+        }
+        if (p->mounts) {
+            atomic_init(&n->mounts, MOUNTS_PENDING);
+            use_known(c, n);
         }
     } else if (n->layer == UPPER) {
         n->upper_ino = p->st.st_ino;
@@ -398,7 +423,7 @@ void stat_as_node(const struct xeno_cowfs_node *n, struct stat *st)
     st->st_ino = n->ino;
     if (n->gone && (S_ISDIR(n->type) || n->layer != UPPER))
         st->st_nlink = 0;
-    else if (n->parts_count > 1)
+    else if (n->parts_count > 1 || atomic_load(&n->mounts) == MOUNTS_PENDING)
         st->st_nlink = 1; /* "not known", as overlayfs says it */
 }
 
@@ -428,6 +453,8 @@ int xeno_cowfs_lookup(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, cons
     struct probe p;
     int r = check_name(name);
 
+    if (r == 0)
+        r = use_dir(c, parent);
     if (r < 0)
         return r;
     trim(c);

@@ -55,8 +55,16 @@ int check_empty(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char
 {
     struct xeno_cowfs_node *n = node_get(c, parent, name, p);
     xeno_auto(xeno_cowfs_list) l = NULL;
-    int r = list_merged(c, n, &l);
+    int r;
 
+    if (atomic_load(&n->mounts) == MOUNTS_PENDING) {
+        pthread_rwlock_unlock(&c->tree);
+        r = use_dir(c, n);
+        pthread_rwlock_wrlock(&c->tree);
+        node_unref(c, n, 1);
+        return r < 0 ? r : 1;
+    }
+    r = list_merged(c, n, &l);
     node_unref(c, n, 1);
     if (r < 0)
         return r;
@@ -151,6 +159,7 @@ static int rmdir_upper(struct xeno_cowfs *c, int dir, const char *name, bool hid
 
 /* --- the public part --- */
 
+/* Returns: 1 when it is to be tried again. */
 static int remove_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
                          bool directory)
 {
@@ -165,8 +174,9 @@ static int remove_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, c
     if (S_ISDIR(p.st.st_mode) != directory)
         return directory ? -ENOTDIR : -EISDIR;
     r = directory ? check_empty(c, parent, name, &p) : 0;
-    if (r == 0)
-        r = hide = below(c, parent, name);
+    if (r != 0)
+        return r;
+    r = hide = below(c, parent, name);
     if (r >= 0)
         r = doom(c, parent, name, &p, &d);
     if (r < 0)
@@ -182,22 +192,27 @@ static int remove_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, c
     return r;
 }
 
+static int remove_name(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
+                       bool directory)
+{
+    int r = use_dir(c, parent);
+
+    if (r < 0)
+        return r;
+    pthread_rwlock_wrlock(&c->tree);
+    r = 1;
+    for (int i = 0; i < TRIES && r > 0; i++)
+        r = remove_locked(c, parent, name, directory);
+    pthread_rwlock_unlock(&c->tree);
+    return r > 0 ? -EBUSY : r;
+}
+
 int xeno_cowfs_unlink(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name)
 {
-    int r;
-
-    pthread_rwlock_wrlock(&c->tree);
-    r = remove_locked(c, parent, name, false);
-    pthread_rwlock_unlock(&c->tree);
-    return r;
+    return remove_name(c, parent, name, false);
 }
 
 int xeno_cowfs_rmdir(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name)
 {
-    int r;
-
-    pthread_rwlock_wrlock(&c->tree);
-    r = remove_locked(c, parent, name, true);
-    pthread_rwlock_unlock(&c->tree);
-    return r;
+    return remove_name(c, parent, name, true);
 }

@@ -85,6 +85,7 @@ static int open_root(struct xeno_cowfs *c, struct xeno_err *err)
         if (fd < 0)
             return xeno_fail_errno(err, fd, "cowfs.layer", "open the root of layer %d", i);
         n->parts[i].layer = i;
+        n->parts[i].root = true;
         atomic_init(&n->parts[i].fd, fd);
         n->parts_count++;
         atomic_fetch_add(&c->open_dirs, 1);
@@ -110,14 +111,17 @@ static struct xeno_cowfs *new_stack(struct xeno_cowfs_layer **layers, size_t cou
 {
     struct xeno_cowfs *c = xeno_new0(struct xeno_cowfs);
     struct rlimit rl = { .rlim_cur = 1024 };
+    size_t room = (count > XENO_COWFS_LAYERS_MAX ? count : XENO_COWFS_LAYERS_MAX) + 1;
 
     init_locks(c);
     c->work = c->lock = -1;
-    c->layers = xeno_new0_n(struct xeno_cowfs_layer *, count + 1);
+    c->layers = xeno_new0_n(struct xeno_cowfs_layer *, room);
+    c->salt = xeno_new0_n(uint64_t, room);
+    c->fs = xeno_new0_n(struct fs *, room);
     c->devs = xeno_new0_n(dev_t, count + 1);
     c->dev_of = xeno_new0_n(int, count + 1);
     memcpy(c->layers + 1, layers, count * sizeof *layers);
-    c->count = (int)count + 1;
+    c->count = c->own = (int)count + 1;
     getrlimit(RLIMIT_NOFILE, &rl);
     c->open_dirs_max = rl.rlim_cur / 4 < OPEN_DIRS_MAX ? (int)(rl.rlim_cur / 4) : OPEN_DIRS_MAX;
     return c;
@@ -161,12 +165,15 @@ void xeno_cowfs_free(struct xeno_cowfs *c)
     HASH_CLEAR(by_ino, c->inos);
     DL_FOREACH_SAFE (c->nodes, n, next)
         node_free(c, n);
-    for (int i = 0; i < c->count; i++)
+    for (int i = 0; i < c->own; i++)
         if (c->layers[i])
             c->layers[i]->ops->free(c->layers[i]);
+    stack_mounts_free(c);
     xeno_cleanup_close_(&c->work);
     xeno_cleanup_close_(&c->lock);
     free(c->layers);
+    free(c->salt);
+    free(c->fs);
     free(c->devs);
     free(c->dev_of);
     free(c);

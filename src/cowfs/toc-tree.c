@@ -326,6 +326,7 @@ int toc_tree_make(const struct xeno_toc *toc, const struct toc_tree_opts *opts,
     memset(m.of_member, 0xff, toc->count * sizeof *m.of_member);
     add_text(&m, "", 1); /* so that 0 is no place of attributes */
     r = xeno_tree_each(tree, add_name, &m, err);
+    m.t.mounts = xeno_tree_mounts(tree);
     sort_names(&m);
     take_pieces(&m);
     m.t.objects = xeno_grow(m.t.objects, m.t.object_count);

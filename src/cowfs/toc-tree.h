@@ -36,6 +36,7 @@ struct toc_tree {
     struct piece *pieces;
     char *text; /* names, targets of links, attributes */
     size_t object_count, name_count, piece_count, text_len;
+    bool mounts; /* one of the names may be a mount file (image/mount-file.h) */
 };
 
 struct toc_tree_opts {

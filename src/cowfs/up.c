@@ -354,6 +354,7 @@ static int take_over_one(struct xeno_cowfs *c, struct xeno_cowfs_node *n)
     atomic_init(&parts[0].fd, fd < 0 ? -1 : fd);
     for (int i = 0; i < n->parts_count; i++) {
         parts[i + 1].layer = n->parts[i].layer;
+        parts[i + 1].root = n->parts[i].root;
         atomic_init(&parts[i + 1].fd, atomic_load(&n->parts[i].fd));
     }
     free(n->parts);
