@@ -1,4 +1,4 @@
-/* src/image/stack.c - the file that says which layers lie over each other (RFC 13). */
+/* src/image/stack.c - the file that says which layers lie over each other (RFC 14). */
 #include "image/stack.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* src/image/stack.h - which layers lie over each other, and how each is there (RFC 13).
+/* src/image/stack.h - which layers lie over each other, and how each is there (RFC 14).
  *
  * A file that xeno-taskd writes for the xeno-cowfs of a session: folders, and layers that are read
  * by pieces over a table of contents, in any order. Who writes it has checked that place and digest

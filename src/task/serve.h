@@ -17,7 +17,7 @@
 
 struct xeno_serve {
     const char *program; /* xeno-cowfs, absolute */
-    const char *stack;   /* file (rfc/0013) */
+    const char *stack;   /* file (rfc/0014) */
     const char *upper, *work;
     const char *at;    /* where it is to be seen */
     const char *cache; /* of pieces; made when missing */
