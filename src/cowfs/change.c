@@ -210,7 +210,7 @@ int xeno_cowfs_make(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const 
         *ret_st = p.st;
         stat_as_node(*ret, ret_st);
         if (ret_file)
-            add_file(c, *ret, &(struct contents){ .fd = xeno_take_fd(&fd) }, ret_file);
+            add_file(c, *ret, &(struct contents){ .fd = xeno_take_fd(&fd) }, true, ret_file);
     }
     pthread_rwlock_unlock(&c->tree);
     return r;

@@ -38,7 +38,7 @@ void doom_end(struct xeno_cowfs *c, struct doomed *d, bool gone);
 
 /* With a reference of its own; takes what is `in`, also when there is no descriptor left (-EMFILE,
  * only for what a layer reads). */
-int add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct contents *in,
+int add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct contents *in, bool writes,
              struct xeno_cowfs_file **ret);
 
 #endif

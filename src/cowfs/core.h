@@ -65,6 +65,7 @@ struct contents {
 };
 
 struct xeno_cowfs_file {
+    bool writes;
     int fd;               /* while `lazy` only a number kept free, so that taking over has one */
     atomic_bool lazy;     /* read through `from`, as long as it is not taken over */
     struct contents from; /* its fd is the one above */
@@ -89,6 +90,7 @@ struct xeno_cowfs_node {
     uint64_t upper_ino;       /* in the table of inodes when not 0 */
     uint64_t refs;
     struct xeno_cowfs_file *files;
+    int writers; /* of these */
     UT_hash_handle by_name, by_ino;
     struct xeno_cowfs_node *prev, *next; /* in the list of all */
 };

@@ -58,7 +58,7 @@ static int open_object(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int flag
     return r < 0 ? r : contents_open(c, &at, flags, ret);
 }
 
-int add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct contents *in,
+int add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct contents *in, bool writes,
              struct xeno_cowfs_file **ret)
 {
     struct xeno_cowfs_file *f = xeno_new0(struct xeno_cowfs_file);
@@ -73,8 +73,10 @@ int add_file(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct contents *i
         return -EMFILE;
     }
     f->node = n;
+    f->writes = writes;
     pthread_mutex_lock(&c->table);
     n->refs++;
+    n->writers += writes;
     DL_APPEND(n->files, f);
     pthread_mutex_unlock(&c->table);
     *ret = f;
@@ -100,7 +102,7 @@ int xeno_cowfs_file_open(struct xeno_cowfs *c, struct xeno_cowfs_node *n, int fl
     if (r == -EACCES && writes)
         r = open_object(c, n, O_WRONLY, &in);
     if (r == 0)
-        r = add_file(c, n, &in, ret);
+        r = add_file(c, n, &in, writes, ret);
     pthread_rwlock_unlock(&c->tree);
     if (r < 0)
         return r;
@@ -117,6 +119,7 @@ void xeno_cowfs_file_close(struct xeno_cowfs *c, struct xeno_cowfs_file *f)
 
     pthread_mutex_lock(&c->table);
     DL_DELETE(n->files, f);
+    n->writers -= f->writes;
     pthread_mutex_unlock(&c->table);
     node_unref(c, n, 1);
     contents_close(&f->from);
@@ -150,6 +153,16 @@ off_t xeno_cowfs_file_seek(const struct xeno_cowfs_file *f, off_t off, int whenc
     struct contents in = contents_of(f);
 
     return contents_seek(&in, off, whence);
+}
+
+bool xeno_cowfs_file_written(struct xeno_cowfs *c, const struct xeno_cowfs_file *f)
+{
+    bool written;
+
+    pthread_mutex_lock(&c->table);
+    written = f->node->writers > 0;
+    pthread_mutex_unlock(&c->table);
+    return written;
 }
 
 int xeno_cowfs_sync_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n)

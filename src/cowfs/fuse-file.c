@@ -145,9 +145,15 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
-    off_t at = xeno_cowfs_file_seek(file_of(fi), off, whence);
+    off_t at;
 
-    (void)ino;
+    /* Where data is, what is written but not here yet decides too. Who is told that this is not
+     * known takes it all for data. */
+    if (xeno_cowfs_file_written(stack_of(req), file_of(fi)) && fuse_flush_cached(ino) == -EAGAIN) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    at = xeno_cowfs_file_seek(file_of(fi), off, whence);
     if (at < 0)
         fuse_reply_err(req, (int)-at);
     else

@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FUSE_USE_VERSION 312
-#include <fuse_lowlevel.h>
-
 #include "base/mem.h"
 
 #define WAKE SIGUSR1 /* ends a wait for a request; SIGUSR1 has no other use here */
@@ -24,11 +21,13 @@ struct loop {
     pthread_mutex_t table;  /* of the members below */
     pthread_t *threads;
     int count, max;
-    atomic_int idle; /* threads that want to read */
-    sem_t ended;     /* one of them found the session's end */
+    atomic_int idle;     /* threads that want to read */
+    atomic_int flushing; /* threads that wait for others to serve the kernel's writes */
+    sem_t ended;         /* one of them found the session's end */
 };
 
 static __thread struct loop *reading; /* where this thread is the reader */
+static __thread struct loop *serving; /* where it is one of the threads */
 
 static void *serve(void *arg);
 
@@ -75,6 +74,18 @@ void fuse_may_wait(void)
         let_read(reading);
 }
 
+int fuse_flush_cached(fuse_ino_t ino)
+{
+    struct loop *l = serving;
+    int r = -EAGAIN;
+
+    fuse_may_wait();
+    if (atomic_fetch_add(&l->flushing, 1) + 1 < l->max)
+        r = fuse_lowlevel_notify_inval_inode(l->session, ino, 0, 0);
+    atomic_fetch_sub(&l->flushing, 1);
+    return r;
+}
+
 static bool more_waits(const struct loop *l)
 {
     struct pollfd p = { .fd = fuse_session_fd(l->session), .events = POLLIN };
@@ -87,6 +98,7 @@ static void *serve(void *arg)
     struct loop *l = arg;
     struct fuse_buf buf = { .mem = NULL };
 
+    serving = l;
     for (;;) {
         int n;
 

@@ -12,9 +12,10 @@
 #ifndef XENO_COWFS_FUSE_LOOP_H
 #define XENO_COWFS_FUSE_LOOP_H
 
-#include "base/err.h"
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
 
-struct fuse_session;
+#include "base/err.h"
 
 /* Serve with at most `threads`, until the session's end; signals that end it are the caller's to
  * set (fuse_set_signal_handlers). Errors: token cowfs.serve. */
@@ -22,5 +23,10 @@ int fuse_loop(struct fuse_session *session, int threads, struct xeno_err *err);
 
 /* The calling thread may wait now. Again, and in a thread that is not of a loop: no effect. */
 void fuse_may_wait(void);
+
+/* Have the kernel write what it has cached of a file, and forget the file's contents. The writes
+ * are requests, which other threads serve meanwhile: in a thread that serves a request which
+ * changes nothing. Errors: -EAGAIN as many threads as there may be but one are at this already. */
+int fuse_flush_cached(fuse_ino_t ino);
 
 #endif

@@ -106,6 +106,8 @@ static nfsstat3 write_data(struct call *c, struct xeno_nfs_object *b, const stru
         return NFS3ERR_INVAL;
     if (a->offset > INT64_MAX - NFS3_DATA_MAX)
         return NFS3ERR_FBIG;
+    if (a->count == 0)
+        return NFS3_OK; /* nothing changes */
     r = xeno_nfs_object_file(c->s->objects, b, true, &f);
     if (r == 0)
         r = clear_set_id(c, b, st);
@@ -154,7 +156,7 @@ void do_write(struct call *c, void *args, void *res)
         post_attr(c, b, &ok->file_wcc.after);
     }
     unlock_objects(c, b, NULL);
-    if (r->status == NFS3_OK && a->stable != UNSTABLE)
+    if (r->status == NFS3_OK && a->stable != UNSTABLE && a->count > 0)
         r->status = sync_data(c, b, a->stable == FILE_SYNC);
     if (r->status == NFS3_OK) {
         ok->count = a->count;

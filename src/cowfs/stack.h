@@ -176,6 +176,8 @@ off_t xeno_cowfs_file_seek(const struct xeno_cowfs_file *f, off_t off, int whenc
  * same number leads to the copy. Borrowed. Returns: -1 for a file of a layer that is read by
  * pieces, until it is taken over: only the two above work then. */
 int xeno_cowfs_file_fd(const struct xeno_cowfs_file *f);
+/* Has anybody the file open for writing? What he wrote may be in a front end's cache only. */
+bool xeno_cowfs_file_written(struct xeno_cowfs *c, const struct xeno_cowfs_file *f);
 int xeno_cowfs_sync_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n);
 
 struct xeno_cowfs_entry {

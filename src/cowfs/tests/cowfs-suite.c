@@ -1,14 +1,14 @@
 /* src/cowfs/tests/cowfs-suite.c - runs a table of file system cases against what is mounted.
  *
- *     cowfs-suite CASES prepare BOTTOM MIDDLE   make the layers: one folder a case, all alike
+ *     cowfs-suite CASES prepare BOTTOM MIDDLE   make the layers: one folder a case
  *     cowfs-suite CASES run MOUNT               one line a case: "ok NAME" or "not NAME: why"
  *     cowfs-suite-nfs CASES run ""              the same over NFS (suite-nfs.c); "none NAME: what"
  *                                               where the protocol has no such request
  *
  * The table is a text of cases, "= NAME" and a line for each step: an operation, its arguments and
  * "-> what is wanted" (an errno's name, a text; nothing: it succeeds). The operations are the rows
- * of suite-contents.c and suite-names.c; what stands in a case's folder is in `things` below. As
- * root.
+ * of suite-*.c; what stands in a case's folder is in `things` below: that of it which the case
+ * names, or all of it when it asks what is in ".". As root.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -119,7 +119,18 @@ static int make_thing(const struct thing *t)
     return link || S_ISCHR(t->mode) ? 0 : chmod(t->path, t->mode & 07777);
 }
 
-static int make_folder(const char *layer, char which, int number)
+/* Does the case, of this text, name it? (Some are there for nothing.) */
+static bool wanted(const char *text, const char *path)
+{
+    char name[32];
+    size_t len = strcspn(path, "/0123456789");
+
+    snprintf(name, sizeof name, "%.*s", (int)len, path);
+    return strcmp(path, "file") == 0 || strstr(text, name) || strstr(text, " . ") ||
+           strstr(text, " .\n");
+}
+
+static int make_folder(const char *layer, char which, int number, const char *text)
 {
     char path[32];
 
@@ -127,14 +138,18 @@ static int make_folder(const char *layer, char which, int number)
     if (chdir(layer) < 0 || mkdir(path, 0777) < 0 || chmod(path, 0777) < 0 || chdir(path) < 0)
         return -1;
     for (size_t i = 0; i < XENO_LEN(things); i++)
-        if (things[i].layer == which && make_thing(&things[i]) < 0) {
+        if (things[i].layer == which && wanted(text, things[i].path) &&
+            make_thing(&things[i]) < 0) {
             perror(things[i].path);
             return -1;
         }
     if (which == 'm')
-        return setxattr("opq", "user.overlay.opaque", "y", 1, 0);
-    if (write_with("x", O_CREAT, "x") < 0 || setxattr("x", "user.k", "v", 1, 0) < 0)
+        return wanted(text, "opq") ? setxattr("opq", "user.overlay.opaque", "y", 1, 0) : 0;
+    if (wanted(text, "x") &&
+        (write_with("x", O_CREAT, "x") < 0 || setxattr("x", "user.k", "v", 1, 0) < 0))
         return -1;
+    if (!wanted(text, "sparse"))
+        return 0;
     return write_with("sparse", O_CREAT, "head") < 0 ? -1 : truncate("sparse", 8 << 20);
 }
 
@@ -153,7 +168,7 @@ static char *expand(char *word)
     size_t len = *word == '@' ? strtoul(word + 1, NULL, 10) : 0;
     char *s;
 
-    if (len == 0)
+    if (*word != '@')
         return xeno_strdup(word);
     s = xeno_alloc0(1, len + 1);
     memset(s, 'n', len);
@@ -165,7 +180,8 @@ static char *expand(char *word)
 /* Returns: NULL: there is no such operation. */
 static const struct suite_op *find_op(const char *name)
 {
-    const struct suite_op *tables[] = { suite_contents, suite_names };
+    const struct suite_op *tables[] = { suite_contents, suite_room,  suite_locks,
+                                        suite_names,    suite_attrs, suite_process };
 
     for (size_t i = 0; i < XENO_LEN(tables); i++)
         for (const struct suite_op *op = tables[i]; op->name; op++)
@@ -228,11 +244,12 @@ static void end(struct world *w)
             close(w->fds[i]);
     if (seteuid(0) < 0)
         exit(2);
+    process_end(w);
 }
 
 static int run(FILE *f, const char *root)
 {
-    static struct world w;
+    static struct world w = { .runs = -1 };
     char line[1024], name[256] = "", why[TEXT_MAX + 1024] = "";
     bool good = true, first = true;
     int number = 0;
@@ -264,18 +281,24 @@ static int run(FILE *f, const char *root)
 
 static int prepare(FILE *f, const char *bottom, const char *middle)
 {
-    char line[1024];
-    int number = 0;
+    char line[1024], text[TEXT_MAX] = "";
+    int number = -1;
 
     umask(0);
-    while (fgets(line, sizeof line, f)) {
-        if (*line != '=')
-            continue;
-        if (make_folder(bottom, 'b', number) < 0 || make_folder(middle, 'm', number) < 0) {
+    for (bool more = true; more;) {
+        more = fgets(line, sizeof line, f) != NULL;
+        if ((!more || *line == '=') && number >= 0 &&
+            (make_folder(bottom, 'b', number, text) < 0 ||
+             make_folder(middle, 'm', number, text) < 0)) {
             perror("prepare");
             return 1;
         }
-        number++;
+        if (*line == '=') {
+            number++;
+            *text = '\0';
+        } else if (strlen(text) + strlen(line) < sizeof text) {
+            strcat(text, line);
+        }
     }
     return 0;
 }
@@ -284,6 +307,8 @@ int main(int argc, char **argv)
 {
     FILE *f = argc > 3 ? fopen(argv[1], "re") : NULL;
 
+    if (argc == 2 && strcmp(argv[1], "wait") == 0) /* as a program that a case runs */
+        return getchar() == EOF;
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (f && argc == 5 && strcmp(argv[2], "prepare") == 0)

@@ -1,12 +1,9 @@
-/* src/cowfs/tests/suite-contents.c - cowfs-suite's operations on open files, contents and locks. */
+/* src/cowfs/tests/suite-contents.c - cowfs-suite's operations on open files and contents. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "suite.h"
@@ -31,6 +28,8 @@ static int flags_of(const char *s)
     f |= strchr(s, 'd') ? O_DIRECTORY : 0;
     f |= strchr(s, 'n') ? O_NOFOLLOW : 0;
     f |= strchr(s, 'T') ? O_TMPFILE : 0;
+    f |= strchr(s, 'N') ? O_NOATIME : 0;
+    f |= strchr(s, 'S') ? O_SYNC : 0;
     return f | O_NONBLOCK | O_CLOEXEC;
 }
 
@@ -113,111 +112,35 @@ static int op_truncate(struct world *w, char **a, int n)
     (void)n;
     return truncate(a[0], atol(a[1]));
 }
-static int op_mwrite(struct world *w, char **a, int n)
+/* store PATH BYTES: so many of them, and fsync(2) says whether they are there. */
+static int op_store(struct world *w, char **a, int n)
 {
-    xeno_autoclose int fd = open(a[0], O_RDWR | O_CLOEXEC);
-    char *p = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    xeno_autoclose int fd = open(a[0], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    xeno_autofree char *bytes = xeno_alloc0(1, (size_t)atol(a[1]));
 
     (void)w;
     (void)n;
-    if (p == MAP_FAILED)
-        return -1;
-    memcpy(p + atol(a[1]), a[2], strlen(a[2]));
-    return munmap(p, 4096);
+    return fd < 0 || write(fd, bytes, (size_t)atol(a[1])) < 0 || fsync(fd) < 0 ? -1 : 0;
 }
-/* mapped SLOT TEXT: does a mapping of the open file, made before, see what comes? */
-static int op_mread(struct world *w, char **a, int n)
+/* At the descriptor's own place, which is the end with O_APPEND. */
+static int op_fput(struct world *w, char **a, int n)
 {
-    char *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, w->fds[slot(a[0])], 0);
+    ssize_t len = (ssize_t)strlen(a[1]);
 
     (void)n;
-    if (p == MAP_FAILED)
-        return -1;
-    snprintf(w->said, sizeof w->said, "%.*s", atoi(a[1]), p);
-    return munmap(p, 4096);
+    return write(w->fds[slot(a[0])], a[1], (size_t)len) == len ? 0 : -1;
 }
-static int op_fallocate(struct world *w, char **a, int n)
-{
-    int mode = strcmp(a[1], "punch") == 0  ? FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
-               : strcmp(a[1], "keep") == 0 ? FALLOC_FL_KEEP_SIZE
-                                           : 0;
-
-    (void)n;
-    return fallocate(w->fds[slot(a[0])], mode, atol(a[2]), atol(a[3]));
-}
-static int op_seek(struct world *w, char **a, int n)
-{
-    off_t at =
-        lseek(w->fds[slot(a[0])], atol(a[2]), strcmp(a[1], "data") == 0 ? SEEK_DATA : SEEK_HOLE);
-
-    (void)n;
-    return at < 0 ? -1 : say(w, "%ld", (long)at);
-}
-static int op_copy(struct world *w, char **a, int n)
-{
-    xeno_autoclose int in = open(a[0], O_RDONLY | O_CLOEXEC);
-    xeno_autoclose int out = open(a[1], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-    (void)w;
-    (void)n;
-    return copy_file_range(in, NULL, out, NULL, 1 << 20, 0) < 0 ? -1 : 0;
-}
-
-/* --- locks --- */
-
-static int lock_kind(const char *s)
-{
-    return (strcmp(s, "ex") == 0 ? LOCK_EX : strcmp(s, "sh") == 0 ? LOCK_SH : LOCK_UN) | LOCK_NB;
-}
-static int op_flock(struct world *w, char **a, int n)
+static int op_fchown(struct world *w, char **a, int n)
 {
     (void)n;
-    return flock(w->fds[slot(a[0])], lock_kind(a[1]));
-}
-static int set_lock(int fd, const char *kind, const char *from, const char *len)
-{
-    struct flock l = { .l_type = (short)(*kind == 'w'   ? F_WRLCK
-                                         : *kind == 'r' ? F_RDLCK
-                                                        : F_UNLCK),
-                       .l_start = atol(from),
-                       .l_len = atol(len) };
-
-    return fcntl(fd, F_SETLK, &l);
-}
-static int op_plock(struct world *w, char **a, int n)
-{
-    (void)n;
-    return set_lock(w->fds[slot(a[0])], a[1], a[2], a[3]);
-}
-/* The same, asked by another process on its own descriptor. */
-static int op_otherlock(struct world *w, char **a, int n)
-{
-    pid_t pid = fork();
-    int status = 0;
-
-    (void)w;
-    (void)n;
-    if (pid == 0) {
-        int fd = open(a[0], O_RDWR | O_CLOEXEC);
-
-        _exit(fd < 0 || set_lock(fd, a[1], a[2], a[3]) < 0 ? errno : 0);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) < 0)
-        return -1;
-    errno = WEXITSTATUS(status);
-    return errno ? -1 : 0;
+    return fchown(w->fds[slot(a[0])], (uid_t)atoi(a[1]), (gid_t)atoi(a[2]));
 }
 
 const struct suite_op suite_contents[] = {
-    { "open", op_open, 2 },           { "fd", op_fd, 3 },
-    { "close", op_close, 1 },         { "fread", op_fread, 1 },
-    { "fwrite", op_fwrite, 2 },       { "ftruncate", op_ftruncate, 2 },
-    { "fsync", op_fsync, 1 },         { "fchmod", op_fchmod, 2 },
-    { "read", op_read, 1 },           { "write", op_write, 2 },
-    { "append", op_append, 2 },       { "put", op_put, 2 },
-    { "truncate", op_truncate, 2 },   { "mwrite", op_mwrite, 3 },
-    { "mread", op_mread, 2 },         { "fallocate", op_fallocate, 4 },
-    { "seek", op_seek, 3 },           { "copy", op_copy, 2 },
-    { "flock", op_flock, 2 },         { "plock", op_plock, 4 },
-    { "otherlock", op_otherlock, 4 }, { NULL, NULL, 0 },
+    { "open", op_open, 2 },           { "fd", op_fd, 3 },         { "close", op_close, 1 },
+    { "fread", op_fread, 1 },         { "fwrite", op_fwrite, 2 }, { "fput", op_fput, 2 },
+    { "ftruncate", op_ftruncate, 2 }, { "fsync", op_fsync, 1 },   { "fchmod", op_fchmod, 2 },
+    { "fchown", op_fchown, 3 },       { "read", op_read, 1 },     { "write", op_write, 2 },
+    { "append", op_append, 2 },       { "put", op_put, 2 },       { "store", op_store, 2 },
+    { "truncate", op_truncate, 2 },   { NULL, NULL, 0 },
 };

@@ -91,25 +91,30 @@ mode_t suite_set_umask(mode_t mask)
 
 /* --- files --- */
 
-int suite_stat(const char *path, struct stat *st)
+static int stat_result(int r, const struct nfs_stat_64 *s, struct stat *st)
 {
-    struct nfs_stat_64 s;
-    int r = nfs_lstat64(suite_nfs, path, &s);
-
     if (r < 0)
         return suite_result(r);
     memset(st, 0, sizeof *st);
-    st->st_ino = s.nfs_ino;
-    st->st_mode = (mode_t)s.nfs_mode;
-    st->st_nlink = s.nfs_nlink;
-    st->st_uid = (uid_t)s.nfs_uid;
-    st->st_gid = (gid_t)s.nfs_gid;
-    st->st_rdev = s.nfs_rdev;
-    st->st_size = (off_t)s.nfs_size;
-    st->st_blocks = (blkcnt_t)(s.nfs_used / 512);
-    st->st_mtim.tv_sec = (time_t)s.nfs_mtime;
-    st->st_mtim.tv_nsec = (long)s.nfs_mtime_nsec;
+    st->st_ino = s->nfs_ino;
+    st->st_mode = (mode_t)s->nfs_mode;
+    st->st_nlink = s->nfs_nlink;
+    st->st_uid = (uid_t)s->nfs_uid;
+    st->st_gid = (gid_t)s->nfs_gid;
+    st->st_rdev = s->nfs_rdev;
+    st->st_size = (off_t)s->nfs_size;
+    st->st_blocks = (blkcnt_t)(s->nfs_used / 512);
+    st->st_mtim.tv_sec = (time_t)s->nfs_mtime;
+    st->st_mtim.tv_nsec = (long)s->nfs_mtime_nsec;
+    st->st_ctim.tv_sec = (time_t)s->nfs_ctime;
+    st->st_ctim.tv_nsec = (long)s->nfs_ctime_nsec;
     return 0;
+}
+int suite_stat(const char *path, struct stat *st)
+{
+    struct nfs_stat_64 s = { 0 };
+
+    return stat_result(nfs_lstat64(suite_nfs, path, &s), &s, st);
 }
 int suite_open(const char *path, int flags, ...)
 {
@@ -123,6 +128,8 @@ int suite_open(const char *path, int flags, ...)
     va_end(ap);
     if ((flags & O_TMPFILE) == O_TMPFILE)
         return suite_lacks("files without a name");
+    if (flags & O_NOATIME)
+        return suite_lacks("access times that do not move");
     /* What the kernel sees to for other clients. */
     if ((flags & (O_DIRECTORY | O_NOFOLLOW)) && suite_stat(path, &st) == 0) {
         if ((flags & O_NOFOLLOW) && S_ISLNK(st.st_mode))
@@ -178,12 +185,9 @@ ssize_t suite_write(int fd, const void *buf, size_t len)
 int suite_fstat(int fd, struct stat *st)
 {
     struct nfs_stat_64 s = { 0 };
-    int r = suite_file(fd) ? nfs_fstat64(suite_nfs, suite_file(fd), &s) : -EBADF;
 
-    memset(st, 0, sizeof *st);
-    st->st_size = (off_t)s.nfs_size;
-    st->st_nlink = s.nfs_nlink;
-    return suite_result(r);
+    return stat_result(suite_file(fd) ? nfs_fstat64(suite_nfs, suite_file(fd), &s) : -EBADF, &s,
+                       st);
 }
 int suite_mknod(const char *path, mode_t mode, dev_t dev)
 {
@@ -237,6 +241,7 @@ struct dirent *suite_readdir(DIR *dir)
     if (!got)
         return NULL;
     e.d_ino = got->inode;
+    e.d_type = (unsigned char)IFTODT(got->mode);
     snprintf(e.d_name, sizeof e.d_name, "%s", got->name);
     return &e;
 }
