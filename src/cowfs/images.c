@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "cowfs/ahead.h"
+#include "image/agent.h"
 #include "image/source-registry.h"
 #include "image/store.h"
 
@@ -25,6 +26,7 @@ struct xeno_cowfs_images {
     struct xeno_pieces_user *user;
     struct xeno_sources **sources; /* of images: one for all; of a stack: of each layer its own */
     size_t source_count;
+    struct xeno_agent *agent; /* NULL: nobody's */
     struct xeno_store *store;
     struct xeno_image **found; /* topmost first */
     size_t found_count;
@@ -197,6 +199,10 @@ static int new_sources(struct xeno_cowfs_images *im, const struct xeno_cowfs_ima
         r = xeno_source_store(opts->image_store, &s, err);
     if (s)
         xeno_sources_add(*ret, s);
+    if (r >= 0 && im->agent)
+        r = xeno_source_agent(im->agent, "xeno-imaged", &s, err);
+    if (r >= 0 && im->agent)
+        xeno_sources_add(*ret, s);
     return r < 0 ? r : 0;
 }
 
@@ -309,6 +315,16 @@ static int open_cache(struct xeno_cowfs_images *im, const struct xeno_cowfs_imag
     return xeno_pieces_user_open(im->pieces, user, &im->user, err);
 }
 
+static int open_agent(struct xeno_cowfs_images *im, const struct xeno_cowfs_images_opts *opts,
+                      struct xeno_err *err)
+{
+    struct xeno_agent_opts o = { .env = xeno_env_real(),
+                                 .socket = opts->imaged,
+                                 .patience = opts->patience };
+
+    return xeno_agent_new(&o, &im->agent, err);
+}
+
 int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
                            struct xeno_cowfs_images **ret, struct xeno_err *err)
 {
@@ -325,6 +341,8 @@ int xeno_cowfs_images_open(const struct xeno_cowfs_images_opts *opts,
     r = open_cache(im, opts, err);
     if (r >= 0 && opts->image_store)
         r = xeno_store_open(opts->image_store, XENO_STORE_READ, &im->store, err);
+    if (r >= 0 && opts->imaged)
+        r = open_agent(im, opts, err);
     if (r >= 0)
         r = opts->images ? open_images(im, opts, err) : open_stacked(im, opts, err);
     if (r < 0)
@@ -417,6 +435,7 @@ void xeno_cowfs_images_free(struct xeno_cowfs_images *im)
     for (size_t i = 0; i < im->source_count; i++)
         xeno_sources_free(im->sources[i]);
     free(im->sources);
+    xeno_agent_free(im->agent);
     xeno_store_free(im->store);
     pthread_cond_destroy(&im->changed);
     pthread_mutex_destroy(&im->mutex);

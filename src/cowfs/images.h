@@ -18,6 +18,7 @@ struct xeno_cowfs_images;
 struct xeno_cowfs_images_opts {     /* borrowed for the call, but for the functions and arg */
     const char *images;             /* with commas between them, topmost first; NULL: stack */
     const struct xeno_stack *stack; /* its layers by pieces; its folders are passed over */
+    const char *imaged;             /* socket of the image manager, for a stack's layers; NULL */
     const char *image_store;        /* NULL: there is none */
     const char *cache;              /* folder of the cache of pieces */
     int64_t cache_bytes;

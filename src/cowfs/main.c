@@ -24,6 +24,8 @@ static const struct xeno_conf_item items[] = {
       .help =
           "A file that says which layers there are, instead of lower and images: directories and "
           "layers read by pieces in any order." },
+    { "imaged", XENO_CONF_TEXT, OFFSET(imaged), .unit = "socket",
+      .help = "Where xeno-imaged is asked for what is read of the layers of stack." },
     { "image-store", XENO_CONF_TEXT, OFFSET(image_store), .unit = "directory",
       .help = "An image store of this host: where images are found by name, and asked first for "
               "what is read." },

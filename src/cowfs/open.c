@@ -66,6 +66,7 @@ static int open_images(const struct options *o, struct xeno_cowfs_images **ret,
 {
     struct xeno_cowfs_images_opts opts = { .images = o->images,
                                            .stack = o->parts,
+                                           .imaged = o->imaged,
                                            .image_store = o->image_store,
                                            .cache = o->cache,
                                            .cache_bytes = o->cache_bytes,

@@ -12,7 +12,7 @@
 struct options {
     char *lower, *upper, *work, *mount, *options;
     char *images, *image_store, *cache, *registry_ca, *registry_auth;
-    char *nfs, *nfs_client, *nfs_uids, *stack;
+    char *nfs, *nfs_client, *nfs_uids, *stack, *imaged;
     int64_t threads, cache_bytes, ahead_bytes, shift, fuse_fd;
     xeno_time patience;
     bool registry_plain, nfs_sync, foreground;

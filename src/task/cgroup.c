@@ -324,6 +324,24 @@ pid_t xeno_cgroup_fork(const struct xeno_cgroups *cg, const char *session)
     return pid >= 0 ? pid : fork(); /* kernels before 5.7, and no such group: not counted */
 }
 
+/* Version 1 has the group in those trees only whose controllers we use. */
+void xeno_cgroup_enter(const struct xeno_cgroups *cg, const char *session)
+{
+    for (size_t i = 0; i < cg->ntrees; i++) {
+        xeno_autofree char *procs = xeno_cgroup_file(cg, i, session, NULL, "cgroup.procs");
+
+        xeno_cgroup_write(procs, "0");
+    }
+}
+
+pid_t xeno_cgroup_first(const struct xeno_cgroups *cg, const char *session)
+{
+    int tree = cg->ops == &xeno_cgroup_v1 ? xeno_cgroup_tree_of(cg, "pids") : 0;
+    xeno_autofree char *procs = xeno_cgroup_file(cg, (size_t)tree, session, NULL, "cgroup.procs");
+
+    return (pid_t)xeno_cgroup_read_int(procs);
+}
+
 int xeno_cgroup_usage(const struct xeno_cgroups *cg, const char *session,
                       struct xeno_cgroup_usage *ret)
 {

@@ -6,6 +6,7 @@
  *   /xeno-INST/sessions       heavy                  TOP/xeno-INST/sessions      weight 10000
  *   /xeno-INST/sessions/ID    limits, counters       TOP/xeno-INST/sessions/ID
  *   .../ID/TASK               made by the runtime    .../ID/TASK
+ *   .../ID.files              of who serves its files .../ID.files
  *
  * A quota is only a ceiling: what makes it a promise is the weight of the parents, so that neither
  * foreign processes at the top nor our own daemons starve, plus admission elsewhere. Which back end
@@ -62,6 +63,10 @@ int xeno_cgroups_door(const struct xeno_cgroups *cg);
 /* Ids of the sessions that have a group: NULL-terminated; free each and the list. */
 char **xeno_cgroups_list(const struct xeno_cgroups *cg);
 
+/* Behind a session's id: the name of the group of the process that serves its root file system, for
+ * the calls below that take a session. */
+#define XENO_CGROUP_SERVER ".files"
+
 struct xeno_cgroup_limits {
     int64_t cpu_msps;     /* ms a second */
     int64_t cpu_burst_ms; /* cut to one period's quota, the kernel's limit */
@@ -78,6 +83,11 @@ int xeno_cgroup_set(struct xeno_cgroups *cg, const char *session,
  * counts what the session's processes wait (below). A runtime puts what it starts into all other
  * groups itself. */
 pid_t xeno_cgroup_fork(const struct xeno_cgroups *cg, const char *session);
+
+/* Go into a session's group, which is there. */
+void xeno_cgroup_enter(const struct xeno_cgroups *cg, const char *session);
+/* The first process of the group itself, not of those below it; 0 when there is none. */
+pid_t xeno_cgroup_first(const struct xeno_cgroups *cg, const char *session);
 
 /* What waited_us is: the time in which at least one process of the session was ready to run and had
  * no processor, whatever the reason, its own quota included ("some" of cpu.pressure). Time, not

@@ -23,11 +23,16 @@
 
 /* What the daemon shares with its drivers. Set up once; a driver's probe may fill its own part. */
 struct xeno_task_host {
-    const char *instance;         /* [a-z][a-z0-9]*: part of every name in the kernel */
-    const char *dir;              /* absolute */
-    const char *images;           /* OCI layout with the layers' blobs; "" when there is none */
-    const char *cache;            /* unpacked layers */
-    const char *libexec;          /* where our own helper programs are */
+    const char *instance; /* [a-z][a-z0-9]*: part of every name in the kernel */
+    const char *dir;      /* absolute */
+    const char *images;   /* OCI layout with the layers' blobs; "" when there is none */
+    const char *cache;    /* unpacked layers */
+    const char *libexec;  /* where our own helper programs are */
+    const char *cowfs;    /* xeno-cowfs; NULL: it was not found */
+    const char *pieces;   /* the cache of pieces, of pieces_bytes at most */
+    int64_t pieces_bytes;
+    const char *imaged; /* socket of the image manager; "" when there is none */
+    const char *imaged_store;
     struct xeno_cgroups *cgroups; /* NULL without rights */
     const char *resolv_conf;      /* text for the sessions; "" when there is none */
     char *(*netns)(const struct xeno_task_host *h, const char *session); /* path; NULL: none */
@@ -55,6 +60,15 @@ struct xeno_task_driver {
 
     /* Can it run here? Once, at start. Fails with what is missing and what to do. */
     int (*probe)(struct xeno_task_host *h, struct xeno_err *err);
+
+    /* --- slow: in a child --- */
+
+    /* Before create: must something be fetched from elsewhere for `spec`, which may take minutes?
+     * Quick: for the daemon's loop. Optional, both or none. */
+    bool (*away)(const struct xeno_task_host *h, const struct xeno_task_spec *spec);
+    /* Then fetch it. Without a session's lock. */
+    int (*fetch)(const struct xeno_task_host *h, const struct xeno_task_spec *spec,
+                 struct xeno_err *err);
 
     /* --- slow: in a child, under the session's lock --- */
 
@@ -98,6 +112,10 @@ struct xeno_task_driver {
                  int cols, int rows, struct xeno_err *err);
     /* Like xeno_cgroup_oom_fd(); optional. */
     int (*oom_fd)(const struct xeno_task_host *h, struct xeno_run *run);
+    /* Of a session whose file system a process of ours serves: a handle (pidfd) that becomes
+     * readable when that has ended, the caller's; -ENOENT when it has; -1 when nobody serves it.
+     * Optional. */
+    int (*server_fd)(const struct xeno_task_host *h, struct xeno_run *run);
 };
 
 extern const struct xeno_task_driver xeno_task_driver_null;

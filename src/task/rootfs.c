@@ -40,8 +40,7 @@ _Bool xeno_rootfs_mounted(const char *path)
     const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
     struct statx sx;
 
-    return statx(AT_FDCWD, path, flags, 0, &sx) == 0 &&
-           (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+    return statx(AT_FDCWD, path, flags, 0, &sx) == 0 && (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
 static int make_dir(const char *path, uint32_t owner, mode_t mode, struct xeno_err *err)

@@ -2,8 +2,8 @@
  *
  *   SESSION/upper.img   ext4 in a sparse file: all that the session may write, and no more
  *   SESSION/upper       where it is mounted; data/ and work/ in it belong to the overlay
- *   SESSION/rootfs      the layers, below data/: overlayfs, or xeno-cowfs where one is read by pieces
- *   POOL/BYTES.img      a fresh file system of that size, to be copied: faster than mkfs
+ *   SESSION/rootfs      the layers, below data/: overlayfs, or xeno-cowfs where one is read by
+ * pieces POOL/BYTES.img      a fresh file system of that size, to be copied: faster than mkfs
  *   POOL/.spare-PID-N   a writable layer made ahead, for a session that is still to come
  *
  * A session that fills its disk gets ENOSPC inside its own file system, and df(1) tells it the
@@ -41,8 +41,8 @@ struct xeno_rootfs {
     /* To be used for the writable layer if it is missing: of that size, and in no one else's hands;
      * NULL: none. */
     const struct xeno_rootfs_spare *spare;
-    /* Have xeno-cowfs serve it, and not the kernel's overlayfs: task/serve.h; the folders are filled
-     * in here. Lowers are not looked at then. NULL: overlayfs. */
+    /* Have xeno-cowfs serve it, and not the kernel's overlayfs: task/serve.h; the folders are
+     * filled in here. Lowers are not looked at then. NULL: overlayfs. */
     const struct xeno_serve *serve;
 };
 
@@ -64,7 +64,8 @@ int xeno_rootfs_build(const struct xeno_rootfs *r, struct xeno_err *err);
  * rootfs.image. On failure it is as before. */
 int xeno_rootfs_grow(const char *session, int64_t disk_bytes, struct xeno_err *err);
 
-/* Unmount; the writable layer stays. What xeno-cowfs serves has ended before. Not mounted: no effect. Errors: -EBUSY rootfs.mount. */
+/* Unmount; the writable layer stays. What xeno-cowfs serves has ended before. Not mounted: no
+ * effect. Errors: -EBUSY rootfs.mount. */
 int xeno_rootfs_release(const char *session, struct xeno_err *err);
 
 /* Unmount at once, in use or not, and delete the writable layer. */

@@ -43,6 +43,7 @@ static void adopt_ready(struct taskd *d, struct session *s)
     if (s->drv->needs_root && network_add(d, s->id, &s->run->spec, &err) < 0)
         xeno_log_err(LOG_ERR, "adopt.network", &err, "session=%s", s->id);
     session_watch_oom(d, s);
+    session_watch_server(d, s);
     session_check(d, s);
     for (size_t i = 0; i < s->run->ntasks; i++)
         any_ended |= s->run->tasks[i].ended;
@@ -81,6 +82,7 @@ static void sweep_cgroups(struct taskd *d)
     char **ids = d->host.cgroups ? xeno_cgroups_list(d->host.cgroups) : NULL;
 
     for (size_t i = 0; ids && ids[i]; i++) {
+        ids[i][strcspn(ids[i], ".")] = '\0'; /* of who serves its files: the same session */
         if (xeno_task_session_ok(ids[i]) && !session_find(d, ids[i])) {
             xeno_log(LOG_NOTICE, "adopt.cgroup", "session=%s", ids[i]);
             work_add(d, session_get(d, ids[i]), NULL, own_request(ids[i]), begin_destroy);

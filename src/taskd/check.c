@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "task/proc.h"
+#include "task/serve.h"
 
 static void say(int *missing, const char *how, const char *what, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
@@ -85,6 +86,26 @@ static void check_images(const struct taskd *d, int *missing)
             d->conf.images, d->conf.images);
 }
 
+/* What sessions of layers that are not here take. An operator who wants none needs none of it. */
+static void check_pieces(const struct taskd *d, int *missing)
+{
+    const char *how = *d->conf.imaged ? "MISSING" : "note";
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xeno_serve_check(d->host.cowfs, &err) < 0)
+        say(missing, how, "pieces", "%s", err.text);
+    else
+        say(missing, "ok", "pieces", "%s", d->host.cowfs);
+    if (!*d->conf.imaged)
+        say(missing, "note", "imaged",
+            "not set: sessions start from what is on this host only (man xeno-imaged)");
+    else if (access(d->conf.imaged, F_OK) < 0)
+        say(missing, "note", "imaged", "nobody listens at %s yet: start xeno-imaged",
+            d->conf.imaged);
+    else
+        say(missing, "ok", "imaged", "%s, %s", d->conf.imaged, d->conf.imaged_store);
+}
+
 static void check_drivers(const struct taskd *d, int *missing)
 {
     for (size_t i = 0; xeno_task_drivers[i]; i++) {
@@ -118,6 +139,7 @@ int taskd_check(const struct taskd *d, const struct xeno_err *opened)
         say(&missing, "MISSING", "kernel, folder", "%s", opened->text);
     else {
         say(&missing, "ok", "folder", "%s", d->conf.dir);
+        check_pieces(d, &missing);
         check_drivers(d, &missing);
     }
     if (missing)

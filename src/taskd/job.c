@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "taskd/taskd.h"
 
-/* Enough to keep both the runtime's CPU use and its waiting busy, not so many that each is slow. */
-#define JOBS_MAX 6
+/* At work at a time. Of jobs: enough to keep both the runtime's CPU use and its waiting busy, not
+ * so many that each is slow. Of those that wait for somebody else's network: so many small
+ * processes. */
+static const size_t most[JOB_LINES] = { [JOB_WORK] = 6, [JOB_FETCH] = 64 };
 
 /* From the child, over a socket that keeps messages whole. It is our own program speaking, forked a
  * moment ago, so a struct may pass as it is. */
@@ -116,10 +118,11 @@ static void run_child(struct job *j, int socket)
 
 /* --- the daemon's side --- */
 
-static void start_next(struct taskd *d);
+static void start_next(struct taskd *d, enum job_line line);
 
 static void end_job(struct job *j, int value, const struct xeno_err *err)
 {
+    enum job_line line = j->kind->line;
     struct taskd *d = j->daemon;
     struct job **at = &d->jobs;
 
@@ -131,7 +134,7 @@ static void end_job(struct job *j, int value, const struct xeno_err *err)
     if (*at)
         *at = j->next;
     if (j->counted)
-        d->njobs--;
+        d->lines[line].count--;
     j->io = sd_event_source_disable_unref(j->io);
     j->timer = sd_event_source_disable_unref(j->timer);
     if (j->socket >= 0)
@@ -140,7 +143,7 @@ static void end_job(struct job *j, int value, const struct xeno_err *err)
     j->kind->done(d, j->arg, value, err);
     if (!j->child) /* else it is freed when the process has been collected */
         free(j);
-    start_next(d);
+    start_next(d, line);
 }
 
 static void crashed(struct job *j)
@@ -235,7 +238,7 @@ static void launch(struct job *j)
     j->next = d->jobs;
     d->jobs = j;
     j->counted = !j->kind->at_once;
-    d->njobs += j->counted;
+    d->lines[j->kind->line].count += j->counted;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         crashed(j);
         return;
@@ -256,20 +259,22 @@ static void launch(struct job *j)
                                    (uint64_t)j->kind->timeout_s * 1000000, 0, on_timeout, j);
 }
 
-static void start_next(struct taskd *d)
+static void start_next(struct taskd *d, enum job_line line)
 {
-    struct job *j = d->queue;
+    struct job_line_state *l = &d->lines[line];
+    struct job *j = l->first;
 
-    if (!j || d->njobs >= JOBS_MAX)
+    if (!j || l->count >= most[line])
         return;
-    d->queue = j->next;
-    if (!d->queue)
-        d->queue_end = &d->queue;
+    l->first = j->next;
+    if (!l->first)
+        l->last = NULL;
     launch(j);
 }
 
 void job_start(struct taskd *d, const struct job_kind *kind, void *arg)
 {
+    struct job_line_state *l = &d->lines[kind->line];
     struct job *j = xeno_new0(struct job);
 
     *j = (struct job){ .daemon = d, .kind = kind, .arg = arg, .socket = -1 };
@@ -277,9 +282,12 @@ void job_start(struct taskd *d, const struct job_kind *kind, void *arg)
         launch(j);
         return;
     }
-    *d->queue_end = j;
-    d->queue_end = &j->next;
-    start_next(d);
+    if (l->last)
+        l->last->next = j;
+    else
+        l->first = j;
+    l->last = j;
+    start_next(d, kind->line);
 }
 
 void job_cancel(struct taskd *d, void *arg)

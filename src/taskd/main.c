@@ -62,25 +62,41 @@ int lock_folder(struct taskd *d, struct xeno_err *err)
     return 0;
 }
 
-/* Our helpers are beside us when installed, in the neighbouring folder in a build tree. */
-static char *find_helpers(void)
+/* The folder of a program of ours: beside us when installed, in a neighbouring folder in a build
+ * tree. The caller's; NULL: in none of `places`, which begin with our own folder. */
+static char *find_beside(const char *const *places, size_t count, const char *program)
 {
-    static const char *const places[] = { "%s", "%s/../task", "%s/../libexec/xeno" };
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     const char *dir;
 
     self[n > 0 ? n : 0] = '\0';
     dir = dirname(self);
-    for (size_t i = 0; i < XENO_LEN(places); i++) {
-        char *path = xeno_asprintf(places[i], dir);
-        xeno_autofree char *helper = xeno_asprintf("%s/xeno-crun", path);
+    for (size_t i = 0; i < count; i++) {
+        char *path = xeno_asprintf("%s/%s", dir, places[i]);
+        xeno_autofree char *helper = xeno_asprintf("%s/%s", path, program);
 
         if (access(helper, X_OK) == 0)
             return path;
         free(path);
     }
-    return xeno_strdup(XENO_LIBEXEC);
+    return NULL;
+}
+
+static char *find_helpers(void)
+{
+    static const char *const places[] = { ".", "../task", "../libexec/xeno" };
+    char *path = find_beside(places, XENO_LEN(places), "xeno-crun");
+
+    return path ? path : xeno_strdup(XENO_LIBEXEC);
+}
+
+static char *find_cowfs(void)
+{
+    static const char *const places[] = { ".", "../cowfs" };
+    xeno_autofree char *path = find_beside(places, XENO_LEN(places), "xeno-cowfs");
+
+    return path ? xeno_asprintf("%s/xeno-cowfs", path) : NULL;
 }
 
 static void probe_drivers(struct taskd *d)
@@ -128,6 +144,11 @@ static int open_all(struct taskd *d, struct xeno_err *err)
     d->host.images = d->conf.images;
     d->host.cache = d->conf.cache;
     d->host.libexec = find_helpers();
+    d->host.cowfs = find_cowfs();
+    d->host.pieces = d->conf.pieces;
+    d->host.pieces_bytes = d->conf.pieces_bytes;
+    d->host.imaged = d->conf.imaged;
+    d->host.imaged_store = d->conf.imaged_store;
     d->host.resolv_conf = NULL;
     r = open_kernel(d, err);
     if (r == 0)
@@ -221,6 +242,7 @@ static void release(struct taskd *d)
         HASH_DEL(d->sessions, s);
         sd_event_source_disable_unref(s->oom);
         sd_event_source_disable_unref(s->oom_check);
+        sd_event_source_disable_unref(s->server);
         xeno_run_free(s->run);
         free(s);
     }
@@ -232,6 +254,7 @@ static void release(struct taskd *d)
     rouse_close(d);
     xeno_cgroups_free(d->host.cgroups);
     free((char *)d->host.libexec);
+    free((char *)d->host.cowfs);
     if (d->lock >= 0)
         close(d->lock);
 }
@@ -251,7 +274,6 @@ int main(int argc, char **argv)
     bool tried = false; /* to open: the configuration is right */
 
     xeno_log_init("xeno-taskd", LOG_INFO);
-    d.queue_end = &d.queue;
     r = xeno_conf_args(&taskd_program, &d.conf, argc, argv, &ask, &err);
     if (r == 0 && ask.todo != XENO_CONF_DONE)
         r = options_complete(&d.conf, &err);

@@ -20,6 +20,7 @@
 #include "taskd/taskd.h"
 
 #define CREATE_WAIT_S 1800 /* a big template may have to be unpacked first */
+#define FETCH_WAIT_S  3600
 #define WORK_WAIT_S   120
 
 /* --- the queue of a session --- */
@@ -191,6 +192,7 @@ void begin_destroy(struct taskd *d, struct work *w)
 
     if (w->session->run)
         usage_of(d, w->session, &last); /* remembered for the answer */
+    session_unwatch_server(w->session);
     job_start(d, &destroy_kind, w);
 }
 
@@ -248,6 +250,7 @@ static void create_done(struct taskd *d, void *arg, int value, const struct xeno
         return;
     }
     session_watch_oom(d, w->session);
+    session_watch_server(d, w->session);
     xeno_log(LOG_INFO, "session.created", "session=%s driver=%s", w->session->id,
              w->session->drv ? w->session->drv->name : "?");
     work_end(d, w, NULL, NULL);
@@ -262,6 +265,38 @@ static int lent_spare(const void *arg)
 
 static const struct job_kind create_kind = {
     .fn = create_job, .done = create_done, .lent = lent_spare, .timeout_s = CREATE_WAIT_S
+};
+
+static void build(struct taskd *d, struct work *w)
+{
+    if (w->session->drv->needs_root) {
+        w->spare = spare_take(d, w->q->spec.disk_bytes);
+        spare_want(d, w->q->spec.disk_bytes);
+    }
+    job_start(d, &create_kind, w);
+}
+
+/* What is elsewhere is fetched by a job that no other session's work waits for, and that has
+ * nothing of the session but its specification. */
+static int fetch_job(struct taskd *d, void *arg, struct xeno_task_channel *ch, struct xeno_err *err)
+{
+    const struct work *w = arg;
+
+    (void)ch;
+    return w->session->drv->fetch(&d->host, &w->q->spec, err);
+}
+
+static void fetch_done(struct taskd *d, void *arg, int value, const struct xeno_err *why)
+{
+    ((struct work *)arg)->fetching = false;
+    if (why)
+        create_done(d, arg, value, why);
+    else
+        build(d, arg);
+}
+
+static const struct job_kind fetch_kind = {
+    .fn = fetch_job, .done = fetch_done, .line = JOB_FETCH, .timeout_s = FETCH_WAIT_S
 };
 
 /* The session is there already. Returns: true when the work is over. */
@@ -307,11 +342,11 @@ static void begin_create(struct taskd *d, struct work *w)
         create_done(d, w, 0, &err);
         return;
     }
-    if (drv->needs_root) {
-        w->spare = spare_take(d, w->q->spec.disk_bytes);
-        spare_want(d, w->q->spec.disk_bytes);
-    }
-    job_start(d, &create_kind, w);
+    w->fetching = drv->away && drv->away(&d->host, &w->q->spec);
+    if (w->fetching)
+        job_start(d, &fetch_kind, w);
+    else
+        build(d, w);
 }
 
 /* --- start --- */
@@ -539,6 +574,7 @@ static void settle(struct taskd *d, struct work *w)
 {
     struct xeno_run *run = w->session->run;
 
+    session_unwatch_server(w->session);
     run->stage = XENO_RUN_STOPPING;
     run->base.memory_bytes = 0;
     run->base.pids = 0;
@@ -634,6 +670,22 @@ static bool same_layers(const struct xeno_task_spec *a, const struct xeno_task_s
     return same;
 }
 
+/* What is left of a session that lost its file system goes before it comes back: put in front of
+ * what waits, as if it had been asked for. */
+static void stop_first(struct taskd *d, struct work *w)
+{
+    struct session *s = w->session;
+    struct work *stop = xeno_new0(struct work);
+
+    *stop = (struct work){ .session = s,
+                           .q = xeno_task_request_new(XENO_TASK_SNAPSHOT, s->id),
+                           .begin = begin_snapshot,
+                           .next = w };
+    s->first = stop;
+    s->nwaiting++;
+    begin_snapshot(d, stop);
+}
+
 static void begin_restore(struct taskd *d, struct work *w)
 {
     struct session *s = w->session;
@@ -642,6 +694,10 @@ static void begin_restore(struct taskd *d, struct work *w)
 
     if (!s->run || !s->drv) {
         fail_work(d, w, -ENOENT, "run.unknown", "does not exist");
+        return;
+    }
+    if (s->lost) {
+        stop_first(d, w);
         return;
     }
     if (s->run->stage == XENO_RUN_READY && s->run->this_boot &&
@@ -771,5 +827,7 @@ void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q)
         xeno_task_request_free(q);
         return;
     }
+    if (s && s->first && s->first->fetching && q->op == XENO_TASK_DESTROY)
+        job_cancel(d, s->first); /* nobody wants it any more */
     work_add(d, session_get(d, q->session), p, q, ops[q->op].begin);
 }

@@ -2,6 +2,7 @@
 #include "taskd/options.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,33 @@ static const struct xeno_conf_item items[] = {
       .max = INT64_C(1) << 50,
       .help = "Layers that no session needs are removed, longest unused first, when the cache is "
               "larger." },
+    { .name = "imaged",
+      .type = XENO_CONF_TEXT,
+      .offset = AT(imaged),
+      .fallback = "",
+      .max = 107,
+      .help =
+          "The socket of xeno-imaged, which fetches layers that are not on this host; without it a "
+          "session of such a layer is refused." },
+    { .name = "imaged-store",
+      .type = XENO_CONF_TEXT,
+      .offset = AT(imaged_store),
+      .max = 200,
+      .help = "Its image store; by default store beside its socket." },
+    { .name = "pieces",
+      .type = XENO_CONF_TEXT,
+      .offset = AT(pieces),
+      .max = 200,
+      .help =
+          "Pieces of layers that sessions have read; several task managers may share it; by default "
+          "DIR/pieces." },
+    { .name = "pieces-bytes",
+      .type = XENO_CONF_SIZE,
+      .offset = AT(pieces_bytes),
+      .fallback = "10G",
+      .min = 1 << 20,
+      .max = INT64_C(1) << 50,
+      .help = "How much it may hold; what was not read for longest goes." },
     { .name = "pool",
       .type = XENO_CONF_TEXT,
       .offset = AT(pool),
@@ -117,7 +145,7 @@ static int make_absolute(char **path, struct xeno_err *err)
 {
     xeno_autofree char *cwd = NULL, *old = NULL;
 
-    if ((*path)[0] == '/')
+    if (!*path || !(*path)[0] || (*path)[0] == '/')
         return 0;
     cwd = getcwd(NULL, 0);
     if (!cwd)
@@ -129,7 +157,8 @@ static int make_absolute(char **path, struct xeno_err *err)
 
 int options_complete(struct taskd_conf *conf, struct xeno_err *err)
 {
-    char **const paths[] = { &conf->dir, &conf->socket, &conf->images, &conf->cache };
+    char **const paths[] = { &conf->dir,    &conf->socket, &conf->images,      &conf->cache,
+                             &conf->pieces, &conf->imaged, &conf->imaged_store };
     int r = 0;
 
     if (!instance_ok(conf->instance))
@@ -139,6 +168,12 @@ int options_complete(struct taskd_conf *conf, struct xeno_err *err)
     default_path(&conf->socket, conf->dir, "socket");
     default_path(&conf->images, conf->dir, "images");
     default_path(&conf->cache, conf->dir, "cache");
+    default_path(&conf->pieces, conf->dir, "pieces");
+    if (*conf->imaged) {
+        xeno_autofree char *copy = xeno_strdup(conf->imaged);
+
+        default_path(&conf->imaged_store, dirname(copy), "store");
+    }
     for (size_t i = 0; r == 0 && i < XENO_LEN(paths); i++)
         r = make_absolute(paths[i], err);
     if (strpbrk(conf->dir, ",:\\"))

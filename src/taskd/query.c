@@ -127,6 +127,7 @@ static int list(struct taskd *d, const char *after, struct xeno_json **ret)
             break;
         }
         xeno_run_info(s->run, info);
+        info->lost = s->lost;
         bytes += 160 * (info->ntasks + 1);
         xeno_json_append(arr, xeno_task_session_json(info));
         last = s->id;

@@ -47,8 +47,9 @@ static void note(struct removal *rm, int r, struct xeno_err *err)
 
 /* --- which sessions --- */
 
-static void add_id(struct removal *rm, const char *id)
+static void add_id(struct removal *rm, char *id)
 {
+    id[strcspn(id, ".")] = '\0'; /* XENO_CGROUP_SERVER: the same session */
     if (!xeno_task_session_ok(id))
         return;
     for (size_t i = 0; i < rm->nids; i++)
@@ -219,6 +220,27 @@ static int remove_pins(struct removal *rm, struct xeno_err *err)
     return r;
 }
 
+/* --- its control groups --- */
+
+/* Who serves its files first: its processes may wait for it, and then go on with an error. */
+static void end_processes(struct removal *rm, const char *id)
+{
+    xeno_autofree char *server = xeno_asprintf("%s" XENO_CGROUP_SERVER, id);
+    struct xeno_err err = XENO_ERR_INIT;
+
+    note(rm, xeno_cgroup_kill(rm->d->host.cgroups, server, &err), &err);
+    note(rm, xeno_cgroup_kill(rm->d->host.cgroups, id, &err), &err);
+}
+
+static void remove_groups(struct removal *rm, const char *id)
+{
+    xeno_autofree char *server = xeno_asprintf("%s" XENO_CGROUP_SERVER, id);
+    struct xeno_err err = XENO_ERR_INIT;
+
+    note(rm, xeno_cgroup_remove(rm->d->host.cgroups, server, &err), &err);
+    note(rm, xeno_cgroup_remove(rm->d->host.cgroups, id, &err), &err);
+}
+
 /* --- all of it --- */
 
 static void remove_kernel(struct removal *rm)
@@ -228,12 +250,12 @@ static void remove_kernel(struct removal *rm)
 
     rm->supervisors = each_supervisor(d, 0); /* most end with their containers */
     for (size_t i = 0; d->host.cgroups && i < rm->nids; i++)
-        note(rm, xeno_cgroup_kill(d->host.cgroups, rm->ids[i], &err), &err);
+        end_processes(rm, rm->ids[i]);
     note(rm, end_supervisors(rm, &err), &err);
     for (size_t i = 0; i < rm->nids; i++)
         note(rm, remove_folder(rm, rm->ids[i], &err), &err);
     for (size_t i = 0; d->host.cgroups && i < rm->nids; i++)
-        note(rm, xeno_cgroup_remove(d->host.cgroups, rm->ids[i], &err), &err);
+        remove_groups(rm, rm->ids[i]);
     if (d->host.cgroups) {
         int r = xeno_cgroups_remove(d->host.cgroups, &err);
 

@@ -38,12 +38,19 @@ static void unwatch_oom(struct session *s)
     s->oom_check = sd_event_source_disable_unref(s->oom_check);
 }
 
+void session_unwatch_server(struct session *s)
+{
+    s->server = sd_event_source_disable_unref(s->server);
+    s->lost = false;
+}
+
 void session_drop(struct taskd *d, struct session *s)
 {
     if (s->run || s->first)
         return;
     d->collect_due = true;
     unwatch_oom(s);
+    session_unwatch_server(s);
     HASH_DEL(d->sessions, s);
     free(s);
 }
@@ -58,8 +65,10 @@ void session_reload(struct taskd *d, struct session *s)
     xeno_run_free(s->run);
     s->run = run;
     s->drv = run ? xeno_task_driver_find(run->driver) : NULL;
-    if (!run || run->stage != XENO_RUN_READY)
-        unwatch_oom(s);
+    if (run && run->stage == XENO_RUN_READY)
+        return;
+    unwatch_oom(s);
+    session_unwatch_server(s);
 }
 
 /* --- ends of tasks --- */
@@ -160,6 +169,49 @@ void session_watch_oom(struct taskd *d, struct session *s)
         return;
     sd_event_source_set_io_fd_own(s->oom, 1);
     s->oom_seen = kills_of(d, s);
+}
+
+/* --- who serves its file system --- */
+
+static void tell_lost(struct session *s)
+{
+    struct xeno_task_event e = { .kind = XENO_TASK_EVENT_LOST };
+
+    s->lost = true;
+    strcpy(e.session, s->id);
+    send_event(s->daemon, &e);
+    xeno_log(LOG_ERR, "session.lost", "session=%s", s->id);
+}
+
+static int on_server_end(sd_event_source *src, int fd, uint32_t events, void *data)
+{
+    struct session *s = data;
+
+    (void)fd;
+    (void)events;
+    s->server = sd_event_source_disable_unref(src);
+    tell_lost(s);
+    return 0;
+}
+
+void session_watch_server(struct taskd *d, struct session *s)
+{
+    int fd;
+
+    if (s->server || !s->run || s->run->stage != XENO_RUN_READY || !s->drv || !s->drv->server_fd)
+        return;
+    fd = s->drv->server_fd(&d->host, s->run);
+    if (fd == -ENOENT) {
+        tell_lost(s);
+        return;
+    }
+    if (fd < 0)
+        return;
+    if (sd_event_add_io(d->loop, &s->server, fd, EPOLLIN, on_server_end, s) < 0) {
+        close(fd);
+        return;
+    }
+    sd_event_source_set_io_fd_own(s->server, 1);
 }
 
 /* --- use --- */

@@ -124,7 +124,7 @@ static int on_quiet(sd_event_source *source, uint64_t usec, void *data)
     struct taskd *d = data;
     struct spare *s;
 
-    if (d->njobs > 0 || d->spare_making) {
+    if (d->lines[JOB_WORK].count > 0 || d->spare_making) {
         sd_event_source_set_time(source, usec + QUIET_US);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }

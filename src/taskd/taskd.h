@@ -9,7 +9,8 @@
  *             '-> slow:   waits for the session --> job --> network --> answer   (ops.c)
  *             '-> exec:   a job of its own, until the program ends               (exec.c)
  *
- * Of one session at most one slow request is at work at a time; of all sessions JOBS_MAX.
+ * Of one session at most one slow request is at work at a time; of all sessions so many as job.c
+ * says.
  */
 #ifndef XENO_TASKD_TASKD_H
 #define XENO_TASKD_TASKD_H
@@ -35,7 +36,8 @@
 /* From options, files and arguments (options.c). */
 struct taskd_conf {
     char *dir, *socket, *instance, *images, *cache, *pool, *uplink, *deny, *dns;
-    int64_t peer_uid, cache_max;
+    char *imaged, *imaged_store, *pieces;
+    int64_t peer_uid, cache_max, pieces_bytes;
     bool verbose;
 };
 
@@ -43,6 +45,9 @@ struct taskd;
 struct session;
 
 /* --- job.c: work in child processes --- */
+
+/* Where a job waits for its turn: what works here, and what only waits for others to send. */
+enum job_line { JOB_WORK, JOB_FETCH, JOB_LINES };
 
 /* What runs in the child. Returns 0 or a positive value, or a failure in *err. */
 typedef int job_fn(struct taskd *d, void *arg, struct xeno_task_channel *ch, struct xeno_err *err);
@@ -57,7 +62,8 @@ struct job_kind {
     job_running *running;         /* may be NULL */
     int (*lent)(const void *arg); /* a descriptor that goes along, or -1; may be NULL */
     int timeout_s;                /* 0: none */
-    bool at_once;                 /* does not wait for its turn among JOBS_MAX */
+    enum job_line line;
+    bool at_once; /* does not wait for its turn in its line */
 };
 
 /* Start a job or let it wait for its turn. Failures come through `done`, from the loop. */
@@ -87,6 +93,7 @@ struct work {
     void (*begin)(struct taskd *d, struct work *w);
     struct xeno_err err; /* of a failure whose undoing is at work */
     struct spare *spare; /* of a create: lent to its job */
+    bool fetching;       /* of a create: it waits for layers that are elsewhere */
 };
 
 struct session {
@@ -98,6 +105,8 @@ struct session {
     size_t nwaiting;
     sd_event_source *oom, *oom_check;
     int64_t oom_seen;
+    sd_event_source *server;     /* of its file system, where a process of ours serves it */
+    bool lost;                   /* which has ended, and should not have */
     struct xeno_task_usage told; /* what usage said last: never less again */
     UT_hash_handle hh;
 };
@@ -112,6 +121,10 @@ void session_reload(struct taskd *d, struct session *s);
 /* Write down and tell which tasks have ended, and have their remains removed. */
 void session_check(struct taskd *d, struct session *s);
 void session_watch_oom(struct taskd *d, struct session *s);
+/* Of a ready session: hear when the process that serves its file system ends, if there is one. And
+ * no more, before it ends rightly. */
+void session_watch_server(struct taskd *d, struct session *s);
+void session_unwatch_server(struct session *s);
 void session_usage(struct taskd *d, struct session *s, const struct xeno_net_counters *net,
                    struct xeno_task_usage *ret);
 
@@ -197,8 +210,10 @@ struct taskd {
     size_t npeers;
     struct session *sessions; /* by id */
     struct job *jobs;         /* at work */
-    struct job *queue, **queue_end;
-    size_t njobs;
+    struct job_line_state {
+        struct job *first, *last; /* that wait */
+        size_t count;             /* at work */
+    } lines[JOB_LINES];
     struct exec *execs;
     size_t nexecs;
     bool usable[8]; /* by place in xeno_task_drivers */

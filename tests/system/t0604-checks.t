@@ -44,6 +44,12 @@ is "$(check unshare -m sh -c 'for p in /usr/bin/conmon /usr/sbin/mkfs.ext4; do m
 like "$(line conmon)" 'MISSING .*apt-get install conmon' "conmon"
 like "$(line mkfs.ext4)" 'MISSING .*apt-get install e2fsprogs' "mkfs.ext4"
 like "$(line 'driver oci')" 'MISSING .*conmon' "so no container can run"
+pieces=(--images "$work/images" --imaged "$work/imaged/socket")
+is "$(check "${taskd[@]}" "${pieces[@]}" --check)" 0 "with an image manager"
+like "$(line pieces)" '^ok .*/xeno-cowfs' "layers can be read by pieces"
+like "$(line imaged)" "note .*nobody listens at $work/imaged/socket" "though it does not run yet"
+is "$(check unshare -m sh -c 'mount -t tmpfs none /dev && exec "$@"' - "${taskd[@]}" "${pieces[@]}" --check)" 1 "without FUSE"
+like "$(line pieces)" 'MISSING .*modprobe fuse' "is told what to do"
 mkdir -m 755 "$work/taskd-user"
 chown 65534 "$work/taskd-user"
 user=(setpriv --reuid 65534 --regid 65534 --clear-groups)

@@ -21,6 +21,7 @@
 #include "image/cache.h"
 #include "net/resolv.h"
 #include "task/oci/oci.h"
+#include "task/oci/root.h"
 #include "task/proc.h"
 #include "task/rootfs.h"
 
@@ -85,49 +86,6 @@ static int mount_sys(const struct xeno_task_host *h, const struct xeno_run *run,
     return r;
 }
 
-/* Several instances may share a cache, and each knows of its own sessions only. */
-static char *pin_name(const struct xeno_task_host *h, const struct xeno_run *run)
-{
-    return xeno_asprintf("%s-%s", h->instance, run->id);
-}
-
-/* Layers are pinned for as long as the session lives, unpacked when they are not there yet. */
-static int build_rootfs(const struct xeno_task_host *h, const struct xeno_run *run,
-                        struct xeno_err *err)
-{
-    xeno_autofree char *pool = xeno_asprintf("%s/pool", h->dir);
-    xeno_autofree char *layers = xeno_asprintf("%s/layers", h->cache);
-    xeno_autofree char *pin = pin_name(h, run);
-    xeno_auto(xeno_cache) cache = NULL;
-    xeno_auto(xeno_store) store = NULL;
-    const char *digests[XENO_TASK_LAYERS_MAX + 1], *lowers[XENO_TASK_LAYERS_MAX + 1];
-    struct xeno_rootfs root = { .session = run->path,
-                                .pool = pool,
-                                .layers = layers,
-                                .lowers = lowers,
-                                .nlowers = run->spec.nlayers,
-                                .disk_bytes = run->spec.disk_bytes,
-                                .owner = XENO_SUBID_BASE,
-                                .spare = h->spare };
-    int r;
-
-    if (run->spec.nlayers == 0)
-        return xeno_fail(err, -EINVAL, "oci.layers", "a container needs at least one layer");
-    for (size_t i = 0; i < run->spec.nlayers; i++) {
-        digests[i] = run->spec.layers[i];
-        lowers[i] = digests[i] + strlen("sha256:");
-    }
-    r = xeno_cache_open(h->cache, &cache, err);
-    if (r == 0)
-        r = xeno_cache_pin(cache, pin, digests, run->spec.nlayers, err);
-    if (r > 0) {
-        r = xeno_store_open(h->images, XENO_STORE_READ, &store, err);
-        if (r == 0)
-            r = xeno_cache_fill(cache, store, digests, run->spec.nlayers, NULL, err);
-    }
-    return r < 0 ? r : xeno_rootfs_build(&root, err);
-}
-
 static struct xeno_cgroup_limits limits_of(const struct xeno_task_spec *spec)
 {
     return (struct xeno_cgroup_limits){ .cpu_msps = spec->cpu_msps,
@@ -144,7 +102,7 @@ static int oci_create(const struct xeno_task_host *h, struct xeno_run *run, stru
     r = xeno_cgroup_set(h->cgroups, run->id, &limits, err);
     xeno_task_rouse(h);
     if (r == 0)
-        r = build_rootfs(h, run, err);
+        r = xeno_oci_root_build(h, run, err);
     if (r == 0)
         r = write_files(h, run, err);
     return r < 0 ? r : mount_sys(h, run, err);
@@ -226,6 +184,9 @@ static int oci_stop(const struct xeno_task_host *h, struct xeno_run *run, struct
     for (int waited = 0; waited < GRACE_MS && any_polite(h, run, 0); waited += 5)
         nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
     r = xeno_cgroup_kill(h->cgroups, run->id, err);
+    /* One that waits for a read by pieces ends with that, or with its patience. */
+    for (int tries = 0; r == -ETIMEDOUT && tries < 2 && xeno_oci_root_served(run); tries++)
+        r = xeno_cgroup_kill(h->cgroups, run->id, err);
     if (r == 0)
         wait_for_codes(h, run);
     return r;
@@ -241,17 +202,20 @@ static int oci_release(const struct xeno_task_host *h, struct xeno_run *run, str
     r = xeno_cgroup_remove(h->cgroups, run->id, err);
     if (umount2(sys, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
         r = xeno_fail_errno(err, -errno, "oci.sys", "unmount '%s'", sys);
+    if (r == 0)
+        r = xeno_oci_root_end(h, run, err);
     return r < 0 ? r : xeno_rootfs_release(run->path, err);
 }
 
 static int oci_destroy(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err)
 {
     xeno_autofree char *sys = xeno_run_path(run, "sys");
-    xeno_autofree char *pin = pin_name(h, run);
+    xeno_autofree char *pin = xeno_oci_pin(h, run);
     xeno_auto(xeno_cache) cache = NULL;
-    int r;
+    int r = xeno_oci_root_kill(h, run, err); /* first, since others may wait for it */
 
-    r = xeno_cgroup_kill(h->cgroups, run->id, err);
+    if (r == 0)
+        r = xeno_cgroup_kill(h->cgroups, run->id, err);
     for (size_t i = 0; r == 0 && i < run->ntasks; i++)
         xeno_oci_reap(h, run, &run->tasks[i], err);
     if (r == 0)
@@ -371,6 +335,8 @@ const struct xeno_task_driver xeno_task_driver_oci = {
     .isolation = "container",
     .needs_root = true,
     .probe = xeno_oci_probe,
+    .away = xeno_oci_away,
+    .fetch = xeno_oci_fetch,
     .create = oci_create,
     .start = xeno_oci_start,
     .reap = xeno_oci_reap,
@@ -386,4 +352,5 @@ const struct xeno_task_driver xeno_task_driver_oci = {
     .attach = oci_attach,
     .winch = oci_winch,
     .oom_fd = oci_oom_fd,
+    .server_fd = xeno_oci_server_fd,
 };
