@@ -116,7 +116,7 @@ char *xeno_agent_request_format(const struct xeno_agent_request *q, size_t *ret_
         xeno_json_set(obj, "images", digests_json(q));
     if (q->more)
         xeno_json_set_bool(obj, "more", true);
-    if (q->wait.ns > 0)
+    if ((has & MAY_WAIT) && q->wait.ns > 0)
         xeno_json_set_int(obj, "wait_ms", q->wait.ns / XENO_NS_PER_MS);
     return xeno_json_format(obj, false, ret_len);
 }

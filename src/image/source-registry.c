@@ -203,7 +203,7 @@ int xeno_source_registry(const struct xeno_source_registry_opts *opts, struct xe
     char *password = NULL;
     int r = 0;
 
-    if (!opts->party)
+    if (!opts->party && !opts->anonymous)
         r = xeno_registry_password(opts->auth_file, opts->name->host, opts->name->repo, &password,
                                    err);
 

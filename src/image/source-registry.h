@@ -25,6 +25,7 @@ struct xeno_source_registry_opts {
     const char *ca_file;                   /* NULL: the machine's CAs */
     bool plain;                            /* "http://", to an address of the loopback */
     const char *auth_file;                 /* xeno_registry_password() */
+    bool anonymous;                        /* no password is looked for */
     unsigned pace_s;                       /* http/client.h; 0: its default */
     /* NULL: any registry; else the three above do not count. */
     const struct xeno_source_party *party;

@@ -83,18 +83,18 @@ static int allow_all(int ruleset, const char *const *paths, uint64_t access, uin
 }
 
 int xeno_sandbox_landlock(const char *const *folders, const char *const *readable, bool serves,
-                          struct xeno_err *err)
+                          bool moves, struct xeno_err *err)
 {
-    uint64_t write =
-        serves ? (FS_ALL & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE) | FS_REFER : FS_WRITE;
+    uint64_t write = (serves ? FS_ALL & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE : FS_WRITE) |
+                     (moves ? FS_REFER : 0);
     int version = abi(), r;
     struct ruleset rs = { .fs = version >= 3 ? FS_ALL : FS_ALL & ~FS_TRUNCATE,
                           .net = version >= 4 ? NET_BIND_TCP : 0 };
     xeno_autoclose int fd = -1;
 
-    if (version < 1 || (serves && version < 2))
+    if (version < 1 || (moves && version < 2))
         return 0; /* the first one had no leave to move between directories */
-    if (serves)
+    if (moves)
         rs.fs |= FS_REFER;
     fd = (int)syscall(SYS_landlock_create_ruleset, &rs, version >= 4 ? sizeof rs : sizeof rs.fs, 0);
     if (fd < 0)

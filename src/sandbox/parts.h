@@ -6,9 +6,10 @@
 
 #include "base/err.h"
 
-/* A kernel without Landlock is not an error; readable may be NULL. serves: a file server. */
+/* A kernel without Landlock is not an error; readable may be NULL. serves: a file server. moves:
+ * files between folders. */
 int xeno_sandbox_landlock(const char *const *folders, const char *const *readable, bool serves,
-                          struct xeno_err *err);
+                          bool moves, struct xeno_err *err);
 int xeno_sandbox_seccomp(bool serves, struct xeno_err *err);
 
 #endif

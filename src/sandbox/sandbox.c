@@ -18,9 +18,12 @@
 static const struct profile {
     const char *name;
     bool serves; /* files, with rights of its own */
-} profiles[] = {
-    { "xenod", false }, { "xenocorpd", false }, { "xstored", false }, { "cowfs", true }
-};
+    bool moves;  /* files between its folders, as an image store does */
+} profiles[] = { { "xenod", false, false },
+                 { "xenocorpd", false, false },
+                 { "xstored", false, false },
+                 { "imaged", false, true },
+                 { "cowfs", true, true } };
 
 /* --- user --- */
 
@@ -91,7 +94,7 @@ int xeno_sandbox_enter_with(const char *profile, const char *const *folders,
         return xeno_fail(err, -EINVAL, "sandbox.profile", "there is no sandbox '%.32s'", profile);
     r = p->serves ? keep_capabilities(err) : drop_capabilities(err);
     if (r == 0 && folders)
-        r = xeno_sandbox_landlock(folders, readable, p->serves, err);
+        r = xeno_sandbox_landlock(folders, readable, p->serves, p->moves, err);
     if (r == 0)
         r = xeno_sandbox_seccomp(p->serves, err);
     return r;

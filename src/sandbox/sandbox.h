@@ -20,7 +20,7 @@ int xeno_sandbox_user(const char *user, struct xeno_err *err);
 
 /* Enter. There is no way back.
  *
- * profile: "xenod", "xenocorpd", "xstored" or "cowfs". folders: what may be written to,
+ * profile: "xenod", "xenocorpd", "xstored", "imaged" or "cowfs". folders: what may be written to,
  * NULL-terminated (missing ones are passed over); system folders stay readable. NULL: the file
  * system is not restricted. Context: one thread; sockets, keys and configuration are open already.
  * Landlock keeps files open that are. "cowfs" is that of a file server: it keeps the capabilities
