@@ -9,6 +9,8 @@
 #include "crypto/jws.h"
 #include "doc/types.h"
 #include "http/metrics.h"
+#include "image/agent-link.h"
+#include "xenod/elsewhere.h"
 #include "xenod/xenod.h"
 
 void xenod_get_health(struct xeno_http_req *q, void *user)
@@ -40,6 +42,27 @@ static int64_t resident_bytes(void)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
+static void image_metrics(const struct xenod *d, struct xeno_buf *out)
+{
+    struct xenod_elsewhere_count c = xenod_elsewhere_counts(d->elsewhere);
+
+    xeno_metric(out, "xenod_image_manager_up", "gauge", "Is the image manager connected?");
+    xeno_metric_int(out, "xenod_image_manager_up", NULL, NULL,
+                    d->agent && xeno_agent_link_up(d->agent));
+    xeno_metric(out, "xenod_images_waiting", "gauge",
+                "Requests that wait for the name of an image.");
+    xeno_metric_int(out, "xenod_images_waiting", NULL, NULL, c.waiting);
+    xeno_metric(out, "xenod_images_asked_total", "counter", "Names asked of the image manager.");
+    xeno_metric_int(out, "xenod_images_asked_total", NULL, NULL, c.asked);
+    xeno_metric(out, "xenod_images_shared_total", "counter", "Names asked for already by others.");
+    xeno_metric_int(out, "xenod_images_shared_total", NULL, NULL, c.shared);
+    xeno_metric(out, "xenod_images_failed_total", "counter", "Names that led nowhere.");
+    xeno_metric_int(out, "xenod_images_failed_total", NULL, NULL, c.failed);
+    xeno_metric(out, "xenod_images_old_total", "counter",
+                "Names whose registry was away, so that what they meant last was taken.");
+    xeno_metric_int(out, "xenod_images_old_total", NULL, NULL, c.old);
+}
+
 static void own_metrics(const struct xenod *d, struct xeno_buf *out)
 {
     xeno_metric(out, "xenod_task_manager_up", "gauge", "Is the task manager connected and usable?");
@@ -68,6 +91,7 @@ void xenod_get_metrics(struct xeno_http_req *q, void *user)
     }
     xeno_host_metrics(d->host, &out);
     own_metrics(d, &out);
+    image_metrics(d, &out);
     xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);
 }
 

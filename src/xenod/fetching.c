@@ -274,10 +274,26 @@ static void on_kept(void *data, const struct xeno_err *err)
     }
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static size_t each_once(const char **list, size_t count)
+{
+    size_t kept = 0;
+
+    qsort(list, count, sizeof *list, by_text);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || strcmp(list[kept - 1], list[i]) != 0)
+            list[kept++] = list[i];
+    return kept;
+}
+
 /* Manifests of every session and hold that is made of something from elsewhere. */
 static void tell_kept(struct xenod *d)
 {
-    xeno_autofree const char **images = NULL;
+    xeno_autofree const char **images = xeno_new0_n(const char *, 1);
     size_t count = 0;
     struct xenod_image *e, *next;
 
@@ -288,11 +304,12 @@ static void tell_kept(struct xenod *d)
         if (e->far_count == 0 ||
             xeno_json_arr_opt(&top, "manifests", MANIFESTS, &list, &n, NULL) != 0)
             continue;
-        images = xeno_grow(images, count + n);
+        images = xeno_grow(images, count + n + 1);
         for (size_t i = 0; i < n; i++)
             if (xeno_json_item_str(&list, i, 1, XENO_LAYER_TEXT, &images[count], NULL) == 0)
                 count++;
     }
+    count = each_once(images, count);
     if (xeno_agent_link_keep(d->agent, images, count, xeno_s(30), on_kept, d, NULL) == 0) {
         d->keep_due = false;
         d->keep_told = xeno_mono(d->env);
