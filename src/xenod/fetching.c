@@ -364,15 +364,15 @@ static void on_link(void *data, bool up)
 
     d->keep_due |= up;
     xeno_log(up ? LOG_INFO : LOG_WARNING, up ? "image.up" : "image.away", "socket=%s",
-             d->opt.image_socket);
+             d->opt.imaged);
 }
 
 int xenod_fetching_open(struct xenod *d, struct xeno_err *err)
 {
     int r = 0;
 
-    if (d->opt.image_socket && *d->opt.image_socket)
-        r = xeno_agent_link_new(d->loop, d->opt.image_socket, on_link, d, &d->agent, err);
+    if (d->opt.imaged && *d->opt.imaged)
+        r = xeno_agent_link_new(d->loop, d->opt.imaged, on_link, d, &d->agent, err);
     if (r < 0)
         return r;
     d->elsewhere = xenod_elsewhere_new(d->agent, xenod_image_here, d);

@@ -27,8 +27,8 @@
 
 int xenod_image_open(struct xenod *d, struct xeno_err *err)
 {
-    if (d->opt.image_dir && *d->opt.image_dir) /* the sandbox allows what is there by then */
-        (void)xeno_mkdirs(AT_FDCWD, d->opt.image_dir, 0755, NULL);
+    if (d->opt.imaged_store && *d->opt.imaged_store) /* the sandbox allows what is there by then */
+        (void)xeno_mkdirs(AT_FDCWD, d->opt.imaged_store, 0755, NULL);
     if (!d->opt.images || !*d->opt.images)
         return 0;
     return xeno_store_open(d->opt.images, XENO_STORE_READ, &d->images, err);
@@ -53,12 +53,9 @@ static void parts_release(struct parts *p)
 /* It makes its store at its first start, which may come after ours. */
 static bool open_fetched(struct xenod *d)
 {
-    xeno_autofree char *path = NULL;
-
-    if (d->fetched || !d->opt.image_dir || !*d->opt.image_dir)
+    if (d->fetched || !d->opt.imaged_store || !*d->opt.imaged_store)
         return d->fetched;
-    path = xeno_asprintf("%s/store", d->opt.image_dir);
-    return xeno_store_open(path, XENO_STORE_READ, &d->fetched, NULL) == 0;
+    return xeno_store_open(d->opt.imaged_store, XENO_STORE_READ, &d->fetched, NULL) == 0;
 }
 
 static bool is_digest(const char *ref)

@@ -22,8 +22,8 @@ static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
 
     if (d->opt.images && *d->opt.images)
         readable[n++] = d->opt.images;
-    if (d->opt.image_dir && *d->opt.image_dir)
-        readable[n++] = d->opt.image_dir;
+    if (d->opt.imaged_store && *d->opt.imaged_store)
+        readable[n++] = d->opt.imaged_store;
     readable[n] = config;
     return xeno_sandbox_enter_with("xenod", folders, readable, err);
 }

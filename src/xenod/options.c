@@ -34,11 +34,11 @@ static const struct xeno_conf_item items[] = {
          .help = "How sessions run: oci (containers) or null (nothing runs; for tests)"),
     ITEM(images, "images", TEXT, .max = 200,
          .help = "OCI layout with the templates and overlays sessions start from"),
-    ITEM(image_socket, "image-socket", TEXT, .max = 107,
+    ITEM(imaged, "imaged", TEXT, .max = 107,
          .help = "Unix socket of the image manager, xeno-imaged, which fetches images that are not "
                  "on this machine; empty: none is fetched"),
-    ITEM(image_dir, "image-dir", TEXT, .max = 200,
-         .help = "Folder of the image manager, its option dir"),
+    ITEM(imaged_store, "imaged-store", TEXT, .max = 200,
+         .help = "Its image store, the folder store in its dir"),
     ITEM(template_ref, "template", TEXT, .max = 700, .reloadable = true,
          .help = "Template of sessions that name none, for example template://debian:latest"),
     ITEM(pool, "pool", TEXT, .fallback = "10.201.1.0/24", .min = 9, .max = 18,
@@ -167,9 +167,9 @@ int xenod_options_check(const struct xenod_options *o, struct xeno_err *err)
     r = xenod_pool_parse(o->pool, &first, &count, err);
     if (r < 0)
         return r;
-    if (!(o->image_socket && *o->image_socket) != !(o->image_dir && *o->image_dir))
+    if (!(o->imaged && *o->imaged) != !(o->imaged_store && *o->imaged_store))
         return xeno_fail(err, -EINVAL, "conf.range",
-                         "image-socket and image-dir go together: both are the image manager's");
+                         "imaged and imaged-store go together: both are the image manager's");
     if (o->own_addresses >= count)
         return xeno_fail(err, -EINVAL, "conf.range",
                          "own-addresses: the pool has %u addresses for sessions, and some must be "

@@ -13,7 +13,7 @@
 struct xenod_options {
     char *dir, *listen, *corp_url, *task_socket, *user, *instance;
     char *driver, *images, *template_ref;
-    char *image_socket, *image_dir;
+    char *imaged, *imaged_store;
     char *pool;
     int64_t own_addresses, port_first, port_last;
     int64_t cpu_msps, memory_bytes, disk_bytes, net_mbps;

@@ -25,7 +25,7 @@ corp_init
 corp_start
 join op client "$token"
 server_join x1 "capacity.cpu = 1000" "reserve.cpu = 0" "headroom = 0" "retain = 1h" \
-    "image-socket = $work/m/socket" "image-dir = $work/m" "images = $work/images"
+    "imaged = $work/m/socket" "imaged-store = $work/m/store" "images = $work/images"
 mkdir -p "$work/m" "$work/tree/etc"
 # What the XenoServer has itself, and what the image manager would have: manifests and configs,
 # without layers.
