@@ -19,11 +19,11 @@ ok "a session by pieces" remote $s
 ask start $s t1 -- sh -c 'while :; do sleep 1000; done' >/dev/null
 ok "reads" reads 1
 server=$(servers)
+inside=$(ask list | grep -oE '"pid":[0-9]+' | cut -d: -f2)
 
 # --- the task manager ---
 kill_taskd
 ok "the server outlives the task manager" kill -0 "$server"
-inside=$(ask list | grep -oE '"pid":[0-9]+' | cut -d: -f2)
 is "$(sha256sum <"/proc/$inside/root/usr/2" | cut -c1-64)" "$(sum_of 2)" "and gives what was not read before"
 taskd_up || bail "the next one does not start"
 ok "the next one has the session" reads 3
