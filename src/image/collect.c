@@ -16,6 +16,7 @@
 
 #include "base/enc.h"
 #include "base/io.h"
+#include "image/manifest-priv.h"
 #include "image/store-priv.h"
 
 #define DEPTH_MAX 4
@@ -53,12 +54,28 @@ static bool mark_add(struct mark **marks, const char *digest)
 static int mark_document(struct xeno_store *st, struct mark **marks, const char *digest, int depth,
                          struct xeno_err *err);
 
+/* A layer's table of contents, where it is a blob of its own (image/agent.h). */
+static void mark_table(struct mark **marks, const struct xeno_json_at *layer)
+{
+    static const char *const keys[] = { XENO_NOTE_TOC, XENO_NOTE_TOC_OLD };
+    struct xeno_json_at notes;
+    const char *digest;
+
+    if (xeno_json_obj_opt(layer, "annotations", &notes, NULL) != 0)
+        return;
+    for (size_t i = 0; i < XENO_LEN(keys); i++)
+        if (xeno_json_str_opt(&notes, keys[i], 1, XENO_DIGEST_TEXT - 1, &digest, NULL) == 0 &&
+            xeno_digest_ok(digest))
+            mark_add(marks, digest);
+}
+
 static int mark_descriptor(struct xeno_store *st, struct mark **marks,
                            const struct xeno_json_at *at, bool document, int depth,
                            struct xeno_err *err)
 {
     const char *digest;
 
+    mark_table(marks, at);
     if (xeno_json_str(at, "digest", 1, XENO_DIGEST_TEXT - 1, &digest, NULL) < 0 ||
         !xeno_digest_ok(digest))
         return 0; /* not one of ours to keep or to remove */
