@@ -149,6 +149,8 @@ static struct xeno_json *server_json(const struct platform_server *s)
     xeno_json_set_int(j, "uid", s->uid);
     xeno_json_set(j, "xenod", process_json(&s->xenod));
     xeno_json_set(j, "taskd", process_json(&s->taskd));
+    xeno_json_set(j, "imaged", process_json(&s->imaged));
+    xeno_json_set_int(j, "store_port", s->store_port);
     return j;
 }
 
@@ -238,6 +240,7 @@ static int read_text(const struct xeno_json_at *at, const char *key, size_t min,
 static int read_server(const struct xeno_json_at *at, struct platform_server *s,
                        struct xeno_err *err)
 {
+    struct xeno_json_at imaged;
     int r;
 
     r = read_text(at, "name", 1, s->name, sizeof s->name, err);
@@ -255,6 +258,10 @@ static int read_server(const struct xeno_json_at *at, struct platform_server *s,
         r = read_process(at, "xenod", &s->xenod, err);
     if (r == 0)
         r = read_process(at, "taskd", &s->taskd, err);
+    if (r == 0 && xeno_json_obj_opt(at, "imaged", &imaged, NULL) == 0) /* older ones had none */
+        r = read_process(at, "imaged", &s->imaged, err);
+    if (r == 0 && s->imaged.pid)
+        r = read_int(at, "store_port", 65535, &s->store_port, err);
     return r;
 }
 

@@ -34,6 +34,7 @@ const struct cli_option platform_up_options[] = {
     { "corp-set", 0, "KEY=VALUE", "option for xenocorpd", true, 0 },
     { "server-set", 0, "KEY=VALUE", "option for every xenod", true, 0 },
     { "task-set", 0, "KEY=VALUE", "option for every xeno-taskd", true, 0 },
+    { "imaged-set", 0, "KEY=VALUE", "option for every xeno-imaged", true, 0 },
     { "store", 0, NULL, "a XenoStore node, too; the client pushes to and pulls from it", false, 0 },
     { "store-set", 0, "KEY=VALUE", "option for xstored", true, 0 },
     { NULL },
@@ -210,6 +211,8 @@ static void xenod_words(struct cli_words *w, const struct up *u, const struct pl
     cli_word(w, "--corp-url=https://127.0.0.1:%d", p->corp_port);
     cli_word(w, "--task-socket=%s/run/%s.sock", p->dir, s->name);
     cli_word(w, "--images=%s/images", p->dir);
+    cli_word(w, "--image-socket=%s/%s-imaged/socket", p->dir, s->name);
+    cli_word(w, "--image-dir=%s/%s-imaged", p->dir, s->name);
     cli_word(w, "--driver=%s", p->null_driver ? "null" : "oci");
     cli_word(w, "--pool=10.201.%d.0/24", s->index);
     cli_word(w, "--port-first=%d", 20000 + 500 * s->index);
@@ -266,6 +269,8 @@ static int start_taskd(struct up *u, struct platform_server *s, struct xeno_err 
     cli_word(&w, "--instance=%s", s->instance);
     cli_word(&w, "--images=%s/images", p->dir);
     cli_word(&w, "--cache=%s/cache", p->dir);
+    cli_word(&w, "--imaged=%s/%s-imaged/socket", p->dir, s->name);
+    cli_word(&w, "--pieces=%s/pieces", p->dir);
     cli_word(&w, "--pool=10.201.%d.0/24", s->index);
     cli_words_set(&w, u->args, "task-set");
     spawn.argv = (const char *const *)w.list;
@@ -298,6 +303,8 @@ static int bring_server(struct up *u, struct platform_server *s, struct xeno_err
         r = platform_folder(dir, 0700, s->uid, err);
     if (r == 0 && !s->id[0])
         r = enrol(u, s, err);
+    if (r == 0)
+        r = platform_bring_imaged(u->cli, u->p, s, u->args, err);
     if (r == 0)
         r = start_taskd(u, s, err);
     if (r == 0) {
@@ -414,13 +421,13 @@ static int bring_up(struct up *u, xeno_credit fund, struct xeno_err *err)
     }
     while (r == 0 && (int64_t)p->count < u->want)
         r = add_server(u, err);
-    for (size_t i = 0; r == 0 && i < p->count; i++)
-        if ((r = cli_guard_check(err)) == 0)
-            r = bring_server(u, &p->servers[i], err);
     if (r == 0 && p->store.port && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(u->progress, "starting the XenoStore");
         r = platform_bring_store(u->cli, p, u->args, err);
     }
+    for (size_t i = 0; r == 0 && i < p->count; i++)
+        if ((r = cli_guard_check(err)) == 0)
+            r = bring_server(u, &p->servers[i], err);
     if (r == 0 && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(u->progress, "registering a client");
         r = platform_join_client(u->cli, p, fund, err);

@@ -55,10 +55,13 @@ static bool all_rows(const struct platform *p, struct cli_table *t, struct xeno_
         xeno_autofree char *at = platform_server_url(s);
         xeno_autofree char *xenod = xeno_asprintf("%s xenod", s->name);
         xeno_autofree char *taskd = xeno_asprintf("%s xeno-taskd", s->name);
+        xeno_autofree char *imaged = xeno_asprintf("%s xeno-imaged", s->name);
 
         status_row(t, list, xenod, &s->xenod, at);
         status_row(t, list, taskd, &s->taskd, NULL);
-        up = up && platform_alive(&s->xenod) && platform_alive(&s->taskd);
+        status_row(t, list, imaged, &s->imaged, NULL);
+        up = up && platform_alive(&s->xenod) && platform_alive(&s->taskd) &&
+             platform_alive(&s->imaged);
     }
     if (p->store.port) {
         xeno_autofree char *at = platform_store_url(&p->store);
@@ -250,6 +253,7 @@ static int stop_all(struct cli *cli, struct platform *p, struct cli_progress *pr
         cli_progress_say(progress, "stopping %s", s->name);
         platform_stop(cli, &s->xenod, xeno_s(TERM_S));
         platform_stop(cli, &s->taskd, xeno_s(TERM_S));
+        platform_stop(cli, &s->imaged, xeno_s(TERM_S));
         r = sweep_server(cli, p, s, !ran, first < 0 ? NULL : err);
         if (r == 0)
             platform_claim_drop(p, s->index);

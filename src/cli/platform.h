@@ -4,6 +4,7 @@
  *     DIR/corp  DIR/xN      folders of xenocorpd and of each xenod, owned by their users
  *     DIR/store             of xstored, when there is one
  *     DIR/xN-task           of each xeno-taskd; DIR/cache: layers unpacked for all of them
+ *     DIR/xN-imaged         of each xeno-imaged, with its socket
  *     DIR/images            the image store;  DIR/run: sockets;  DIR/log: what they print
  *     DIR/operator          an operator's profile; DIR/client: a client's, when the user has his
  * own
@@ -34,7 +35,8 @@ struct platform_server {
     int port;
     char id[XENO_ID_CHARS + 1]; /* "" before it has joined */
     uid_t uid;
-    struct platform_process xenod, taskd;
+    struct platform_process xenod, taskd, imaged;
+    int store_port; /* of the XenoStore that its image manager was told of */
 };
 
 struct platform_store {
@@ -131,12 +133,15 @@ int platform_join_client(struct cli *cli, struct platform *p, xeno_credit fund,
 /* The image store, and a small template to begin with, when the machine has a static busybox. */
 int platform_template(struct cli *cli, const struct platform *p, struct xeno_err *err);
 
-/* --- platform-up.c, platform-store.c --- */
+/* --- platform-up.c, platform-store.c, platform-imaged.c --- */
 /* Make a folder of that mode, owned by `uid`. Errors: io.mkdir, platform.dir. */
 int platform_folder(const char *path, mode_t mode, uid_t uid, struct xeno_err *err);
 /* Enrol and start what of the XenoStore is not there yet. */
 int platform_bring_store(struct cli *cli, struct platform *p, const struct cli_args *args,
                          struct xeno_err *err);
+/* Start the image manager of a XenoServer, anew when there is another XenoStore by now. */
+int platform_bring_imaged(struct cli *cli, const struct platform *p, struct platform_server *s,
+                          const struct cli_args *args, struct xeno_err *err);
 /* Make it the default store of the client, unless he has another. */
 int platform_use_store(struct cli *client, const struct platform *p, struct xeno_err *err);
 

@@ -72,7 +72,6 @@ struct xeno_http_call {
     size_t head_bytes;          /* of the answer's header so far */
     unsigned redirects, pace_s;
     bool follows; /* redirects were asked to be followed */
-    bool redirected;
     bool foreign; /* redirected to another host: it is shown nothing of ours */
     bool retry, flying, cancelled, started; /* started: a stream's bytes were handed out */
     bool plain;                             /* http:// to the loopback */

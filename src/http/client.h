@@ -39,8 +39,7 @@ struct xeno_http_call; /* a request under way */
 /* A connection that is about to be made. Borrowed for the call. */
 struct xeno_http_peer {
     const struct sockaddr *address; /* with its port */
-    const char *host;               /* of the URL */
-    bool redirected;                /* the URL is not the one that was asked for */
+    const char *host;               /* of the URL, or of the one that it was redirected to */
 };
 
 struct xeno_http_client_opts {

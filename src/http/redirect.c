@@ -67,7 +67,6 @@ bool http_redirect(struct xeno_http_call *call, int status)
         return true;
     }
     call->redirects--;
-    call->redirected = true;
     next = xeno_strdup(found);
     if (!same_origin(call->url, next))
         drop_secrets(call);

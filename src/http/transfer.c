@@ -69,9 +69,7 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
 {
     struct xeno_http_call *call = user;
     const struct xeno_http_client *c = call->client;
-    const struct xeno_http_peer peer = { .address = &to->addr,
-                                         .host = call->host,
-                                         .redirected = call->redirected };
+    const struct xeno_http_peer peer = { .address = &to->addr, .host = call->host };
 
     (void)purpose;
     if (c->guard && !call->sock && c->guard(c->guard_arg, &peer, &call->refused) < 0)

@@ -1,8 +1,8 @@
 /* src/imaged/guard.c - what may be connected to, since clients say where to.
  *
  * The address counts, not the name: a name of the public internet can mean an address of ours. What
- * the operator lists may be anywhere. A registry that is not listed cannot lead, by a redirect, to
- * one that is.
+ * the operator lists may be anywhere. A registry that is not listed cannot lead, by a redirect or
+ * by where it sends for tokens, to one that is.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -60,18 +60,21 @@ int guard_entries(const char *registries, struct xeno_err *err)
     return 0;
 }
 
-/* "HOST:PORT" and "HOST" of where a redirect leads: either may be listed, the latter for 443. */
+/* Is it on the list by the name and port that are really asked, without a port by the usual one? */
 static bool listed_there(struct imaged *d, const struct xeno_http_peer *p)
 {
-    char name[XENO_REGISTRY_HOST_MAX + 1];
+    const char *form = strchr(p->host, ':') ? "[%s]" : "%s";
+    char host[XENO_REGISTRY_HOST_MAX + 1], name[XENO_REGISTRY_HOST_MAX + 8];
     struct sockaddr_in in;
     uint16_t port; /* at the same place for both families */
     bool plain;
 
     memcpy(&in, p->address, sizeof in);
     port = ntohs(in.sin_port);
-    snprintf(name, sizeof name, strchr(p->host, ':') ? "[%s]:%u" : "%s:%u", p->host, port);
-    return guard_lists(d, name, &plain) || (port == 443 && guard_lists(d, p->host, &plain));
+    snprintf(host, sizeof host, form, p->host);
+    snprintf(name, sizeof name, "%s:%u", host, port);
+    return guard_lists(d, name, &plain) ||
+           (guard_lists(d, host, &plain) && port == (plain ? 80 : 443));
 }
 
 int guard_check(void *repo, const struct xeno_http_peer *p, struct xeno_err *err)
@@ -82,7 +85,7 @@ int guard_check(void *repo, const struct xeno_http_peer *p, struct xeno_err *err
 
     if (xeno_http_public(p->address))
         return 0;
-    if (guard_lists(d, repo_host(repo), &plain) && (!p->redirected || listed_there(d, p)))
+    if (guard_lists(d, repo_host(repo), &plain) && listed_there(d, p))
         return 0;
     getnameinfo(p->address,
                 p->address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)

@@ -4,7 +4,7 @@
 command -v systemd-analyze >/dev/null || skip_all "systemd-analyze is missing (package systemd)"
 
 mkdir -p "$work/bin" "$work/units"
-for program in xenocorpd:xenocorpd xenod:xenod xstored:xstored taskd:xeno-taskd; do
+for program in xenocorpd:xenocorpd xenod:xenod xstored:xstored taskd:xeno-taskd imaged:xeno-imaged; do
     ln -s "$build/src/${program%:*}/${program#*:}" "$work/bin/${program#*:}"
 done
 for unit in "$top"/data/systemd/*; do
@@ -19,7 +19,7 @@ for unit in "$work"/units/*; do
 done
 
 # These face the network: systemd's own score of exposure, 0 to 10, is low.
-for n in xenod xenocorpd xstored; do
+for n in xenod xenocorpd xstored xeno-imaged; do
     ok "$n.service is locked in" systemd-analyze security --offline=true --threshold=25 "$work/units/$n.service"
 done
 

@@ -1,0 +1,41 @@
+/* src/cli/platform-imaged.c - the image manager beside each XenoServer of a platform. */
+#include "cli/platform.h"
+#include "cli/words.h"
+
+#define TERM_S 15
+
+static void imaged_words(struct cli_words *w, const struct platform *p,
+                         const struct platform_server *s, const struct cli_args *args)
+{
+    cli_word(w, "--dir=%s/%s-imaged", p->dir, s->name);
+    cli_word(w, "--socket=%s/%s-imaged/socket", p->dir, s->name);
+    cli_word(w, "--identity=%s/%s", p->dir, s->name);
+    if (p->store.port) /* it is on this machine, as is all of a platform */
+        cli_word(w, "--registries=127.0.0.1:%d,localhost:%d", p->store.port, p->store.port);
+    cli_words_set(w, args, "imaged-set");
+}
+
+int platform_bring_imaged(struct cli *cli, const struct platform *p, struct platform_server *s,
+                          const struct cli_args *args, struct xeno_err *err)
+{
+    xeno_autofree char *dir = platform_path(p, "%s-imaged", s->name);
+    xeno_autofree char *log = platform_path(p, "log/%s-imaged.log", s->name);
+    struct platform_spawn spawn = { .program = "xeno-imaged", .uid = s->uid, .log = log };
+    cli_autowords w = { .count = 0 };
+    int r;
+
+    if (platform_alive(&s->imaged)) {
+        if (s->store_port == p->store.port)
+            return 0;
+        platform_stop(cli, &s->imaged, xeno_s(TERM_S)); /* it was told of another store */
+    }
+    r = platform_folder(dir, 0755, s->uid, err);
+    if (r < 0)
+        return r;
+    imaged_words(&w, p, s, args);
+    spawn.argv = (const char *const *)w.list;
+    r = platform_start(cli, p, &spawn, &s->imaged, err);
+    if (r == 0)
+        s->store_port = p->store.port;
+    return r;
+}
