@@ -211,8 +211,8 @@ static void xenod_words(struct cli_words *w, const struct up *u, const struct pl
     cli_word(w, "--corp-url=https://127.0.0.1:%d", p->corp_port);
     cli_word(w, "--task-socket=%s/run/%s.sock", p->dir, s->name);
     cli_word(w, "--images=%s/images", p->dir);
-    cli_word(w, "--image-socket=%s/%s-imaged/socket", p->dir, s->name);
-    cli_word(w, "--image-dir=%s/%s-imaged", p->dir, s->name);
+    cli_word(w, "--imaged=%s/%s-imaged/socket", p->dir, s->name);
+    cli_word(w, "--imaged-store=%s/%s-imaged/store", p->dir, s->name);
     cli_word(w, "--driver=%s", p->null_driver ? "null" : "oci");
     cli_word(w, "--pool=10.201.%d.0/24", s->index);
     cli_word(w, "--port-first=%d", 20000 + 500 * s->index);
