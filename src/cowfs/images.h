@@ -11,16 +11,18 @@
 
 #include "base/units.h"
 #include "cowfs/layer-toc.h"
+#include "cowfs/mount.h"
 #include "image/stack.h"
 
 struct xeno_cowfs_images;
 
-struct xeno_cowfs_images_opts {     /* borrowed for the call, but for the functions and arg */
-    const char *images;             /* with commas between them, topmost first; NULL: stack */
+struct xeno_cowfs_images_opts { /* borrowed until it is freed */
+    const char *images;         /* with commas between them, topmost first; NULL: stack, or none */
     const struct xeno_stack *stack; /* its layers by pieces; its folders are passed over */
     const char *imaged;             /* socket of the image manager, for a stack's layers; NULL */
+    const char *imaged_store;       /* its store, for mount files; NULL */
     const char *image_store;        /* NULL: there is none */
-    const char *cache;              /* folder of the cache of pieces */
+    const char *cache; /* folder of the cache of pieces; NULL: nothing is read by pieces */
     int64_t cache_bytes;
     const char *registry_ca, *registry_auth; /* image/source-registry.h; NULL */
     bool registry_plain;
@@ -32,6 +34,9 @@ struct xeno_cowfs_images_opts {     /* borrowed for the call, but for the functi
     /* The registry is away, and what the name stood for when it was last asked is taken. */
     void (*old_manifest)(void *arg, const char *source, const struct xeno_err *err);
     void *arg;
+    /* What mount files may name, beside what is in the image store and at registries of images:
+     * "HOST[:PORT]"s with commas and absolute directories with colons between them; NULL: none. */
+    const char *mount_registries, *mount_dirs;
 };
 
 #define XENO_COWFS_TABLES_MAX_BYTES (256 << 20) /* of memory, for the tables of all layers */
@@ -51,6 +56,13 @@ int xeno_cowfs_images_layers(struct xeno_cowfs_images *im, struct xeno_cowfs_lay
 void xeno_cowfs_images_begin(struct xeno_cowfs_images *im);
 /* No more; before the layers are freed. Waits for fetches under way. Again: no effect. */
 void xeno_cowfs_images_end(struct xeno_cowfs_images *im);
+
+/* What mount files name: `find` of a struct xeno_cowfs_finder (cowfs/mount.h), whose arg is this.
+ * Images are read by pieces; what was found once is found again without asking anybody.
+ * Errors: -EACCES mount.denied (a registry or a directory that may not be named), -EINVAL
+ * cowfs.image; those of the store, the registry and xeno_cowfs_layer_toc(). */
+int xeno_cowfs_images_find(void *images, const struct xeno_mount_ref *ref, const char *pin,
+                           struct xeno_cowfs_found *ret, struct xeno_err *err);
 
 struct xeno_pieces_count xeno_cowfs_images_counts(struct xeno_cowfs_images *im,
                                                   int64_t *ret_source_bytes);

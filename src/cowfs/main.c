@@ -26,6 +26,8 @@ static const struct xeno_conf_item items[] = {
           "layers read by pieces in any order." },
     { "imaged", XENO_CONF_TEXT, OFFSET(imaged), .unit = "socket",
       .help = "Where xeno-imaged is asked for what is read of the layers of stack." },
+    { "imaged-store", XENO_CONF_TEXT, OFFSET(imaged_store), .unit = "directory",
+      .help = "The image store of xeno-imaged: where the manifests are of what mount files name." },
     { "image-store", XENO_CONF_TEXT, OFFSET(image_store), .unit = "directory",
       .help = "An image store of this host: where images are found by name, and asked first for "
               "what is read." },
@@ -39,6 +41,16 @@ static const struct xeno_conf_item items[] = {
       .max = INT64_C(1) << 40,
       .help = "How much is fetched ahead of reads, as the last mount of these images read it; 0: "
               "nothing." },
+    { "mount-files", XENO_CONF_BOOL, OFFSET(mount_files), .fallback = "yes",
+      .help =
+          "Lay over a directory what the file .mount in a layer lists there; no: such a file is "
+          "a file." },
+    { "mount-registries", XENO_CONF_TEXT, OFFSET(mount_registries),
+      .unit = "HOST or HOST:PORT, with commas",
+      .help = "Registries that mount files may name, beside those of images." },
+    { "mount-dirs", XENO_CONF_TEXT, OFFSET(mount_dirs),
+      .unit = "directories with colons between them",
+      .help = "Where the directories of this host are that mount files may name by file://." },
     { "registry-ca", XENO_CONF_TEXT, OFFSET(registry_ca), .unit = "file",
       .help = "The CA certificates (PEM) that registries are trusted by, instead of this "
               "machine's." },
@@ -94,7 +106,7 @@ static const struct xeno_conf_program program = {
 
 static int threads_of(const struct options *o)
 {
-    return (int)o->threads + (by_pieces(o) ? WAITING_THREADS : 0);
+    return (int)o->threads + (by_pieces(o) || (o->mount_files && o->cache) ? WAITING_THREADS : 0);
 }
 
 /* What is served, and how. */
@@ -216,7 +228,8 @@ static int serve(struct options *o, struct xeno_err *err)
     r = o->nfs ? serve_nfs(&s, err) : serve_fuse(&s, err);
     if (images) {
         xeno_cowfs_images_end(images);
-        log_counts(images);
+        if (o->cache)
+            log_counts(images);
     }
     return r;
 }

@@ -38,7 +38,7 @@ struct plan {
 
 /* What was mounted, and what is needed for more. */
 struct mounts {
-    const struct xeno_cowfs_finder *finder;
+    struct xeno_cowfs_finder finder;
     struct pins *pins;
     pthread_mutex_t acting[COPY_LOCKS]; /* one of them while a directory's mount file is acted on */
     struct fs base, *all;               /* `tree` written to change, as the next two */

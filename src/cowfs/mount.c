@@ -22,7 +22,7 @@ int xeno_cowfs_mounts(struct xeno_cowfs *c, const struct xeno_cowfs_finder *find
     struct mounts *m = xeno_new0(struct mounts);
 
     c->mounts = m;
-    m->finder = finder;
+    m->finder = *finder;
     m->base.name = xeno_strdup("");
     for (size_t i = 0; i < COPY_LOCKS; i++)
         pthread_mutex_init(&m->acting[i], NULL);
@@ -255,9 +255,9 @@ static void tell_mounted(const struct mounts *m, const struct work *w, const str
 {
     const struct fs *f;
 
-    if (m->finder->mounted)
+    if (m->finder.mounted)
         LL_FOREACH (p->fresh, f)
-            m->finder->mounted(m->finder->arg, w->place, f->name);
+            m->finder.mounted(m->finder.arg, w->place, f->name);
 }
 
 static int act(struct xeno_cowfs *c, struct xeno_cowfs_node *dir, struct work *w, char **ret_ref,
@@ -319,9 +319,8 @@ int use_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *dir)
         r = act(c, dir, &w, &ref, &err);
         if (r < 0) {
             atomic_store(&dir->mounts_tried, now_s());
-            if (c->mounts->finder->failed)
-                c->mounts->finder->failed(c->mounts->finder->arg, w.place ? w.place : "?", ref,
-                                          &err);
+            if (c->mounts->finder.failed)
+                c->mounts->finder.failed(c->mounts->finder.arg, w.place ? w.place : "?", ref, &err);
         }
     }
     pthread_mutex_unlock(lock);

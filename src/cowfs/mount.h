@@ -56,8 +56,8 @@ struct xeno_cowfs_finder {
     void *arg;
 };
 
-/* From now on mount files count; before the first call of the stack. Borrows: finder, until the
- * stack is freed. Errors: -EBADMSG cowfs.pins: what was noted cannot be read; io.read. */
+/* From now on mount files count; before the first call of the stack. finder: copied. Errors:
+ * -EBADMSG cowfs.pins: what was noted cannot be read; io.read. */
 int xeno_cowfs_mounts(struct xeno_cowfs *c, const struct xeno_cowfs_finder *finder,
                       struct xeno_err *err);
 

@@ -28,17 +28,61 @@ static int open_dirs(const char *lower, struct xeno_cowfs_layer **layers, size_t
     return r;
 }
 
-/* Whoever reads again and again what cannot be had shall not fill the log. */
+/* Whoever does again and again what cannot be done shall not fill the log: `most` times a second.
+ */
+struct said {
+    atomic_int_fast64_t second;
+    atomic_uint count;
+};
+static bool may_say(struct said *s, unsigned most)
+{
+    struct timespec now;
+    int_fast64_t before = atomic_load(&s->second);
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (before != now.tv_sec && atomic_compare_exchange_strong(&s->second, &before, now.tv_sec))
+        atomic_store(&s->count, 0);
+    return atomic_fetch_add(&s->count, 1) < most;
+}
+
 static void say_read_failed(void *arg, const char *digest, const struct xeno_err *err)
 {
-    static atomic_int_fast64_t last_s;
-    struct timespec now;
-    int_fast64_t before = atomic_load(&last_s);
+    static struct said said;
 
     (void)arg;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (before != now.tv_sec && atomic_compare_exchange_strong(&last_s, &before, now.tv_sec))
+    if (may_say(&said, 1))
         xeno_log_err(LOG_WARNING, "cowfs.read", err, "layer=%s", digest);
+}
+
+/* A path is one word, whatever names a layer has. */
+static char *as_word(const char *place)
+{
+    char *word = xeno_strdup(place);
+
+    for (char *p = word; *p; p++)
+        if (*p <= ' ' || *p == '"' || *p == '=')
+            *p = '?';
+    return word;
+}
+
+static void say_mounted(void *arg, const char *place, const char *name)
+{
+    xeno_autofree char *word = as_word(place);
+
+    (void)arg;
+    xeno_log(LOG_INFO, "cowfs.mount", "place=%s what=%s", word, name);
+}
+
+static void say_mount_failed(void *arg, const char *place, const char *ref,
+                             const struct xeno_err *err)
+{
+    static struct said said;
+    xeno_autofree char *word = as_word(place);
+
+    (void)arg;
+    if (may_say(&said, 20))
+        xeno_log_err(LOG_WARNING, "cowfs.mount.failed", err, "place=%s ref=%s", word,
+                     ref ? ref : "-");
 }
 
 static void say_source(void *arg, const struct xeno_source_event *e)
@@ -67,6 +111,7 @@ static int open_images(const struct options *o, struct xeno_cowfs_images **ret,
     struct xeno_cowfs_images_opts opts = { .images = o->images,
                                            .stack = o->parts,
                                            .imaged = o->imaged,
+                                           .imaged_store = o->imaged_store,
                                            .image_store = o->image_store,
                                            .cache = o->cache,
                                            .cache_bytes = o->cache_bytes,
@@ -78,7 +123,9 @@ static int open_images(const struct options *o, struct xeno_cowfs_images **ret,
                                            .ahead_bytes = o->ahead_bytes,
                                            .source_event = say_source,
                                            .read_failed = say_read_failed,
-                                           .old_manifest = say_old_manifest };
+                                           .old_manifest = say_old_manifest,
+                                           .mount_registries = o->mount_registries,
+                                           .mount_dirs = o->mount_dirs };
 
     return xeno_cowfs_images_open(&opts, ret, err);
 }
@@ -132,6 +179,16 @@ static int check_parts(const struct options *o, struct xeno_err *err)
     return 0;
 }
 
+static int open_mounts(struct xeno_cowfs *c, struct xeno_cowfs_images *images, struct xeno_err *err)
+{
+    const struct xeno_cowfs_finder finder = { .find = xeno_cowfs_images_find,
+                                              .mounted = say_mounted,
+                                              .failed = say_mount_failed,
+                                              .arg = images };
+
+    return xeno_cowfs_mounts(c, &finder, err);
+}
+
 int open_stack(const struct options *o, struct xeno_cowfs **ret,
                struct xeno_cowfs_images **ret_images, struct xeno_err *err)
 {
@@ -139,12 +196,14 @@ int open_stack(const struct options *o, struct xeno_cowfs **ret,
     size_t count = 0;
     int r = check_parts(o, err);
 
-    if (r == 0 && by_pieces(o))
+    if (r == 0 && (by_pieces(o) || o->mount_files))
         r = open_images(o, ret_images, err);
     if (r == 0)
         r = gather(o, *ret_images, layers, &count, err);
-    if (r == 0)
-        return xeno_cowfs_open(o->upper, o->work, layers, count, ret, err);
+    if (r == 0) {
+        r = xeno_cowfs_open(o->upper, o->work, layers, count, ret, err);
+        return r == 0 && o->mount_files ? open_mounts(*ret, *ret_images, err) : r;
+    }
     while (count > 0) {
         count--;
         layers[count]->ops->free(layers[count]);

@@ -121,7 +121,7 @@ static int find(struct mounts *m, const struct xeno_mount_ref *ref, struct xeno_
         xeno_autofree char *pin = moves ? pins_get(m->pins, ref->text) : NULL;
 
         memset(ret, 0, sizeof *ret);
-        r = m->finder->find(m->finder->arg, ref, pin, ret, err);
+        r = m->finder.find(m->finder.arg, ref, pin, ret, err);
         if (r >= 0 && pin && strcmp(pin, ret->name) != 0)
             return xeno_fail(err, -ESTALE, "mount.moved", "it is no longer %s", pin);
         if (r >= 0 && moves && !pin)

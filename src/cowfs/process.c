@@ -32,21 +32,34 @@ int drop_rights(bool mounted, struct xeno_err *err)
     return 0;
 }
 
+#define MAX_READABLE (2 * XENO_COWFS_LAYERS_MAX)
+
+static bool asks_registries(const struct options *o)
+{
+    return o->images || (o->mount_files && o->mount_registries);
+}
+
 int confine(const struct options *o, struct xeno_err *err)
 {
     const char *const folders[] = { o->upper, o->work, o->cache, NULL };
-    const char *readable[XENO_COWFS_LAYERS_MAX + 2] = { NULL };
-    xeno_autofree char *copy = xeno_strdup(o->lower ? o->lower : "");
+    const char *readable[MAX_READABLE + 3] = { NULL };
+    xeno_autofree char *copy = xeno_strdup(o->lower ? o->lower : ""), *copy_dirs = NULL;
     char *rest = copy;
     size_t n = 0;
 
-    while (n < XENO_COWFS_LAYERS_MAX && rest)
+    while (n < MAX_READABLE && rest)
         readable[n++] = strsep(&rest, ":");
-    for (size_t i = 0; o->parts && i < o->parts->count && n < XENO_COWFS_LAYERS_MAX; i++)
+    for (size_t i = 0; o->parts && i < o->parts->count && n < MAX_READABLE; i++)
         if (o->parts->parts[i].dir)
             readable[n++] = o->parts->parts[i].dir;
+    copy_dirs = xeno_strdup(o->mount_dirs ? o->mount_dirs : "");
+    rest = copy_dirs;
+    while (n < MAX_READABLE && rest && *rest)
+        readable[n++] = strsep(&rest, ":");
+    if (o->imaged_store)
+        readable[n++] = o->imaged_store;
     readable[n] = o->image_store;
-    return xeno_sandbox_enter_with("cowfs", o->images ? NULL : folders, readable, err);
+    return xeno_sandbox_enter_with("cowfs", asks_registries(o) ? NULL : folders, readable, err);
 }
 
 void raise_files(void)

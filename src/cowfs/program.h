@@ -12,10 +12,11 @@
 struct options {
     char *lower, *upper, *work, *mount, *options;
     char *images, *image_store, *cache, *registry_ca, *registry_auth;
-    char *nfs, *nfs_client, *nfs_uids, *stack, *imaged;
+    char *nfs, *nfs_client, *nfs_uids, *stack, *imaged, *imaged_store;
+    char *mount_registries, *mount_dirs;
     int64_t threads, cache_bytes, ahead_bytes, shift, fuse_fd;
     xeno_time patience;
-    bool registry_plain, nfs_sync, foreground;
+    bool registry_plain, nfs_sync, foreground, mount_files;
     struct xeno_stack *parts; /* of stack, once it is read */
 };
 
