@@ -312,6 +312,7 @@ nfsstat3 sync_object(struct call *c, struct xeno_nfs_object *b, const struct sta
 
     if (c->s->lazy)
         return NFS3_OK;
+    nfs_may_wait();
     if (S_ISDIR(st->st_mode))
         return sync_failed(c, xeno_cowfs_sync_dir(c->s->c, b->node));
     if (!S_ISREG(st->st_mode)) { /* cannot be opened: it goes with its name */

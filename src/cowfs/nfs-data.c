@@ -1,6 +1,7 @@
 /* src/cowfs/nfs-data.c - NFS requests about contents: read, write, commit. */
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "cowfs/nfs-priv.h"
 
@@ -23,8 +24,23 @@ static nfsstat3 check_data(struct call *c, struct xeno_nfs_object *b, const stru
 
 /* --- read --- */
 
-static nfsstat3 read_data(struct call *c, struct xeno_nfs_object *b, const READ3args *a,
-                          READ3resok *ok)
+/* Of a file of `end` bytes: what is in memory at once; for the rest others are let go on. */
+static ssize_t read_file(struct xeno_cowfs_file *f, char *data, size_t size, off_t at, off_t end)
+{
+    struct iovec iov = { data, size };
+    int fd = xeno_cowfs_file_fd(f);
+    ssize_t n = fd < 0 ? 0 : preadv2(fd, &iov, 1, at, RWF_NOWAIT), rest;
+
+    n = n < 0 ? 0 : n;
+    if ((size_t)n == size || (n > 0 && at + n >= end))
+        return n;
+    nfs_may_wait();
+    rest = xeno_cowfs_file_read(f, data + n, size - (size_t)n, at + n);
+    return rest < 0 ? rest : n + rest;
+}
+
+static nfsstat3 read_data(struct call *c, struct xeno_nfs_object *b, const struct stat *st,
+                          const READ3args *a, READ3resok *ok)
 {
     size_t size = a->count < NFS3_DATA_MAX ? a->count : NFS3_DATA_MAX;
     struct xeno_cowfs_file *f = NULL;
@@ -40,7 +56,7 @@ static nfsstat3 read_data(struct call *c, struct xeno_nfs_object *b, const READ3
     data = call_data(c, size);
     if (!data)
         return NFS3ERR_JUKEBOX;
-    n = xeno_cowfs_file_read(f, data, size, (off_t)a->offset);
+    n = read_file(f, data, size, (off_t)a->offset, st->st_size);
     if (n < 0)
         return status_of((int)n);
     c->data_len = (size_t)n;
@@ -60,7 +76,7 @@ void do_read(struct call *c, void *args, void *res)
     if (r->status == NFS3_OK) {
         r->status = check_data(c, b, &st, MAY_READ);
         if (r->status == NFS3_OK)
-            r->status = read_data(c, b, a, ok);
+            r->status = read_data(c, b, &st, a, ok);
         if (r->status == NFS3_OK)
             ok->eof = a->offset + ok->count >= (uint64_t)st.st_size;
         fill_post(c, b, &st, &ok->file_attributes); /* the same place in resfail */
@@ -121,6 +137,7 @@ static nfsstat3 sync_data(struct call *c, struct xeno_nfs_object *b, bool all)
     struct xeno_cowfs_file *f = NULL;
     int r = xeno_nfs_object_file(c->s->objects, b, true, &f);
 
+    nfs_may_wait();
     if (r == 0 && (all ? fsync(xeno_cowfs_file_fd(f)) : fdatasync(xeno_cowfs_file_fd(f))) < 0)
         r = -errno;
     return sync_failed(c, r);

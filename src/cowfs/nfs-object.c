@@ -19,6 +19,7 @@
 
 #include "base/env.h"
 #include "cowfs/nfs-places.h"
+#include "cowfs/nfs-priv.h"
 
 #define DEPTH_MAX      65536 /* of directories within each other */
 #define SCAN_WAIT_S    2     /* then a client is told to ask again */
@@ -374,6 +375,7 @@ static int learn(struct xeno_nfs_objects *o, unsigned scans_seen)
     struct timespec until;
     bool again, all;
 
+    nfs_may_wait();
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += SCAN_WAIT_S;
     if (pthread_mutex_timedlock(&o->scan, &until) != 0)

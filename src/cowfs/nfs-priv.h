@@ -56,6 +56,12 @@ void *call_alloc(struct call *c, size_t size);
  * the results, with attributes, have none. NULL when there is no memory. */
 char *call_data(struct call *c, size_t size);
 
+/* --- nfs-serve.c --- */
+
+/* The request that this thread answers may take long from here on: others read on. Of no effect
+ * elsewhere, and again. */
+void nfs_may_wait(void);
+
 /* --- nfs-rpc.c: what a program consists of --- */
 
 struct nfs_proc {

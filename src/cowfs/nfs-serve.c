@@ -1,9 +1,11 @@
 /* src/cowfs/nfs-serve.c - the port: who may connect, requests to threads, answers back.
  *
- * All threads wait for all connections. Each event goes to one of them, which holds the connection
- * until it has read one record, gives it back, and answers: so a request costs no way from thread
- * to thread, and one that takes long keeps nobody from the next. While all are at work nothing is
- * read: TCP tells the clients. The thread that began it all waits for signals, and for who is slow.
+ * All threads wait for all connections. Each event goes to one of them, which holds the connection,
+ * reads and answers record after record, and gives it back when there is none: so a request costs
+ * no way from thread to thread. One that may take long (nfs_may_wait: a sync, a copy to the upper,
+ * a read of what is not in memory) gives it back first, and others read on. While all are at work
+ * nothing is read: TCP tells the clients. The thread that began it all waits for signals, and for
+ * who is slow.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +29,7 @@
 #define TICK_MS   1000
 #define IDLE_NS   XENO_NS_PER_S
 #define LOG_EVERY XENO_NS_PER_S
+#define TURN      64 /* records of one connection, while another may wait for a thread */
 
 struct server {
     struct xeno_nfs *s;
@@ -39,11 +42,12 @@ struct server {
     unsigned unlogged;
 };
 
-/* What a thread keeps from one request to the next. */
 struct worker {
     struct server *v;
-    struct xeno_buf call, reply;
+    struct nfs_conn *held;       /* NULL: given back */
+    struct xeno_buf call, reply; /* kept from one request to the next */
 };
+static __thread struct worker *self; /* of a thread of ours */
 
 /* --- listening --- */
 
@@ -156,12 +160,20 @@ static struct nfs_conn *hold(struct server *v, uint64_t id)
 }
 
 /* Somebody else may read on. The reference stays. */
-static void give_back(struct server *v, struct nfs_conn *c)
+static void give_back(struct worker *w)
 {
-    pthread_mutex_lock(&v->lock);
+    struct nfs_conn *c = xeno_take(&w->held);
+
+    pthread_mutex_lock(&w->v->lock);
     c->held = false;
-    watch_conn(v, c, EPOLL_CTL_MOD);
-    pthread_mutex_unlock(&v->lock);
+    watch_conn(w->v, c, EPOLL_CTL_MOD);
+    pthread_mutex_unlock(&w->v->lock);
+}
+
+void nfs_may_wait(void)
+{
+    if (self && self->held)
+        give_back(self);
 }
 
 static void unref(struct server *v, struct nfs_conn *c)
@@ -287,30 +299,31 @@ static void answer(struct worker *w, struct nfs_conn *c)
     pthread_mutex_unlock(&v->lock);
 }
 
-/* Something may go on: what is queued, what is to be read. One record; another thread reads the
- * next one meanwhile. */
+/* Something may go on: what is queued, what is to be read. */
 static void on_conn(struct worker *w, struct nfs_conn *c)
 {
     xeno_time now = xeno_mono(xeno_env_real());
-    int r = nfs_conn_flush(c, now) < 0 ? -ECONNRESET : 0;
+    int r = nfs_conn_flush(c, now) < 0 ? -ECONNRESET : 1;
 
-    if (r == 0 && nfs_conn_queued(c) <= NFS_CONN_OUT_MAX)
+    w->held = c;
+    for (int i = 0; w->held && i < TURN && r > 0 && nfs_conn_queued(c) <= NFS_CONN_OUT_MAX; i++) {
+        struct xeno_buf spare = w->call;
+
         r = nfs_conn_read(c, now);
+        if (r <= 0)
+            break;
+        w->call = c->record;
+        spare.len = 0;
+        c->record = spare;
+        answer(w, c);
+    }
     if (r == -EBADMSG)
         log_refusal(w->v, c->client, "a record of too many bytes or fragments");
     if (r < 0) {
+        w->held = NULL;
         drop(w->v, c);
-    } else {
-        if (r > 0) {
-            struct xeno_buf spare = w->call;
-
-            w->call = c->record;
-            spare.len = 0;
-            c->record = spare;
-        }
-        give_back(w->v, c);
-        if (r > 0)
-            answer(w, c);
+    } else if (w->held) {
+        give_back(w);
     }
     unref(w->v, c);
 }
@@ -320,6 +333,7 @@ static void *work(void *arg)
     struct worker w = { .v = arg };
     struct server *v = w.v;
 
+    self = &w;
     for (;;) {
         struct epoll_event e;
         struct nfs_conn *c;
@@ -418,6 +432,7 @@ int xeno_nfs_serve(struct xeno_nfs *s, struct xeno_err *err)
     int started = 0, r;
 
     pthread_mutex_init(&v.lock, NULL);
+    xeno_cowfs_when_waiting(s->c, nfs_may_wait);
     r = open_all(&v);
     v.threads = xeno_new0_n(pthread_t, (size_t)s->threads);
     while (r == 0 && started < s->threads) {

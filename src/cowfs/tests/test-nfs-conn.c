@@ -19,8 +19,7 @@
 #include "base/io.h"
 #include "cowfs/layer.h"
 #include "cowfs/nfs-conn.h"
-#include "nfs-peer.h"
-#include "scratch.h"
+#include "nfs-world.h"
 
 #define LAST   UINT32_C(0x80000000)
 #define WAIT_S 20
@@ -172,6 +171,30 @@ static void *serve(void *arg)
     return arg;
 }
 
+/* A layer whose contents come when the test lets them. */
+static struct xeno_cowfs_layer_ops slow;
+static int gate[2]; /* a byte for each read that may go on */
+
+static int slow_open(struct xeno_cowfs_layer *l, int dir, const char *name,
+                     struct xeno_cowfs_data **ret)
+{
+    (void)l, (void)dir, (void)name;
+    *ret = (struct xeno_cowfs_data *)gate;
+    return 0;
+}
+
+static ssize_t slow_read(struct xeno_cowfs_layer *l, struct xeno_cowfs_data *d, void *buf,
+                         size_t len, off_t off)
+{
+    (void)l, (void)d, (void)len, (void)off;
+    return read(gate[0], buf, 1);
+}
+
+static void slow_close(struct xeno_cowfs_layer *l, struct xeno_cowfs_data *d)
+{
+    (void)l, (void)d;
+}
+
 static int setup(void **state)
 {
     static const char *const folders[] = { "low", "upper", "work" };
@@ -181,7 +204,15 @@ static int setup(void **state)
 
     (void)state;
     scratch_make("test-nfs-conn", folders, XENO_LEN(folders));
+    assert_int_equal(close(open("low/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+    assert_int_equal(truncate("low/file", 1), 0);
     assert_int_equal(xeno_cowfs_layer_dir("low", &layer, NULL), 0);
+    slow = *layer->ops;
+    slow.data_open = slow_open;
+    slow.data_read = slow_read;
+    slow.data_close = slow_close;
+    layer->ops = &slow;
+    assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
     assert_int_equal(xeno_cowfs_open("upper", "work", &layer, 1, &stack, NULL), 0);
     assert_int_equal(xeno_nfs_new(stack, &opts, &server, NULL), 0);
     assert_int_equal(xeno_nfs_listen(server, "127.0.0.1:0", &port, NULL), 0);
@@ -194,10 +225,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    close(gate[1]); /* who still waits there goes on */
     kill(getpid(), SIGTERM);
     pthread_join(loop, NULL);
     xeno_nfs_free(server);
     xeno_cowfs_free(stack);
+    close(gate[0]);
     return scratch_remove(state);
 }
 
@@ -233,6 +266,12 @@ static size_t null_call(uint32_t xid, char *buf, size_t size)
     return peer_encode(&p, NFS_PROGRAM, NFSPROC3_NULL, NULL, NULL, buf, size);
 }
 
+static void ask(int fd, const char *call, size_t len)
+{
+    mark(fd, LAST | (uint32_t)len);
+    say(fd, call, len);
+}
+
 static bool answers(int fd)
 {
     char call[256], head[4];
@@ -240,8 +279,7 @@ static bool answers(int fd)
     struct pollfd p = { .fd = fd, .events = POLLIN };
     char reply[24];
 
-    mark(fd, LAST | (uint32_t)len);
-    say(fd, call, len);
+    ask(fd, call, len);
     return poll(&p, 1, WAIT_S * 1000) == 1 && recv(fd, head, 4, MSG_WAITALL) == 4 &&
            recv(fd, reply, sizeof reply, MSG_WAITALL) == sizeof reply && reply[3] == 77;
 }
@@ -302,8 +340,7 @@ static void all_at_once(void **state)
         char call[256];
         size_t len = null_call(i, call, sizeof call);
 
-        mark(fd, LAST | (uint32_t)len);
-        say(fd, call, len);
+        ask(fd, call, len);
     }
     for (int i = 0; i < COUNT; i++) {
         uint32_t reply[7];
@@ -317,6 +354,31 @@ static void all_at_once(void **state)
     close(fd);
 }
 
+/* Who waits for contents keeps nobody waiting, not even on its own connection. */
+static void one_waits(void **state)
+{
+    struct world w = { .p = { .s = server, .client = "127.0.0.1" } };
+    char root_bytes[NFS3_FHSIZE], bytes[NFS3_FHSIZE], call[512];
+    nfs_fh3 root = mounted(&w, root_bytes, "/", MNT3_OK), file;
+    READ3args part = { .count = 1 };
+    int fd = dial("127.0.0.1");
+    uint32_t head[2];
+
+    (void)state;
+    assert_int_equal(lookup(&w, &root, "file", bytes, &file), NFS3_OK);
+    part.file = file;
+    w.p.xid = 5;
+    ask(fd, call,
+        peer_encode(&w.p, NFS_PROGRAM, NFSPROC3_READ, (xdrproc_t)xdr_READ3args, &part, call,
+                    sizeof call));
+    assert_true(answers(fd));
+    assert_true(answers(fd));
+    say(gate[1], "!", 1);
+    assert_int_equal(recv(fd, head, sizeof head, MSG_WAITALL), sizeof head);
+    assert_int_equal(ntohl(head[1]), 5);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_may, setup, teardown),
         cmocka_unit_test_setup_teardown(many, setup, teardown),
         cmocka_unit_test_setup_teardown(all_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_waits, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
