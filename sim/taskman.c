@@ -148,6 +148,7 @@ static void handle_snapshot(struct tm_session *s, struct xeno_json *ok)
     if (s->info.state != XENO_TASK_STOPPED)
         xeno_json_set(ok, "usage", xeno_task_usage_json(&s->usage));
     s->info.state = XENO_TASK_STOPPED;
+    s->info.lost = false;
     stop_tasks(s, 137);
 }
 
@@ -172,8 +173,9 @@ static int handle_session(struct taskman *tm, const struct xeno_task_request *q,
         handle_snapshot(s, ok);
         return 0;
     case XENO_TASK_RESTORE:
-        if (s->info.state == XENO_TASK_STOPPED) {
+        if (s->info.state == XENO_TASK_STOPPED || s->info.lost) {
             s->info.state = XENO_TASK_CREATED;
+            s->info.lost = false;
             s->info.ntasks = 0;
         }
         return 0;
@@ -252,6 +254,11 @@ bool taskman_pick(struct taskman *tm, char session[XENO_TASK_SESSION_LEN + 1],
             }
     }
     return false;
+}
+
+void taskman_lose(struct taskman *tm, const char *session)
+{
+    find(tm, session)->info.lost = true;
 }
 
 void taskman_boot(struct taskman *tm)

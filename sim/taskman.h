@@ -25,6 +25,8 @@ bool taskman_exit(struct taskman *tm, const char *session, const char *task);
 /* Some running task, for that: false when there is none. */
 bool taskman_pick(struct taskman *tm, char session[XENO_TASK_SESSION_LEN + 1],
                   char task[XENO_TASK_NAME_MAX + 1]);
+/* Who serves the session's file system is killed: it is lost until it is stopped or restored. */
+void taskman_lose(struct taskman *tm, const char *session);
 /* The machine boots: processes are gone, writable layers are not. */
 void taskman_boot(struct taskman *tm);
 

@@ -32,6 +32,54 @@ static void boot(void **state)
     stage_close(&st);
 }
 
+static void lose(struct stage *st, const char *id, bool told)
+{
+    struct xeno_task_event event = { .kind = XENO_TASK_EVENT_LOST };
+
+    taskman_lose(st->server.tm, id);
+    snprintf(event.session, sizeof(event.session), "%s", id);
+    if (told)
+        xeno_host_task_event(host_of(st), &event);
+    else
+        sim_server_link_loss(&st->server, 500); /* the list says it */
+    world_run_ms(&st->w, 30000);
+}
+
+/* Who serves a session's file system is killed: it comes back, its tasks are started again; the
+ * second time in a row it is suspended, and its owner may bring it back. */
+static void file_system_lost(void **state)
+{
+    struct stage st;
+    char id[XENO_SESSION_CHARS + 1], paused[XENO_SESSION_CHARS + 1];
+
+    (void)state;
+    for (int listed = 0; listed < 2; listed++) {
+        stage_open(&st, NULL);
+        run_one(&st, 100000000, 3600, id);
+        run_one(&st, 100000000, 3600, paused);
+        assert_int_equal(xeno_host_do(host_of(&st), NULL, paused, XENO_HOST_PAUSE, NULL), 0);
+        world_run_ms(&st.w, 5000);
+        lose(&st, paused, !listed);
+        assert_state(&st, paused, "suspended");
+        assert_reason(&st, paused, "task.lost");
+        lose(&st, id, !listed);
+        assert_state(&st, id, "running");
+        assert_true(task_is(&st, id, "running"));
+        lose(&st, id, !listed);
+        assert_state(&st, id, "suspended");
+        assert_reason(&st, id, "task.lost");
+        assert_int_equal(
+            xeno_host_restore(host_of(&st), NULL, xeno_key_pub(st.me.self.key), id, NULL, NULL), 0);
+        world_run_ms(&st.w, 30000);
+        assert_true(task_is(&st, id, "running"));
+        world_run_ms(&st.w, 900000);
+        lose(&st, id, !listed);
+        assert_true(task_is(&st, id, "running"));
+        assert_int_equal(xeno_host_sound(host_of(&st), NULL), 0);
+        stage_close(&st);
+    }
+}
+
 /* The task manager has lost everything, and has things nobody knows. */
 static void lost_and_found(void **state)
 {
@@ -241,11 +289,9 @@ static void die_everywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(boot),
-        cmocka_unit_test(lost_and_found),
-        cmocka_unit_test(ends_from_suspended),
-        cmocka_unit_test(never_answers),
-        cmocka_unit_test(die_everywhere),
+        cmocka_unit_test(boot),           cmocka_unit_test(file_system_lost),
+        cmocka_unit_test(lost_and_found), cmocka_unit_test(ends_from_suspended),
+        cmocka_unit_test(never_answers),  cmocka_unit_test(die_everywhere),
     };
 
     return cmocka_run_group_tests_name("crashes", tests, NULL, NULL);

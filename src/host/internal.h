@@ -125,6 +125,7 @@ struct session {
     int64_t mono_ms;               /* when the meter was advanced; -1: by an earlier life */
     int64_t queued, queued_amount; /* charges in the outbox */
     int64_t free_ms, paid_ms;      /* in states that cost nothing, or all: idle.c */
+    int64_t lost_ns;               /* monotonic: when it last lost its file system; 0: never */
 
     struct event *events; /* ring */
     size_t event_first, event_count;
@@ -391,6 +392,7 @@ void answered_start(struct xeno_host *h, const struct op *op, const struct xeno_
 /* --- reconcile.c --- */
 void drive_list(struct xeno_host *h);
 void answered_list(struct xeno_host *h, const struct xeno_json_at *ok);
+void session_lost(struct xeno_host *h, struct session *s); /* running or paused: its file system */
 
 /* --- event.c --- */
 /* `data` is taken; "time_ms" is added. */

@@ -11,6 +11,7 @@
 #define RETRY_FIRST_MS 200
 #define RETRY_MOST_MS  10000
 #define LIST_MAX       65536
+#define LOST_AGAIN_NS  (INT64_C(600) * 1000000000)
 
 void drive_list(struct xeno_host *h)
 {
@@ -29,6 +30,19 @@ static void sweep(struct xeno_host *h, const char *session, enum xeno_task_op wh
     h->ports.task(h->ports.ctx, op->tag, q);
 }
 
+/* Who served its file system was killed: it is built again around its writable layer, as after a
+ * boot of the host. One that loses it again and again waits for its owner instead, and costs
+ * little. */
+void session_lost(struct xeno_host *h, struct session *s)
+{
+    int64_t now = mono_ns(h);
+    bool again = s->lost_ns != 0 && now - s->lost_ns < LOST_AGAIN_NS;
+
+    s->lost_ns = now;
+    session_try_move(h, s, s->r.state == XENO_PAUSED || again ? XENO_ON_SUSPEND : XENO_ON_LOST,
+                     "task.lost: who served its file system was killed");
+}
+
 /* A session of ours that the task manager has, in `info`. */
 static void reconcile_known(struct xeno_host *h, struct session *s,
                             const struct xeno_task_session_info *info)
@@ -40,6 +54,8 @@ static void reconcile_known(struct xeno_host *h, struct session *s,
     case XENO_PAUSED:
         if (info->state == XENO_TASK_STOPPED)
             session_try_move(h, s, XENO_ON_LOST, "host.restart");
+        else if (info->lost)
+            session_lost(h, s);
         else
             tasks_reconcile(h, s, info, true);
         break;

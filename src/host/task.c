@@ -124,6 +124,11 @@ void xeno_host_task_event(struct xeno_host *h, const struct xeno_task_event *eve
         event_tell(h, s, "task.oom", xeno_json_object());
         return;
     }
+    if (event->kind == XENO_TASK_EVENT_LOST) {
+        if (s->r.state == XENO_RUNNING || s->r.state == XENO_PAUSED)
+            session_lost(h, s);
+        return;
+    }
     t = event->kind == XENO_TASK_EVENT_EXIT ? session_task(s, event->task) : NULL;
     if (!t || stops(s) || (t->state != TASK_UP && t->state != TASK_PENDING))
         return;
