@@ -41,6 +41,19 @@ def fetch(q):
     return fail("agent.layer", 2)
 
 
+# "oci://HOST/NAME:TAG", whatever the host and the tag.
+def resolve(q):
+    name = q["name"].rsplit("/", 1)[1].split(":")[0].split("@")[0]
+    for item in json.load(open(f"{store}/index.json"))["manifests"]:
+        if item.get("annotations", {}).get("org.opencontainers.image.ref.name") != name:
+            continue
+        found = json.load(open(blob(store, item["digest"])))["layers"]
+        here = [{"digest": l["digest"], "size": l["size"], "table": POSITION in l.get("annotations", {})} for l in found]
+        answer = {"manifest": item["digest"], "name": q["name"], "kind": "template", "old": False, "layers": here}
+        return {"ok": answer}, b""
+    return fail("oci.unknown", 2)
+
+
 def read(q):
     if mode("away"):
         return fail("agent.source", 5)
@@ -70,7 +83,7 @@ def serve(c):
                 print(q["op"], q.get("offset", ""), q.get("length", ""), file=log)
             while mode("hang"):
                 time.sleep(0.05)
-            reply, data = fetch(q) if q["op"] == "fetch" else read(q)
+            reply, data = {"fetch": fetch, "resolve": resolve, "read": read}[q["op"]](q)
             text = json.dumps({"id": q["id"], **reply}).encode()
             c.sendall(struct.pack(">I", len(text)) + text + data)
     except (EOFError, OSError):

@@ -89,6 +89,25 @@ ask start $s t1 -- true >/dev/null
 is "$(ask wait $s t1 "$(patience 20)")" 0 "it runs"
 ask destroy $s >/dev/null
 
+# --- a mount file in a layer that is here ---
+mounting=$(printf 'd%.0s' {1..64})
+mkdir -p "$work/cache/layers/$mounting/srv" "$work/extra" "$work/cache/meta" && echo extra >"$work/extra/extra"
+printf 'oci://store.example/remote:1\ntemplate://extra\n' >"$work/cache/layers/$mounting/srv/.mount"
+chown -R $subid:$subid "$work/cache/layers/$mounting"
+echo '{"mounts":true}' >"$work/cache/meta/$mounting"
+"$tool" "$work/D/images" import "$work/extra" extra >/dev/null
+ok "a session of it" create $s "layer=sha256:$mounting"
+is "$(root_type $s)" fuse.xeno-cowfs "is served by xeno-cowfs"
+ask start $s t1 -- sleep 1000 >/dev/null
+is "$(in_session 'cat /srv/etc/text /srv/extra; sha256sum /srv/usr/big | cut -c1-64; echo own >/srv/own; ls -n /srv/own | cut -d" " -f1')" \
+    "a text
+extra
+$big_sum
+-rw-r--r--" "which mounts what the file names, from the image manager and from the host's images"
+is "$(sed 's/ .*//' "$work/D/sessions/$s/upper/work/mounts" 2>/dev/null | tr '\n' ' ')" "xeno-mounts oci://store.example/remote:1 template://extra " \
+    "noted for this session"
+ask destroy $s >/dev/null
+
 # --- both together, and what is taken away with the instance ---
 ok "layers of both kinds" remote $s "layer=sha256:$layer_hex"
 is "$(root_type $s)" fuse.xeno-cowfs "are one stack"

@@ -153,13 +153,25 @@ static int make_group(const struct xeno_task_host *h, const struct xeno_run *run
     return xeno_cgroup_set(h->cgroups, group, &limits, err);
 }
 
+static bool is_store(const char *path)
+{
+    struct xeno_store *st = NULL;
+    bool is = xeno_store_open(path, XENO_STORE_READ, &st, NULL) == 0;
+
+    xeno_store_free(st);
+    return is;
+}
+
 static int build_served(const struct xeno_task_host *h, const struct xeno_run *run,
                         const struct xeno_rootfs *plain, struct xeno_err *err)
 {
     xeno_autofree char *group = group_of(run);
     xeno_autofree char *stack = xeno_run_path(run, "stack");
+    xeno_autofree char *images = xeno_asprintf("--image-store=%s", h->images);
     xeno_autofree char *imaged = xeno_asprintf("--imaged=%s", h->imaged);
-    const char *more[] = { "--patience=" READ_PATIENCE, *h->imaged ? imaged : NULL, NULL };
+    xeno_autofree char *imaged_store = xeno_asprintf("--imaged-store=%s", h->imaged_store);
+    const char *more[] = { "--patience=" READ_PATIENCE, NULL, NULL, NULL, NULL };
+    size_t n = 1;
     struct entering entering = { h->cgroups, group };
     struct xeno_serve serve = { .program = h->cowfs,
                                 .stack = stack,
@@ -171,6 +183,12 @@ static int build_served(const struct xeno_task_host *h, const struct xeno_run *r
     struct xeno_rootfs root = *plain;
     int r = make_group(h, run, group, err);
 
+    if (is_store(h->images)) /* for what mount files name */
+        more[n++] = images;
+    if (*h->imaged) {
+        more[n++] = imaged;
+        more[n++] = imaged_store;
+    }
     root.serve = &serve;
     return r < 0 ? r : xeno_rootfs_build(&root, err);
 }
