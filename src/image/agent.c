@@ -265,6 +265,22 @@ static int ask_once(struct question *n, struct xeno_err *err)
     return r;
 }
 
+static int check_digest(const char *digest, struct xeno_err *err)
+{
+    return xeno_digest_ok(digest)
+               ? 0
+               : xeno_fail(err, -EINVAL, "agent.digest", "'%.80s' is not a sha256 digest", digest);
+}
+
+static int check_digests(const char *const *digests, size_t count, struct xeno_err *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = check_digest(digests[i], err);
+    return r;
+}
+
 static void pause_ms(int64_t ms)
 {
     struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * XENO_NS_PER_MS };
@@ -330,6 +346,9 @@ int xeno_agent_fetch(struct xeno_agent *a, const char *layer, struct xeno_agent_
     struct question n = { .agent = a, .q = q };
     int r;
 
+    r = check_digest(layer, err);
+    if (r < 0)
+        return r;
     snprintf(q->layer, sizeof q->layer, "%s", layer);
     r = ask(&n, xeno_s(FETCH_S), err);
     if (r >= 0)
@@ -348,6 +367,9 @@ int xeno_agent_read(struct xeno_agent *a, const char *layer, int64_t offset, voi
     if (len == 0 || len > XENO_AGENT_READ_MAX)
         return xeno_fail(err, -EINVAL, "agent.range", "a read has 1 to %d bytes",
                          XENO_AGENT_READ_MAX);
+    r = check_digest(layer, err);
+    if (r < 0)
+        return r;
     snprintf(q->layer, sizeof q->layer, "%s", layer);
     q->offset = offset;
     q->length = (int64_t)len;
@@ -371,6 +393,9 @@ int xeno_agent_progress(struct xeno_agent *a, const char *const *layers, size_t 
     if (count > XENO_AGENT_LAYERS_MAX)
         return xeno_fail(err, -EINVAL, "agent.layers", "at most %d layers at a time",
                          XENO_AGENT_LAYERS_MAX);
+    r = check_digests(layers, count, err);
+    if (r < 0)
+        return r;
     xeno_agent_request_digests(q, layers, count);
     r = ask_soon(&n, err);
     if (r >= 0)
@@ -384,8 +409,10 @@ int xeno_agent_keep(struct xeno_agent *a, const char *const *images, size_t coun
 {
     xeno_auto(xeno_agent_request) q = xeno_agent_request_new(XENO_AGENT_KEEP);
     struct question n = { .agent = a, .q = q };
-    int r = 0;
+    int r = check_digests(images, count, err);
 
+    if (r < 0)
+        return r;
     do {
         size_t part = count < XENO_AGENT_KEEP_MAX ? count : XENO_AGENT_KEEP_MAX;
 

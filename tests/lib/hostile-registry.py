@@ -111,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.challenge()
         if trick == "never_enough":
             return self.challenge()
+        if trick == "token_elsewhere" and not self.headers.get("Authorization"):
+            return self.challenge(away.server_port)
         if trick == "come_later" and what == "blobs" and once("later"):
             return self.say(429, Retry_After="1")
         if trick == "come_next_year":
@@ -123,8 +125,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.upload(trick, name, ref)
         self.get_blob(trick, ref)
 
-    def challenge(self):
-        here = "http://127.0.0.1:%d/token" % self.server.server_port
+    def challenge(self, port=None):
+        here = "http://127.0.0.1:%d/token" % (port or self.server.server_port)
         self.say(401, WWW_Authenticate='Bearer realm="%s",service="x"' % here)
 
     def manifest(self, trick, name, ref):
@@ -192,7 +194,18 @@ class Handler(BaseHTTPRequestHandler):
             self.say(206 if m else 200, bytes(part[: len(part) // 2]), **head)
             self.close_connection = True
             return
+        if big and trick == "slow":
+            return self.slowly(bytes(part), head)
         self.say(206 if m else 200, bytes(part), **head)
+
+    def slowly(self, part, head):
+        self.send_response(206 if "Content_Range" in head else 200)
+        for k, v in head.items():
+            self.send_header(k.replace("_", "-"), v)
+        self.end_headers()
+        for i in range(0, len(part), len(part) // 20):
+            self.wfile.write(part[i : i + len(part) // 20])
+            time.sleep(0.05)
 
     def endless(self):
         self.say(200, Transfer_Encoding="chunked")
