@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -102,6 +103,7 @@ static void run_child(struct job *j, int socket)
     sigset_t none;
 
     setpgid(0, 0);
+    unsetenv("NOTIFY_SOCKET"); /* the service manager's: a runtime would show it to a session */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (socket != 3)

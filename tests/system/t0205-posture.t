@@ -4,6 +4,7 @@
 need_root
 . "$(dirname "$0")/t02-lib.sh"
 make_layer
+export NOTIFY_SOCKET=$work/notify # as a service manager sets it
 start_taskd || bail "xeno-taskd does not start" "$(cat "$work/taskd.log")"
 
 s=aaaaaaaaaaaaaaaa
@@ -30,6 +31,7 @@ like "$(inside 'date -s 2001-01-01')" 'not permitted' "the clock cannot be set"
 like "$(inside 'echo 1 >/proc/sys/kernel/sysrq; echo b >/proc/sysrq-trigger; echo 1 >/sys/kernel/mm/ksm/run')" \
     'Read-only.*' "/proc/sys, sysrq and /sys are read-only"
 is "$(inside 'mount | grep -c " /sys .*ro,"')" 1 "/sys is mounted so"
+is "$(inside 'cut -d" " -f5 /proc/self/mountinfo | grep -c /var/tmp')" 0 "no mount tells of the host's folders"
 is "$(inside 'ls /sys/class/net' | tr '\n' ' ')" "eth0 lo " "and shows its own network alone"
 is "$(inside 'cat /proc/kcore /proc/timer_list 2>/dev/null | wc -c')" 0 "/proc/kcore and others are masked"
 is "$(inside 'ls /sys/firmware' )" "" "/sys/firmware is masked"

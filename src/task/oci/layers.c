@@ -2,6 +2,7 @@
 #include "task/oci/layers.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,16 +65,72 @@ bool xeno_oci_layers_away(const struct xeno_oci_layers *l, const struct xeno_tas
     return false;
 }
 
+/* --- fetching --- */
+
+/* The image manager bounds what it asks of whom; several at a time are for layers that come from
+ * different places, and for tables, which are small and far away. */
+#define FETCHES_MAX 4
+
+struct fetching {
+    const struct xeno_oci_layers *l;
+    const struct xeno_task_spec *spec;
+    pthread_mutex_t mutex; /* of the rest */
+    size_t next;
+    int failed; /* the first failure, and why */
+    struct xeno_err err;
+};
+
+/* The next layer that is away; NULL: there is none, or one could not be had. */
+static const char *next_away(struct fetching *f)
+{
+    const char *layer = NULL;
+
+    pthread_mutex_lock(&f->mutex);
+    while (!layer && f->failed == 0 && f->next < f->spec->nlayers) {
+        const char *at = f->spec->layers[f->next++];
+
+        layer = is_away(f->l, at) ? at : NULL;
+    }
+    pthread_mutex_unlock(&f->mutex);
+    return layer;
+}
+
+static void *fetch_some(void *arg)
+{
+    struct xeno_agent_fetched got;
+    struct fetching *f = arg;
+    const char *layer;
+
+    while ((layer = next_away(f)) != NULL) {
+        struct xeno_err err = XENO_ERR_INIT;
+        int r = f->l->fetch(f->l->arg, layer, &got, &err);
+
+        pthread_mutex_lock(&f->mutex);
+        if (r < 0 && f->failed == 0) {
+            f->failed = r;
+            f->err = err;
+        }
+        pthread_mutex_unlock(&f->mutex);
+    }
+    return NULL;
+}
+
 int xeno_oci_layers_fetch(const struct xeno_oci_layers *l, const struct xeno_task_spec *spec,
                           struct xeno_err *err)
 {
-    struct xeno_agent_fetched got;
-    int r = 0;
+    struct fetching f = { .l = l, .spec = spec, .mutex = PTHREAD_MUTEX_INITIALIZER };
+    pthread_t threads[FETCHES_MAX - 1];
+    size_t n = 0;
 
-    for (size_t i = 0; r == 0 && i < spec->nlayers; i++)
-        if (is_away(l, spec->layers[i]))
-            r = l->fetch(l->arg, spec->layers[i], &got, err);
-    return r;
+    while (n < XENO_LEN(threads) && n + 1 < spec->nlayers &&
+           pthread_create(&threads[n], NULL, fetch_some, &f) == 0)
+        n++;
+    fetch_some(&f);
+    while (n > 0)
+        pthread_join(threads[--n], NULL);
+    if (f.failed < 0 && err)
+        *err = f.err;
+    return f.failed;
 }
 
 /* --- which way --- */

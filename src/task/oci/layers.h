@@ -27,7 +27,7 @@ struct xeno_oci_layers {
     const char *images; /* the operator's image store; need not be there */
     /* The image manager's store; "": there is no image manager, and what is not here is not had. */
     const char *imaged_store;
-    /* Asks the image manager; never called without one. As xeno_agent_fetch(). */
+    /* Asks the image manager; never called without one. As xeno_agent_fetch(), from any thread. */
     int (*fetch)(void *arg, const char *layer, struct xeno_agent_fetched *ret,
                  struct xeno_err *err);
     void *arg;
@@ -37,7 +37,8 @@ struct xeno_oci_layers {
  * loop. */
 bool xeno_oci_layers_away(const struct xeno_oci_layers *l, const struct xeno_task_spec *spec);
 
-/* Have the image manager fetch what is away. Nothing is unpacked. Errors: those of fetch. */
+/* Have the image manager fetch what is away, several layers at a time. Nothing is unpacked. The
+ * first that cannot be had is the end of it, after those under way. Errors: those of fetch. */
 int xeno_oci_layers_fetch(const struct xeno_oci_layers *l, const struct xeno_task_spec *spec,
                           struct xeno_err *err);
 

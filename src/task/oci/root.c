@@ -52,41 +52,34 @@ bool xeno_oci_root_served(const struct xeno_run *run)
 
 /* --- layers --- */
 
-struct asking {
-    const struct xeno_task_host *h;
-    struct xeno_agent *agent; /* NULL: not needed yet */
-};
-
 static int fetch(void *arg, const char *layer, struct xeno_agent_fetched *ret, struct xeno_err *err)
 {
-    struct asking *a = arg;
+    const struct xeno_task_host *h = arg;
     struct xeno_agent_opts opts = { .env = xeno_env_real(),
-                                    .socket = a->h->imaged,
+                                    .socket = h->imaged,
                                     .patience = xeno_s(FETCH_PATIENCE_S) };
-    int r = a->agent ? 0 : xeno_agent_new(&opts, &a->agent, err);
+    xeno_auto(xeno_agent) agent = NULL;
+    int r = xeno_agent_new(&opts, &agent, err);
 
     if (r == 0)
-        r = xeno_agent_fetch(a->agent, layer, ret, err);
+        r = xeno_agent_fetch(agent, layer, ret, err);
     if (r == 0 && ret->way == XENO_AGENT_PIECES)
-        r = xeno_serve_check(a->h->cowfs, err);
+        r = xeno_serve_check(h->cowfs, err);
     return r < 0 ? xeno_context(err, r, "layer %.19s", layer) : 0;
 }
 
-static struct xeno_oci_layers layers_of(struct asking *a)
+static struct xeno_oci_layers layers_of(const struct xeno_task_host *h)
 {
-    const struct xeno_task_host *h = a->h;
-
     return (struct xeno_oci_layers){ .cache = h->cache,
                                      .images = h->images,
                                      .imaged_store = *h->imaged ? h->imaged_store : "",
                                      .fetch = fetch,
-                                     .arg = a };
+                                     .arg = (void *)(uintptr_t)h };
 }
 
 bool xeno_oci_away(const struct xeno_task_host *h, const struct xeno_task_spec *spec)
 {
-    struct asking a = { .h = h };
-    struct xeno_oci_layers l = layers_of(&a);
+    struct xeno_oci_layers l = layers_of(h);
 
     return xeno_oci_layers_away(&l, spec);
 }
@@ -94,12 +87,9 @@ bool xeno_oci_away(const struct xeno_task_host *h, const struct xeno_task_spec *
 int xeno_oci_fetch(const struct xeno_task_host *h, const struct xeno_task_spec *spec,
                    struct xeno_err *err)
 {
-    struct asking a = { .h = h };
-    struct xeno_oci_layers l = layers_of(&a);
-    int r = xeno_oci_layers_fetch(&l, spec, err);
+    struct xeno_oci_layers l = layers_of(h);
 
-    xeno_agent_free(a.agent);
-    return r;
+    return xeno_oci_layers_fetch(&l, spec, err);
 }
 
 /* --- the stack's file --- */
@@ -208,8 +198,7 @@ static int clear(const struct xeno_task_host *h, const struct xeno_run *run, str
 static int ready(const struct xeno_task_host *h, const struct xeno_run *run, bool *ret_served,
                  struct xeno_err *err)
 {
-    struct asking a = { .h = h };
-    struct xeno_oci_layers l = layers_of(&a);
+    struct xeno_oci_layers l = layers_of(h);
     xeno_autofree char *pin = xeno_oci_pin(h, run);
     xeno_auto(xeno_stack) before = NULL;
     xeno_auto(xeno_stack) stack = NULL;
@@ -221,7 +210,6 @@ static int ready(const struct xeno_task_host *h, const struct xeno_run *run, boo
         r = xeno_oci_layers_ready(&l, &run->spec, pin, before, &stack, err);
     if (r == 0 && stack)
         r = write_stack(run, stack, err);
-    xeno_agent_free(a.agent);
     *ret_served = stack != NULL;
     return r;
 }

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -250,6 +252,51 @@ static void cannot_be_had(void **state)
     assert_null(s);
 }
 
+static atomic_int under_way, together, calls;
+
+/* Waits, bounded, for another to come. */
+static int fetch_together(void *arg, const char *layer, struct xeno_agent_fetched *ret,
+                          struct xeno_err *err)
+{
+    int n = atomic_fetch_add(&under_way, 1) + 1;
+
+    (void)arg;
+    (void)layer;
+    atomic_fetch_add(&calls, 1);
+    for (int i = 0; i < 500 && n < 2 && atomic_load(&together) < 2; i++) {
+        nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+        n = atomic_load(&under_way);
+    }
+    if (n > atomic_load(&together))
+        atomic_store(&together, n);
+    atomic_fetch_sub(&under_way, 1);
+    *ret = (struct xeno_agent_fetched){ .way = XENO_AGENT_PIECES };
+    return answer < 0 ? xeno_fail(err, answer, "agent.source", "nobody has it") : 0;
+}
+
+static void several_at_a_time(void **state)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+
+    (void)state;
+    layers.fetch = fetch_together;
+    spec.nlayers = 10;
+    for (size_t i = 0; i < spec.nlayers; i++) {
+        strcpy(spec.layers[i], away);
+        spec.layers[i][70] = (char)('0' + i);
+    }
+    strcpy(spec.layers[9], here);
+    calls = together = 0;
+    assert_int_equal(xeno_oci_layers_fetch(&layers, &spec, NULL), 0);
+    assert_int_equal(calls, 9);
+    assert_in_range(together, 2, 4);
+    calls = 0;
+    answer = -EIO;
+    assert_int_equal(xeno_oci_layers_fetch(&layers, &spec, &err), -EIO);
+    assert_string_equal(err.token, "agent.source");
+    assert_in_range(calls, 1, 4); /* no new one is begun */
+}
+
 static void without_an_image_manager(void **state)
 {
     xeno_autofree char *store = (char *)layers.imaged_store;
@@ -274,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(whole, setup, teardown),
         cmocka_unit_test_setup_teardown(stays_by_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(cannot_be_had, setup, teardown),
+        cmocka_unit_test_setup_teardown(several_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(without_an_image_manager, setup, teardown),
     };
 
