@@ -176,10 +176,12 @@ static int op_listx(struct world *w, char **a, int n)
     size_t at = 0;
 
     (void)n;
+    if (len < 0)
+        return -1;
     w->said[0] = '\0';
     for (char *p = list; p < list + len; p += strlen(p) + 1)
         at += (size_t)snprintf(w->said + at, sizeof w->said - at, "%s%s", at ? " " : "", p);
-    return len < 0 ? -1 : 0;
+    return 0;
 }
 static int op_fsetx(struct world *w, char **a, int n)
 {
