@@ -2,13 +2,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "cowfs/fuse-loop.h"
 #include "cowfs/fuse-priv.h"
 
-#define COPIED_MAX (128 << 10) /* bytes */
+#define COPIED_MAX (64 << 10) /* bytes: a smaller answer is cheaper copied than spliced */
 
 /* --- files --- */
 
@@ -66,8 +67,7 @@ static struct fuse_bufvec of_file(const struct fuse_file_info *fi, size_t size, 
     return b;
 }
 
-/* What is in the page cache: a small answer is cheaper copied than spliced. Returns: its bytes, or
- * -1 when it is not all there. */
+/* What is in the page cache. Returns: its bytes, or -1 when it is not all there. */
 static ssize_t read_now(int fd, void *buf, size_t size, off_t off)
 {
     struct iovec iov = { buf, size };
@@ -79,24 +79,39 @@ static ssize_t read_now(int fd, void *buf, size_t size, off_t off)
     return fstat(fd, &st) == 0 && off + n >= st.st_size ? n : -1;
 }
 
+/* Would a read wait for a disk? Not when both its ends are in the page cache, nor, as far as is
+ * known, where the file system cannot tell. */
+static bool would_wait(int fd, size_t size, off_t off)
+{
+    char c;
+
+    errno = 0;
+    return (read_now(fd, &c, 1, off) < 0 || read_now(fd, &c, 1, off + (off_t)size - 1) < 0) &&
+           errno != EOPNOTSUPP;
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
+    static __thread char small[COPIED_MAX];
     struct fuse_bufvec b = of_file(fi, size, off);
-    xeno_autofree char *buf = xeno_try_alloc(size);
+    xeno_autofree char *buf = NULL;
+    int fd = b.buf[0].fd;
     ssize_t n = -1;
 
     (void)ino;
-    if (buf && b.buf[0].fd >= 0 && size <= COPIED_MAX)
-        n = read_now(b.buf[0].fd, buf, size, off);
+    if (fd >= 0 && size <= sizeof small)
+        n = read_now(fd, small, size, off);
     if (n >= 0) {
-        fuse_reply_buf(req, buf, (size_t)n);
+        fuse_reply_buf(req, small, (size_t)n);
         return;
     }
-    fuse_may_wait();
-    if (b.buf[0].fd >= 0) {
-        fuse_reply_data(req, &b, FUSE_BUF_SPLICE_MOVE);
+    if (fd < 0 || would_wait(fd, size, off))
+        fuse_may_wait();
+    if (fd >= 0) {
+        fuse_reply_data(req, &b, 0); /* copied: they are the pages of another file */
         return;
     }
+    buf = xeno_try_alloc(size);
     n = buf ? xeno_cowfs_file_read(file_of(fi), buf, size, off) : -ENOMEM;
     if (n < 0)
         fuse_reply_err(req, (int)-n);
@@ -111,7 +126,6 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t 
     ssize_t n;
 
     (void)ino;
-    fuse_may_wait();
     n = fuse_buf_copy(&out, in, 0);
     if (n < 0)
         fuse_reply_err(req, (int)-n);

@@ -1,10 +1,13 @@
 /* src/cowfs/fuse-loop.h - which thread reads the next request; for the files of the front end.
  *
- * One thread at a time reads requests, and as long as none waits and nothing takes long it serves
- * them itself: a second one that took turns with it would be woken on another processor for each
- * request, which costs more than most requests do. It lets another thread read, which is made when
- * there is none, when a further request is there already, or when it is about to wait for a disk, a
- * network or a lock that is kept for long: whoever serves a request says so with fuse_may_wait().
+ * One thread at a time reads requests, and as long as nothing takes long it serves them itself: a
+ * second one that took turns with it would be woken on another processor for each request, which
+ * costs more than most requests do, and finds its buffers in no cache. It lets another thread read,
+ * which is made when there is none, when it is about to wait for a disk, a network or a lock that
+ * is kept for long (whoever serves a request says so with fuse_may_wait()); where there are more
+ * than two processors, also when a further request is there already. And nobody waits long for what
+ * took longer than was expected: a thread that watches gives the reading to another when one
+ * request is served for some milliseconds. It sleeps when no requests come.
  *
  * libfuse's own loop has all its threads wait in the kernel, which wakes the one that has waited
  * longest.
