@@ -9,12 +9,14 @@
 #include "cli/progress.h"
 #include "cli/remote.h"
 #include "cli/signed.h"
+#include "cli/store-pay.h"
 #include "image/pull.h"
 #include "image/push.h"
 
 const struct cli_option cli_push_options[] = {
     STORE_OPTION,
     { "from", 0, "REPO", "a repository there that may have layers already", false, 0 },
+    STORE_PAY_OPTIONS,
     REMOTE_OPTIONS,
     { NULL },
 };
@@ -46,8 +48,11 @@ static const char *local_name(const struct cli *cli, const char *word, char **re
 
 /* --- push --- */
 
-static void print_pushed(struct cli *cli, const char *where, const struct xeno_pushed *sent)
+/* `paid` is taken. */
+static void print_pushed(struct cli *cli, const char *where, const struct xeno_pushed *sent,
+                         struct xeno_json *paid)
 {
+    struct xeno_json_at top = xeno_json_top(paid);
     char size[32];
 
     if (cli->json) {
@@ -61,9 +66,15 @@ static void print_pushed(struct cli *cli, const char *where, const struct xeno_p
         xeno_json_set_int(j, "blobs_mounted", (int64_t)sent->mounted);
         xeno_json_set_int(j, "sent_bytes", sent->sent_bytes);
         xeno_json_set_int(j, "requests", sent->requests);
+        if (paid)
+            xeno_json_set(j, "paid", xeno_json_ref(paid));
         cli_json(j);
     }
     cli_say(cli, "%s %s", where, sent->digest);
+    if (paid)
+        cli_note(cli, "kept until %s by certificate %s", cli_when(cli_int(&top, "ends_ms", 0)),
+                 cli_clean(cli_str(&top, "certificate")));
+    xeno_json_unref(paid);
     cli_note(cli, "sent %s in %" PRId64 " requests; %zu of %zu blobs were there already",
              xeno_size_text(sent->sent_bytes, size), sent->requests, sent->there + sent->mounted,
              sent->blobs);
@@ -78,6 +89,7 @@ int cli_image_push(struct cli *cli, const struct cli_args *args, struct xeno_err
     const char *name = local_name(cli, args->words[0], &ref);
     struct xeno_progress hook;
     struct xeno_push_opts opts = { .ref = ref };
+    struct xeno_json *paid = NULL;
     struct xeno_pushed sent;
     int r;
 
@@ -97,9 +109,11 @@ int cli_image_push(struct cli *cli, const struct cli_args *args, struct xeno_err
     opts.progress = &hook;
     r = xeno_image_push(st, &opts, &sent, err);
     cli_progress_free(xeno_take(&p));
+    if (r >= 0 && cli_value(args, "pay"))
+        r = cli_store_pay(cli, args, remote->name.host, st, sent.digest, &paid, err);
     if (r < 0)
         return r;
-    print_pushed(cli, where, &sent);
+    print_pushed(cli, where, &sent, paid);
     return CLI_OK;
 }
 

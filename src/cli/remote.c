@@ -15,6 +15,7 @@
 #include "cli/out.h"
 #include "cli/profile.h"
 #include "cli/store-login.h"
+#include "cli/store-pay.h"
 
 #define FILE_NAME "store.json"
 #define FILE_MAX  16384
@@ -327,9 +328,10 @@ static int run_use(struct cli *cli, const struct cli_args *args, struct xeno_err
 static int run_show(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     autoknown k = { .trust = NULL };
-    int r = known_load(cli, &k, err);
+    int r = args->word_count > 0 ? 0 : known_load(cli, &k, err);
 
-    (void)args;
+    if (args->word_count > 0)
+        return cli_run_certificate(cli, args, err);
     if (r < 0)
         return r;
     if (!k.host[0])
@@ -355,11 +357,41 @@ const struct cli_command cli_store_commands[] = {
       .max_words = 1,
       .run = run_use },
     { .name = "store show",
-      .usage = "",
-      .summary = "show the default store",
+      .usage = "[CERTIFICATE]",
+      .summary = "show the default store, or what is paid for there",
       .examples = "xeno store show",
-      .options = no_options,
+      .options = cli_certificate_options,
+      .max_words = 1,
       .run = run_show },
+    { .name = "store ls",
+      .usage = "",
+      .summary = "list what a XenoStore is paid to keep for you",
+      .about = "Each row is a certificate: an image that is kept until a time, by an order of\n"
+               "yours. What several of them share is paid for once.",
+      .examples = "xeno template push debian-web --pay 0.5 --for 30d\nxeno store ls",
+      .options = cli_certificate_options,
+      .run = cli_run_certificates },
+    { .name = "store audit",
+      .usage = "CERTIFICATE",
+      .summary = "have a XenoStore show that it has what it is paid for",
+      .about = "The XenoCorp asks for a block at random, and judges the answer. A store that does\n"
+               "not show the right one in time is not paid any more: close the order then, and\n"
+               "push to another store.",
+      .examples = "xeno store audit gk5wq3n7xkdm2a4b",
+      .options = cli_audit_options,
+      .min_words = 1,
+      .max_words = 1,
+      .run = cli_run_audit },
+    { .name = "store reclaim",
+      .usage = "CERTIFICATE...",
+      .summary = "stop paying for what a XenoStore keeps",
+      .about = "What is left of the order comes back. The image is deleted there after the\n"
+               "store's grace time, unless it is paid for again.",
+      .examples = "xeno store reclaim gk5wq3n7xkdm2a4b",
+      .options = cli_certificate_options,
+      .min_words = 1,
+      .max_words = -1,
+      .run = cli_run_reclaim },
     { .name = "store usage",
       .usage = "[HOST[:PORT]]",
       .summary = "show what you have at a XenoStore, and may have",

@@ -19,6 +19,23 @@
 
 /* --- what we have there --- */
 
+static void show_cost(struct cli *cli, const struct xeno_json_at *top)
+{
+    struct xeno_json_at paid = cli_obj(top, "certificates");
+    int64_t price = cli_int(top, "price_gib_day", 0);
+    char text[XENO_CREDIT_TEXT], size[32];
+
+    if (price == 0 && cli_int(&paid, "charged", 0) == 0)
+        return;
+    cli_field(cli, "price", "%s credits a GiB and day", xeno_credit_text(xeno_micro(price), text));
+    cli_field(cli, "paid for", "%s by %" PRId64 " certificates",
+              xeno_size_text(cli_int(&paid, "paying_bytes", 0), size), cli_int(&paid, "kept", 0));
+    cli_field(cli, "cost", "%s credits a day",
+              xeno_credit_text(xeno_micro(cli_int(&paid, "per_day", 0)), text));
+    cli_field(cli, "charged", "%s credits so far",
+              xeno_credit_text(xeno_micro(cli_int(&paid, "charged", 0)), text));
+}
+
 int cli_run_store_usage(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     xeno_auto(xeno_json) j = NULL;
@@ -48,6 +65,7 @@ int cli_run_store_usage(struct cli *cli, const struct cli_args *args, struct xen
               xeno_size_text(cli_int(&top, "quota_bytes", 0), quota));
     if (cli_int(&top, "upload_bytes", 0) > 0)
         cli_field(cli, "uploads", "%s", xeno_size_text(cli_int(&top, "upload_bytes", 0), used));
+    show_cost(cli, &top);
     cli_field(cli, "entries", "%" PRId64 " of %" PRId64, cli_int(&top, "entries", 0),
               cli_int(&top, "entries_max", 0));
     return CLI_OK;

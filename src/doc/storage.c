@@ -419,6 +419,19 @@ int xeno_writecert_read(const char *text, size_t len, const struct xeno_pub *own
     return r;
 }
 
+int64_t xeno_stored_cost(int64_t bytes, int64_t price, int64_t ms)
+{
+    const unsigned __int128 unit = ((unsigned __int128)1 << 30) * 86400000;
+    unsigned __int128 n = (unsigned __int128)bytes * (unsigned __int128)price; /* under 2^101 */
+
+    if (bytes < 0 || price < 0 || price > XENO_CREDIT_MAX || ms < 0 || ms > INT64_C(1) << 40)
+        return INT64_MAX;
+    if (n > ~(unsigned __int128)0 / ((unsigned __int128)ms + 1) - unit)
+        return INT64_MAX;
+    n = (n * (unsigned __int128)ms + unit - 1) / unit;
+    return n > INT64_MAX ? INT64_MAX : (int64_t)n;
+}
+
 /* --- answers --- */
 
 static const struct member answer_members[] = {

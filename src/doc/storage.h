@@ -103,6 +103,10 @@ int xeno_reclaim_read(const char *text, size_t len, const struct xeno_pub *owner
 int xeno_reclaim_receipt_read(const char *text, size_t len, const struct xeno_pub *store,
                               struct xeno_reclaim_receipt *ret, struct xeno_err *err);
 
+/* What so many bytes cost in `ms` milliseconds at `price` for a GiB and day, rounded up; INT64_MAX
+ * when it does not fit. */
+int64_t xeno_stored_cost(int64_t bytes, int64_t price, int64_t ms);
+
 /* --- audits --- */
 
 struct xeno_store_answer {

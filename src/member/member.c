@@ -152,6 +152,19 @@ int xeno_member_corp_check(const struct xeno_member *m, struct sd_event *loop, s
     return r < 0 ? r : xeno_http_wait(client, &ask, NULL, NULL, NULL, err);
 }
 
+bool xeno_member_corp_refused(const struct xeno_http_answer *a)
+{
+    static const int passing[] = { 401, 408, 421, 425, 429 };
+
+    if (a->status < 400 || a->status > 499 || strcmp(a->type, "application/problem+json") != 0)
+        return false;
+    for (size_t i = 0; i < XENO_LEN(passing); i++) {
+        if (a->status == passing[i])
+            return false;
+    }
+    return true;
+}
+
 bool xeno_member_corp_answers(const struct xeno_member *m)
 {
     return m->corp_answers;

@@ -112,6 +112,10 @@ void xeno_member_fetch_now(struct xeno_member *m);
  * is the member. */
 bool xeno_member_revoked(const char *serial, void *user);
 
+/* The XenoCorp says that the request itself is wrong: sending it again will not help. Everything
+ * else is tried again. */
+bool xeno_member_corp_refused(const struct xeno_http_answer *a);
+
 /* Did the last request to the XenoCorp get an answer? The daemon tells of its own. */
 bool xeno_member_corp_answers(const struct xeno_member *m);
 void xeno_member_corp_heard(struct xeno_member *m, bool answered);

@@ -37,11 +37,9 @@ static const struct xeno_conf_item items[] = {
     ITEM(keep, "keep-answers", DURATION, .fallback = "24h", .min = 60000, .max = 90 * DAY_MS,
          .reloadable = true,
          .help = "How long a request can be repeated under its Idempotency-Key"),
-    ITEM(
-        audit_every, "audit-every", DURATION, .fallback = "24h", .max = 366 * DAY_MS,
-        .reloadable = true,
-        .help =
-            "Mean time between two audits of what a XenoStore node is paid to keep; 0: only when its owner asks"),
+    ITEM(audit_every, "audit-every", DURATION, .fallback = "24h", .min = 1000, .max = 366 * DAY_MS,
+         .reloadable = true,
+         .help = "Mean time between two audits of what a XenoStore node is paid to keep"),
     ITEM(audit_patience, "audit-patience", DURATION, .fallback = "1h", .min = 1000,
          .max = 90 * DAY_MS, .reloadable = true,
          .help = "How long a XenoStore node has to answer one"),

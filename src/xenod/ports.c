@@ -125,20 +125,6 @@ static void send_task(struct xenod *d, uint64_t tag, struct xeno_task_request *q
 
 /* --- XenoCorp --- */
 
-/* The request itself is wrong, and sending it again will not help. */
-static bool is_refusal(const struct xeno_http_answer *a)
-{
-    static const int passing[] = { 401, 408, 421, 425, 429 };
-
-    if (a->status < 400 || a->status > 499 || strcmp(a->type, "application/problem+json") != 0)
-        return false;
-    for (size_t i = 0; i < XENO_LEN(passing); i++) {
-        if (a->status == passing[i])
-            return false;
-    }
-    return true;
-}
-
 static void on_corp_answer(const struct xeno_http_answer *a, void *arg)
 {
     struct xenod_answer *w = arg;
@@ -152,7 +138,7 @@ static void on_corp_answer(const struct xeno_http_answer *a, void *arg)
         failure = &err;
     if (failure)
         xeno_log_err(LOG_NOTICE, "corp.answer", failure, "status=%d", a->status);
-    xeno_host_corp_done(d->host, w->tag, body, is_refusal(a), failure);
+    xeno_host_corp_done(d->host, w->tag, body, xeno_member_corp_refused(a), failure);
     if (xeno_host_log_doubt(d->host, &err))
         xeno_log_err(LOG_CRIT, "corp.log", &err, "%s", "see=status");
     answer_free(w);

@@ -245,7 +245,9 @@ static int act_delete(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
     const struct job_thing *g = j->args;
 
-    return xstored_meta_delete(db, g->repo, g->name, j->now_ms, err);
+    int r = xstored_meta_deletable(db, g->repo, g->name, err);
+
+    return r < 0 ? r : xstored_meta_delete(db, g->repo, g->name, j->now_ms, err);
 }
 
 void xstored_delete_manifest(struct xeno_http_req *q, void *user)

@@ -4,6 +4,7 @@
 
 #include "conf/args.h"
 #include "http/metrics.h"
+#include "keep/keep.h"
 #include "xstored/upload.h"
 
 void xstored_get_health(struct xeno_http_req *q, void *user)
@@ -26,7 +27,9 @@ void xstored_get_usage(struct xeno_http_req *q, void *user)
     const struct xstored_use *use = NULL;
     struct xeno_err err = XENO_ERR_INIT;
     struct xstored_asker who;
-    struct xeno_json *body;
+    struct xeno_json *body, *sums;
+    struct xeno_keep_sums paid;
+    char key[XENO_PUB_TEXT];
     int r = xstored_who(d, q, &who, &err);
 
     if (r == 0)
@@ -35,18 +38,32 @@ void xstored_get_usage(struct xeno_http_req *q, void *user)
         r = xstored_meta_used(d->view, who.id.s, &bytes, &err);
     if (r == 0)
         r = xstored_meta_entries(d->view, who.id.s, &entries, &err);
+    if (r == 0)
+        r = xeno_keep_sums(d->view, who.id.s, &paid, &err);
     if (r < 0) {
         xstored_refuse(d, q, &err);
         return;
     }
+    sums = xeno_json_object();
+    xeno_json_set_int(sums, "kept", paid.kept);
+    xeno_json_set_int(sums, "paying_bytes", paid.paying_bytes);
+    xeno_json_set_int(sums, "per_day", paid.per_day);
+    xeno_json_set_int(sums, "charged", paid.charged);
+    xeno_json_set_int(sums, "posted", paid.posted);
     HASH_FIND_STR(d->uses, who.id.s, use);
     body = xeno_json_object();
     xeno_json_set_str(body, "owner", who.id.s);
+    xeno_pub_text(xeno_key_pub(xeno_member_key(d->member)), key);
+    xeno_json_set_str(body, "store", xeno_member_id(d->member)->s);
+    xeno_json_set_str(body, "key", key);
     xeno_json_set_int(body, "used_bytes", bytes);
     xeno_json_set_int(body, "upload_bytes", use ? use->bytes : 0);
     xeno_json_set_int(body, "quota_bytes", d->opt.quota_bytes);
     xeno_json_set_int(body, "entries", entries);
     xeno_json_set_int(body, "entries_max", d->opt.entries);
+    xeno_json_set_int(body, "price_gib_day", d->opt.price.micro);
+    xeno_json_set_int(body, "grace_s", d->opt.grace.ns / XENO_NS_PER_S);
+    xeno_json_set(body, "certificates", sums);
     xeno_http_reply_json(q, 200, body);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "doc/order.h"
 #include "http/problem.h"
 #include "xstored/xstored.h"
 
@@ -37,6 +38,12 @@ const struct xeno_http_route xstored_routes[] = {
     { "DELETE", REPO "/blobs/{digest}", OPEN, 0, xstored_delete_blob },
     { "GET", "/v1/token", OPEN, 0, xstored_get_token },
     { "GET", "/v1/usage", OPEN, 0, xstored_get_usage },
+    { "GET", "/v1/certificates", OPEN, 0, xstored_get_certificates },
+    { "POST", "/v1/certificates", OPEN, XENO_ORDER_BYTES_MAX + XENO_WRITECERT_BYTES_MAX + 1024,
+      xstored_post_certificate },
+    { "GET", "/v1/certificates/{certificate}", OPEN, 0, xstored_get_certificate },
+    { "POST", "/v1/certificates/{certificate}/reclaim", OPEN, XENO_STORAGE_DOC_MAX + 256,
+      xstored_post_reclaim },
     { "POST", "/v1/login", 0, 1024, xstored_post_login },
     { "GET", "/healthz", XENO_ROUTE_ANON, 0, xstored_get_health },
     { "GET", "/metrics", XENO_ROUTE_ANON, 0, xstored_get_metrics },

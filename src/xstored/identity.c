@@ -69,6 +69,8 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *user)
     struct xstored *d = user;
 
     xeno_member_tick(d->member);
+    if (d->work)
+        xstored_pay_tick(d);
     (void)usec; /* it may be long ago: of the first tick, and after the machine slept */
     (void)sd_event_source_set_time_relative(s, TICK_US);
     return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);

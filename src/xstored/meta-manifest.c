@@ -202,6 +202,9 @@ static int drop_manifest(struct xeno_db *db, const char *repo, const char *diges
     if (r == 0)
         r = drop_needs(db, repo, digest, now_ms, err);
     if (r == 0)
+        r = xeno_db_run(db, err, "DELETE FROM unpaid WHERE repository = $1 AND digest = $2", "tt",
+                        repo, digest);
+    if (r >= 0)
         r = xeno_db_run(db, err, "DELETE FROM manifest WHERE repository = $1 AND digest = $2", "tt",
                         repo, digest);
     return r < 0 ? r : meta_drop_link(db, repo, digest, err);

@@ -46,6 +46,12 @@ static const char *const schema[] = {
     " id bigint PRIMARY KEY, blobs bigint NOT NULL, bytes bigint NOT NULL, damaged bigint NOT NULL,"
     " scrubbed text NOT NULL);"
     "INSERT INTO total VALUES (1, 0, 0, 0, '')",
+    /* since_ms -1: it costs nothing */
+    "CREATE TABLE unpaid ("
+    " repository text NOT NULL, digest text NOT NULL, since_ms bigint NOT NULL,"
+    " PRIMARY KEY (repository, digest),"
+    " FOREIGN KEY (repository, digest) REFERENCES manifest (repository, digest));"
+    "CREATE INDEX unpaid_since ON unpaid (since_ms) WHERE since_ms >= 0;",
 };
 
 int xstored_meta_open(struct xeno_db *db, struct xeno_err *err)

@@ -28,6 +28,7 @@
 #include "base/buf.h"
 #include "crypto/key.h"
 #include "db/db.h"
+#include "doc/storage.h"
 #include "xstored/doc.h"
 #include "xstored/names.h"
 
@@ -95,6 +96,23 @@ int xstored_meta_manifest(struct xeno_db *db, const char *repo, const char *ref,
  * index lists it. */
 int xstored_meta_delete(struct xeno_db *db, const char *repo, const char *ref, int64_t now_ms,
                         struct xeno_err *err);
+
+/* --- what is paid for (keep/keep.h, in the same database) --- */
+
+/* Is `c` about a manifest that its owner has here, and about all of that and nothing else?
+ * Errors: -ENOENT store.manifest_unknown, -EINVAL storage.objects naming the first that differs. */
+int xstored_meta_matches(struct xeno_db *db, const struct xeno_writecert *c, struct xeno_err *err);
+/* Errors: -EBUSY store.certified: a manifest that is paid for cannot be deleted. */
+int xstored_meta_deletable(struct xeno_db *db, const char *repo, const char *ref,
+                           struct xeno_err *err);
+/* Note manifests that nobody pays for, and delete those that were noted `grace_ms` ago or more; at
+ * most `max` of each. What comes to XSTORED_UNPAID_MAX bytes at most with all it needs costs
+ * nothing. Returns: how many were deleted. */
+#define XSTORED_UNPAID_MAX 16384
+int xstored_meta_unpaid(struct xeno_db *db, int64_t now_ms, int64_t grace_ms, int max,
+                        struct xeno_err *err);
+/* Nothing costs anything (any more). */
+int xstored_meta_all_free(struct xeno_db *db, struct xeno_err *err);
 
 /* --- lists: the first `max` after `last`, in the order of their bytes --- */
 

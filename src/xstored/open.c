@@ -45,6 +45,8 @@ int xstored_open_books(struct xstored *d, struct xeno_err *err)
     if (r == 0)
         r = xstored_meta_open(d->books, err);
     if (r == 0)
+        r = xstored_pay_open(d, err);
+    if (r == 0)
         r = xeno_db_open(url, &d->view, err);
     return r;
 }
@@ -212,6 +214,7 @@ void xstored_release(struct xstored *d)
         d->objects->back->close(d->objects);
     xeno_db_free(d->view);
     xeno_db_free(d->books);
+    free(d->pay);
     if (d->dirfd >= 0)
         close(d->dirfd);
     xeno_conf_release(xstored_program.items, xstored_program.count, &d->opt);

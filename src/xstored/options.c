@@ -75,6 +75,14 @@ static const struct xeno_conf_item items[] = {
          .help = "How long it is tried again before the client is told"),
     ITEM(cache_bytes, "cache", SIZE, .fallback = "10G", .max = INT64_C(1) << 56,
          .help = "Bytes of copies kept of what is in the bucket"),
+    ITEM(price, "price-gib-day", CREDIT, .fallback = "0", .max = XENO_CREDIT_MAX,
+         .unit = "a GiB and day", .reloadable = true,
+         .help = "Price of what is kept; what no certificate pays for is deleted after the grace "
+                 "time; 0: all of it is free"),
+    ITEM(charge_every, "charge-every", DURATION, .fallback = "1h", .min = 1000, .max = DAY_MS,
+         .reloadable = true, .help = "How often it is charged"),
+    ITEM(certificates, "certificates", INT, .fallback = "10000", .min = 1, .max = 1000000,
+         .reloadable = true, .help = "Certificates that an owner may have here"),
     ITEM(capacity_bytes, "capacity", SIZE, .fallback = "0", .max = INT64_C(1) << 56,
          .help =
              "Bytes this store has for objects, told at enrolment; 0: what is free where they are"),

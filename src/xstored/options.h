@@ -19,6 +19,9 @@ struct xstored_options {
     bool s3_path_style;
     xeno_time s3_patience;
     int64_t cache_bytes;
+    xeno_credit price; /* for a GiB and day; 0: it is free */
+    xeno_time charge_every;
+    int64_t certificates;
     int64_t capacity_bytes; /* told at enrolment, too */
     struct xeno_member_told told;
 };

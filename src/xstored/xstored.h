@@ -56,10 +56,11 @@ struct xstored {
     struct xstored_use *uses;
     struct xstored_scrub *scrub; /* tend.c */
     struct xstored_mend *mend;
-    bool tending, sweeping; /* such a job is under way */
-    bool tidying;           /* the same of a place that is elsewhere */
-    xeno_time tidy_after;   /* monotonic: not before, since it failed */
-    int64_t sweep_cursor;   /* -1: all objects were compared with the metadata */
+    struct xstored_pay *pay; /* pay.c */
+    bool tending, sweeping;  /* such a job is under way */
+    bool tidying;            /* the same of a place that is elsewhere */
+    xeno_time tidy_after;    /* monotonic: not before, since it failed */
+    int64_t sweep_cursor;    /* -1: all objects were compared with the metadata */
     struct xstored_counts counts;
 };
 
@@ -88,6 +89,10 @@ int xstored_listen(struct xstored *d, struct xeno_err *err);
 int xstored_start(struct xstored *d, struct xeno_err *err);
 /* Finish what is at work, and close; any state. */
 void xstored_release(struct xstored *d);
+
+/* --- pay.c: being paid for what is kept --- */
+int xstored_pay_open(struct xstored *d, struct xeno_err *err);
+void xstored_pay_tick(struct xstored *d); /* once a second */
 
 /* --- check.c --- */
 int xstored_check(struct xstored *d); /* prints; returns the exit code */
@@ -166,6 +171,10 @@ void xstored_patch_upload(struct xeno_http_req *q, void *user);
 void xstored_put_upload(struct xeno_http_req *q, void *user);
 void xstored_get_upload(struct xeno_http_req *q, void *user);
 void xstored_delete_upload(struct xeno_http_req *q, void *user);
+void xstored_post_certificate(struct xeno_http_req *q, void *user); /* api-pay.c */
+void xstored_get_certificates(struct xeno_http_req *q, void *user);
+void xstored_get_certificate(struct xeno_http_req *q, void *user);
+void xstored_post_reclaim(struct xeno_http_req *q, void *user);
 void xstored_get_health(struct xeno_http_req *q, void *user);
 void xstored_get_usage(struct xeno_http_req *q, void *user);
 void xstored_get_metrics(struct xeno_http_req *q, void *user);

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 need_npm
 corp_start
-client alice 1
+client alice 5000000
 client eve 1
-store_start
+store_start --price-gib-day 4000 --charge-every 1s
 node "$here/openapi-xstored.mjs"

@@ -256,7 +256,7 @@ is "$(consistent "$seen" "$seen_root" "$size" $(hashes))" "$seen_root $root" "wh
 
 # --- a XenoStore, for tools without a credential ---
 store_start
-verbs "store login" "store token" "store usage"
+verbs "store login" "store token" "store usage" "store ls" "store audit" "store reclaim"
 json alice POST "$store_url/v1/login" '{"lifetime_s":60}'
 password=$(jq -r .password <<<"$body")
 call - GET "$store_url/v1/token?scope=repository:$(id_of alice)/x:push" -u "$(jq -r .client <<<"$body"):$password"
@@ -266,6 +266,13 @@ is "$status" 202 "which is enough to push"
 
 call alice GET "$store_url/v1/usage"
 is "$status $(jq -r .used_bytes <<<"$body")" "200 0" "what is there can be asked"
+
+call alice GET "$store_url/v1/certificates"
+is "$status $(jq -c .certificates <<<"$body")" "200 []" "what is paid for can be asked"
+json alice POST "$store_url/v1/certificates/aaaaaaaaaaaaaaaa/reclaim" '{"reclaim":"x"}'
+is "$status" 404 "only that can be reclaimed"
+call alice GET "$corp_url/v1/audits"
+is "$status $(jq -c .audits <<<"$body")" "200 []" "and audited by the XenoCorp"
 
 # --- operators of the XenoCorp ---
 verbs "corp charges" "corp list" "corp show" "corp disable"

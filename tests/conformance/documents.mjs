@@ -86,15 +86,17 @@ export async function present(chain, holder, server, time_ms = Date.now()) {
     return `${chain}~${await holder.sign('xeno-order-block+json', p)}`;
 }
 
-// What rfc/0013 has: a write certificate over one object, and the answer to an audit of it.
+// What rfc/0013 has: a write certificate, and the answer to an audit of it.
 export const BLOCK = 16384;
 const blocks = data => Array.from({ length: Math.ceil(data.length / BLOCK) }, (_, n) => data.subarray(n * BLOCK, (n + 1) * BLOCK));
 const tree = data => blocks(data).map(b => merkle.leafHash(b));
 export const digestOf = data => `sha256:${sha256(data).toString('hex')}`;
-export const certificate = (owner, id, data, life_ms) => owner.sign('xeno-write-certificate+json', {
-    v: 1, id, owner: owner.id, digest: digestOf(data), size: data.length, copies: 1, issued_ms: Date.now(),
-    expires_ms: Date.now() + life_ms,
-    objects: [{ digest: digestOf(data), size: data.length, root: merkle.text(merkle.root(tree(data))) }] });
+// `all`: the manifest, then what it needs. `skip`: bytes of each that its root leaves out.
+export const certificate = (owner, id, all, life_ms, skip = 0) => owner.sign('xeno-write-certificate+json', {
+    v: 1, id, owner: owner.id, digest: digestOf(all[0]), size: all.reduce((sum, data) => sum + data.length, 0), copies: 1,
+    issued_ms: Date.now(), expires_ms: Date.now() + life_ms,
+    objects: all.map(data => ({ digest: digestOf(data), size: data.length, root: merkle.text(merkle.root(tree(data.subarray(skip)))) }))
+        .sort((a, b) => a.digest < b.digest ? -1 : 1) });
 export const answer = (store, asked, data) => store.sign('xeno-store-answer+json', {
     v: 1, store: store.id, certificate: asked.certificate, audit: asked.audit, digest: asked.digest, block: asked.block,
     bytes: b64url(blocks(data)[asked.block]), proof: merkle.inclusion(asked.block, tree(data)).map(merkle.text) });

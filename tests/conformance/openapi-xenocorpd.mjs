@@ -141,9 +141,9 @@ await call(anybody, 'postCharges', 401, { jose: text });
 const data = crypto.randomBytes(100000), cert = session();
 const paying = (await call(alice, 'createOrder', 201, { json: { amount: 3000, lifetime_s: 600 } })).json;
 const keep = { chain: await present(paying.chain, aliceKey, shop.id), session: cert, epoch: 0, env_type: 'storage',
-               rate_per_hour: 10, holder, certificate: await certificate(aliceKey, cert, data, 300000) };
+               rate_per_hour: 10, holder, certificate: await certificate(aliceKey, cert, [data], 300000) };
 await call(shop, 'validateOrder', 400, { json: { ...keep, certificate: undefined } });
-await call(shop, 'validateOrder', 403, { json: { ...keep, certificate: await certificate(await newKey(), cert, data, 300000) } });
+await call(shop, 'validateOrder', 403, { json: { ...keep, certificate: await certificate(await newKey(), cert, [data], 300000) } });
 await call(first, 'validateOrder', 403, { json: { ...keep, chain: await present(paying.chain, aliceKey, first.id) } });
 is((await call(shop, 'validateOrder', 200, { json: keep })).json.copy, 1, 'a certificate that jose signed is bound: the first copy');
 const stored = charge({ order: paying.order, epoch: 1, session: cert, seq: 1, from_ms: Date.now(), to_ms: Date.now(), tariff: 1,

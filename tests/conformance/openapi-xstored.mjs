@@ -2,7 +2,7 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { call as callAt, covered, done, is, nobody, nothing_else, ok, party, request } from './openapi.mjs';
-import { read, textOfCertificate } from './documents.mjs';
+import { certificate, digestOf, idOf, present, read, signer, textOfCertificate } from './documents.mjs';
 
 const base = process.env.STORE_URL;
 const call = (...args) => callAt(base, ...args);
@@ -63,6 +63,57 @@ is(`${used.used_bytes} ${used.entries}`, '5 2', 'what two repositories share cou
 is((await call(eve, 'getStoreUsage', 200)).json.used_bytes, 0, 'and for its owner only');
 await call(anybody, 'getStoreUsage', 401);
 await call(anybody, 'getStoreUsage', 401, { headers: bearer });
+
+// --- paid: a certificate that jose signs, bought with an order, reclaimed ---
+const corp = (...args) => callAt(process.env.CORP_URL, ...args);
+const aliceKey = await signer(alice.key), id = [...crypto.randomBytes(16)].map(b => 'abcdefghijklmnopqrstuvwxyz234567'[b & 31]).join('');
+is(none.price_gib_day, 4000000000, 'the price is told');
+is(idOf(none.key), none.store, 'and who tells it');
+const layer = crypto.randomBytes(300000), config = Buffer.from('{}');
+const put = async (data) => {
+    const d = digestOf(data);
+    await request(alice, 'POST', `${base}/v2/${alice.id}/paid/blobs/uploads/?digest=${d}`, { 'Content-Length': data.length }, data);
+    return { mediaType: 'application/octet-stream', digest: d, size: data.length };
+};
+const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json',
+                                              config: await put(config), layers: [await put(layer)] }));
+is((await request(alice, 'PUT', `${base}/v2/${alice.id}/paid/manifests/1`, { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json',
+                  'Content-Length': manifest.length }, manifest)).status, 201, 'an image is pushed');
+const order = (await corp(alice, 'createOrder', 201, { json: { amount: 1000000, lifetime_s: 600 } })).json;
+const chain = await present(order.chain, aliceKey, none.store);
+const all = [manifest, config, layer];
+const wanted = { certificate: await certificate(aliceKey, id, all, 300000), chain };
+await call(anybody, 'buyStorage', 401, { json: wanted });
+await call(alice, 'buyStorage', 400, { json: { chain } });
+await call(alice, 'buyStorage', 400, { json: { ...wanted, certificate: await certificate(aliceKey, id, [manifest, layer], 300000) } });
+await call(alice, 'buyStorage', 400, { json: { ...wanted, certificate: await certificate(aliceKey, id, all, 300000, 1) } });
+await call(alice, 'buyStorage', 404, { json: { ...wanted, certificate: await certificate(aliceKey, id, [layer], 300000) } });
+await call(alice, 'buyStorage', 403, { json: { ...wanted, chain: await present(order.chain, aliceKey, alice.id) } });
+await call(eve, 'buyStorage', 403, { json: wanted });
+is((await call(alice, 'buyStorage', 202, { json: wanted })).json.state, 'asked', 'with what it is about, it is taken');
+await call(alice, 'buyStorage', 200, { json: wanted });
+await call(alice, 'buyStorage', 409, { json: { ...wanted, certificate: await certificate(aliceKey, id, all, 400000) } });
+let kept = {};
+for (let i = 0; i < 100 && kept.state !== 'kept'; i++) {
+    await new Promise(done => setTimeout(done, 100));
+    kept = (await call(alice, 'getCertificate', 200, { params: { certificate: id } })).json;
+}
+const receipt = await read(kept.receipt, 'xeno-store-receipt+json', none.key);
+is(`${receipt.certificate} ${receipt.size} ${receipt.copy}`, `${id} ${kept.size_bytes} 1`, 'and kept, with a receipt that jose reads');
+is((await call(alice, 'listCertificates', 200)).json.certificates.length, 1, 'it is listed');
+await call(anybody, 'listCertificates', 401);
+await call(anybody, 'getCertificate', 401, { params: { certificate: id } });
+await call(eve, 'getCertificate', 404, { params: { certificate: id } });
+const letting = async (who, what) => ({ reclaim: await who.sign('xeno-reclaim+json', { v: 1, owner: who.id, certificate: what, time_ms: Date.now() }) });
+await call(anybody, 'reclaimStorage', 401, { params: { certificate: id }, json: { reclaim: 'x' } });
+await call(alice, 'reclaimStorage', 400, { params: { certificate: id }, json: { reclaim: 'x' } });
+await call(alice, 'reclaimStorage', 404, { params: { certificate: id }, json: await letting(aliceKey, 'a'.repeat(16)) });
+await call(eve, 'reclaimStorage', 403, { params: { certificate: id }, json: await letting(await signer(eve.key), id) });
+const back = (await call(alice, 'reclaimStorage', 200, { params: { certificate: id }, json: await letting(aliceKey, id) })).json;
+const said = await read(back.reclaim_receipt, 'xeno-reclaim-receipt+json', none.key);
+is(said.charged + said.rest, 1000000, 'reclaimed: charged and rest are the order');
+is((await call(alice, 'reclaimStorage', 200, { params: { certificate: id }, json: await letting(aliceKey, id) })).json.reclaim_receipt,
+   back.reclaim_receipt, 'again: the same receipt');
 
 covered('xenostore');
 await nothing_else(base, alice, 'xenostore');

@@ -145,6 +145,9 @@ cat >"$work/cases" <<CASES
 1 store login
 1 store token
 1 store usage
+1 store ls
+1 store audit aaaaaaaaaaaaaaaa
+1 store reclaim aaaaaaaaaaaaaaaa
 0 template rm over
 0 op corp token
 0 op corp fund client 1
