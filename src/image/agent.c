@@ -14,7 +14,7 @@
 #include "image/agent-proto.h"
 #include "rpc/message.h"
 
-#define IDLE_MAX     16 /* connections kept */
+#define IDLE_MAX     4  /* connections kept */
 #define ANSWER_S     60 /* beyond the patience: it waits itself, and for a slow registry */
 #define FETCH_S      3600
 #define TRY_FIRST_MS 20 /* between two tries to reach it */

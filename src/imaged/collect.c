@@ -28,19 +28,10 @@ static int64_t measure(const struct imaged *d)
     return sum;
 }
 
-static size_t image_count(struct imaged *d)
-{
-    size_t n;
-
-    pthread_mutex_lock(&d->mutex);
-    n = HASH_COUNT(d->images);
-    pthread_mutex_unlock(&d->mutex);
-    return n;
-}
-
 static bool too_much(struct imaged *d)
 {
-    return atomic_load(&d->store_bytes) > d->opt.store_bytes || image_count(d) > IMAGED_IMAGES_MAX;
+    return atomic_load(&d->store_bytes) > d->opt.store_bytes ||
+           memory_images(d) > IMAGED_IMAGES_MAX;
 }
 
 static int collect_once(struct imaged *d, struct xeno_store *st, struct xeno_err *err)
@@ -82,23 +73,37 @@ int job_collect(struct job *j, struct xeno_err *err)
     return r < 0 ? r : 0;
 }
 
-int collect_room(struct imaged *d, int64_t size, struct xeno_err *err)
+static int disk_room(const struct imaged *d, int64_t size, struct xeno_err *err)
 {
     struct statvfs fs;
     int64_t left;
 
-    if (size > d->opt.store_bytes)
-        return xeno_fail(err, -ENOSPC, "agent.full",
-                         "the layer has %" PRId64 " bytes, the store at most %" PRId64, size,
-                         d->opt.store_bytes);
     if (statvfs(d->opt.dir, &fs) < 0)
         return xeno_fail_errno(err, -errno, "agent.full", "look at the disk of '%s'", d->opt.dir);
     left = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize - d->opt.reserve_bytes;
     if (size > left)
         return xeno_fail(err, -ENOSPC, "agent.full",
-                         "the layer has %" PRId64 " bytes, the disk %" PRId64 " beside its reserve",
+                         "%" PRId64 " bytes are to be stored, the disk has %" PRId64
+                         " beside its reserve",
                          size, left > 0 ? left : 0);
     return 0;
+}
+
+int collect_room(struct imaged *d, int64_t size, struct xeno_err *err)
+{
+    if (size > d->opt.store_bytes)
+        return xeno_fail(err, -ENOSPC, "agent.full",
+                         "the layer has %" PRId64 " bytes, the store at most %" PRId64, size,
+                         d->opt.store_bytes);
+    return disk_room(d, size, err);
+}
+
+int collect_image_room(struct imaged *d, struct xeno_err *err)
+{
+    if (memory_images(d) < 2 * IMAGED_IMAGES_MAX)
+        return disk_room(d, 2 * XENO_MANIFEST_MAX_BYTES, err);
+    return xeno_fail(err, -ENOSPC, "agent.full", "%d images are known, and none can go yet",
+                     2 * IMAGED_IMAGES_MAX);
 }
 
 void collect_tick(struct imaged *d)

@@ -29,8 +29,9 @@
 #include "imaged/options.h"
 #include "member/member.h"
 
-#define IMAGED_PEERS_MAX   256
-#define IMAGED_IMAGES_MAX  1024
+#define IMAGED_PEERS_MAX   4096
+#define IMAGED_IMAGES_MAX  512 /* beyond them the longest unused goes; twice as many are refused */
+#define IMAGED_NAMES_MAX   4096
 #define IMAGED_SOURCES_MAX 8    /* repositories remembered for a layer */
 #define IMAGED_REPOS_MAX   4096 /* known at once */
 
@@ -137,6 +138,7 @@ void memory_fetched(struct imaged *d, const char *digest, int64_t bytes);
 void memory_keep(struct imaged *d, char (*digests)[XENO_DIGEST_TEXT], size_t count, bool more);
 /* The image that was used longest ago and that nothing needs; false: there is none. */
 bool memory_oldest(struct imaged *d, char ret[XENO_DIGEST_TEXT]);
+size_t memory_images(struct imaged *d); /* how many */
 void memory_forget(struct imaged *d, const char *digest);
 /* Remove what is remembered of names and layers that no image has any more. */
 void memory_sweep(struct imaged *d);
@@ -158,6 +160,7 @@ struct job {
     char *key;                    /* who asks the same joins; NULL: nobody can */
     struct waiter *waiters;
     char host[XENO_REGISTRY_HOST_MAX + 1]; /* that will be asked, probably; "": none */
+    pid_t asker;                           /* the process that was first to ask; 0: we */
     size_t bytes;                          /* of memory */
     xeno_time end, not_before;             /* monotonic */
     unsigned tries;
@@ -176,6 +179,8 @@ int job_read(struct job *j, struct xeno_err *err);
 int job_collect(struct job *j, struct xeno_err *err);
 /* Does `size` more fit? Errors: -ENOSPC agent.full. */
 int collect_room(struct imaged *d, int64_t size, struct xeno_err *err);
+/* One more image? Errors: -ENOSPC agent.full. */
+int collect_image_room(struct imaged *d, struct xeno_err *err);
 void collect_tick(struct imaged *d);
 
 /* --- work.c: jobs and threads --- */
@@ -199,6 +204,7 @@ void peers_close(struct imaged *d);
 void peer_reply(struct peer *p, int64_t id, struct xeno_json *ok, char *data, size_t len);
 void peer_refuse(struct peer *p, int64_t id, const struct xeno_err *err);
 size_t peers_unsent(const struct imaged *d); /* bytes */
+pid_t peer_pid(const struct peer *p);
 
 /* ops.c: takes the request. */
 void op_dispatch(struct imaged *d, struct peer *p, struct xeno_agent_request *q);
@@ -232,6 +238,7 @@ struct imaged {
     struct layer *layers;
     struct repo *repos;
     bool keep_heard;
+    pthread_mutex_t files_mutex; /* of the files in names/ and layers/; never within the other */
     atomic_int_fast64_t store_bytes; /* at the last look */
 
     pthread_mutex_t who_mutex; /* of the next */

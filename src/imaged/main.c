@@ -1,6 +1,7 @@
 /* src/imaged/main.c - the image manager: faces registries, holds no rights. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -13,6 +14,17 @@ static int fail_out(const struct xeno_err *err)
 {
     xeno_log_err(LOG_ERR, "exit", err, "status=1");
     return EXIT_FAILURE;
+}
+
+/* A connection for each thread of each session that waits for a read. */
+static void want_files(void)
+{
+    struct rlimit rl;
+
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+        rl.rlim_cur = rl.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &rl);
+    }
 }
 
 static int start(struct imaged *d, struct xeno_err *err)
@@ -28,6 +40,7 @@ static int start(struct imaged *d, struct xeno_err *err)
         if (maybe[i] && *maybe[i])
             readable[n++] = maybe[i];
     xeno_signals_for_loop();
+    want_files();
     r = imaged_open(d, err);
     if (r == 0)
         r = xeno_sandbox_enter_with("imaged", folders, readable, err);
@@ -85,6 +98,7 @@ int main(int argc, char **argv)
                         .lock = -1,
                         .who_dirfd = -1,
                         .mutex = PTHREAD_MUTEX_INITIALIZER,
+                        .files_mutex = PTHREAD_MUTEX_INITIALIZER,
                         .who_mutex = PTHREAD_MUTEX_INITIALIZER };
     struct xeno_conf_ask ask = { .todo = XENO_CONF_DONE };
     struct xeno_err err = XENO_ERR_INIT;

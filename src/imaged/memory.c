@@ -51,10 +51,10 @@ static void read_sources(struct imaged *d, struct layer *l)
     }
 }
 
-static int write_sources(const struct imaged *d, const struct layer *l, struct xeno_err *err)
+/* The lines of its file; the caller's. */
+static char *format_sources(const struct layer *l)
 {
-    xeno_autofree char *path = layer_path(d, l->digest);
-    xeno_autofree char *text = xeno_strdup("");
+    char *text = xeno_strdup("");
 
     for (size_t i = 0; i < l->source_count; i++) {
         char *more = xeno_asprintf("%s%s\n", text, l->sources[i]);
@@ -62,18 +62,17 @@ static int write_sources(const struct imaged *d, const struct layer *l, struct x
         free(text);
         text = more;
     }
-    return xeno_file_write(AT_FDCWD, path, 0600, text, strlen(text), err);
+    return text;
 }
 
-/* To the front, unless it is there. */
-static int add_source(const struct imaged *d, struct layer *l, const char *name,
-                      struct xeno_err *err)
+/* To the front. Returns: is anything other than before? */
+static bool add_source(struct layer *l, const char *name)
 {
     char *mine = NULL;
     size_t i = 0;
 
     if (l->source_count > 0 && strcmp(l->sources[0], name) == 0)
-        return 0;
+        return false;
     while (i < l->source_count && strcmp(l->sources[i], name) != 0)
         i++;
     if (i < l->source_count)
@@ -84,7 +83,7 @@ static int add_source(const struct imaged *d, struct layer *l, const char *name,
         l->source_count++;
     memmove(&l->sources[1], &l->sources[0], i * sizeof l->sources[0]);
     l->sources[0] = mine ? mine : xeno_strdup(name);
-    return write_sources(d, l, err);
+    return true;
 }
 
 static struct layer *layer_get(struct imaged *d, const struct xeno_layer *what)
@@ -232,21 +231,45 @@ static void touch(const struct imaged *d, struct image *im)
     (void)utimensat(AT_FDCWD, path, NULL, 0); /* then it looks older than it is */
 }
 
+/* A file that is to be written: with what is to stand in it. */
+struct change {
+    char *path, *text;
+};
+
+static int write_changes(struct imaged *d, struct change *list, size_t count, struct xeno_err *err)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&d->files_mutex);
+    for (size_t i = 0; i < count; i++) {
+        if (r >= 0)
+            r = xeno_file_write(AT_FDCWD, list[i].path, 0600, list[i].text, strlen(list[i].text),
+                                err);
+        free(list[i].path);
+        free(list[i].text);
+    }
+    pthread_mutex_unlock(&d->files_mutex);
+    return r;
+}
+
 int memory_resolved(struct imaged *d, const struct xeno_image *im, const struct repo *from,
                     struct xeno_err *err)
 {
+    struct change changes[XENO_LAYERS_MAX];
     struct image *mine;
-    int r = 0;
+    size_t count = 0;
 
     pthread_mutex_lock(&d->mutex);
     mine = image_find(d, im->digest);
     if (!mine)
         mine = image_add(d, im);
     touch(d, mine);
-    for (size_t i = 0; from && r >= 0 && i < mine->layer_count; i++)
-        r = add_source(d, mine->layers[i], repo_name(from), err);
+    for (size_t i = 0; from && i < mine->layer_count && i < XENO_LAYERS_MAX; i++)
+        if (add_source(mine->layers[i], repo_name(from)))
+            changes[count++] = (struct change){ layer_path(d, mine->layers[i]->digest),
+                                                format_sources(mine->layers[i]) };
     pthread_mutex_unlock(&d->mutex);
-    return r;
+    return write_changes(d, changes, count, err);
 }
 
 int memory_image(struct imaged *d, const char *digest, const char *name,
@@ -334,7 +357,7 @@ int memory_name_set(struct imaged *d, const char *name, const char *digest, stru
 
     if (memory_name(d, name, was, NULL) == 0 && strcmp(was, digest) == 0)
         return 0;
-    return xeno_file_write(AT_FDCWD, path, 0600, text, strlen(text), err);
+    return write_changes(d, &(struct change){ xeno_take(&path), xeno_take(&text) }, 1, err);
 }
 
 /* --- what is needed --- */
@@ -355,11 +378,24 @@ void memory_keep(struct imaged *d, char (*digests)[XENO_DIGEST_TEXT], size_t cou
     pthread_mutex_unlock(&d->mutex);
 }
 
-#define RECENT_S 600 /* between resolving and the session that needs it */
+/* Between resolving and the session that needs it; and when there are too many. */
+#define RECENT_S 600
+#define HASTY_S  60
+
+size_t memory_images(struct imaged *d)
+{
+    size_t n;
+
+    pthread_mutex_lock(&d->mutex);
+    n = HASH_COUNT(d->images);
+    pthread_mutex_unlock(&d->mutex);
+    return n;
+}
 
 bool memory_oldest(struct imaged *d, char ret[XENO_DIGEST_TEXT])
 {
-    int64_t before = xeno_wall(d->env).ns / XENO_NS_PER_S - RECENT_S;
+    bool hasty = memory_images(d) > IMAGED_IMAGES_MAX;
+    int64_t before = xeno_wall(d->env).ns / XENO_NS_PER_S - (hasty ? HASTY_S : RECENT_S);
     const struct image *oldest = NULL;
 
     pthread_mutex_lock(&d->mutex);
@@ -386,31 +422,63 @@ void memory_forget(struct imaged *d, const char *digest)
 
 /* --- files that nothing needs --- */
 
+struct known_name {
+    char *path;
+    int64_t set_s;
+};
+
+static int by_age(const void *a, const void *b)
+{
+    const struct known_name *x = a, *y = b;
+
+    return x->set_s < y->set_s ? 1 : x->set_s > y->set_s ? -1 : 0;
+}
+
+/* What a name stood for, if that image is known; else the file is none that anybody needs. */
+static bool name_is_needed(struct imaged *d, const char *path)
+{
+    xeno_autofree char *name = NULL;
+    char digest[XENO_DIGEST_TEXT];
+    bool known;
+
+    if (name_read(path, &name, digest, NULL) < 0)
+        return false;
+    pthread_mutex_lock(&d->mutex);
+    known = image_find(d, digest) != NULL;
+    pthread_mutex_unlock(&d->mutex);
+    return known;
+}
+
 static void sweep_names(struct imaged *d)
 {
     xeno_autofree char *folder = imaged_path(d, "names");
+    xeno_autofree struct known_name *names = NULL;
     DIR *dir = opendir(folder);
     struct dirent *e;
+    size_t count = 0;
 
     while (dir && (e = readdir(dir))) {
-        xeno_autofree char *path = xeno_asprintf("%s/%s", folder, e->d_name);
-        xeno_autofree char *name = NULL;
-        char digest[XENO_DIGEST_TEXT];
-        bool known;
+        char *path = xeno_asprintf("%s/%s", folder, e->d_name);
+        struct stat st;
 
-        if (e->d_name[0] == '.')
+        if (e->d_name[0] != '.' && name_is_needed(d, path) && stat(path, &st) == 0) {
+            names = xeno_grow(names, count + 1);
+            names[count++] = (struct known_name){ path, st.st_mtim.tv_sec };
             continue;
-        if (name_read(path, &name, digest, NULL) == 0) {
-            pthread_mutex_lock(&d->mutex);
-            known = image_find(d, digest) != NULL;
-            pthread_mutex_unlock(&d->mutex);
-            if (known)
-                continue;
         }
-        unlink(path);
+        if (e->d_name[0] != '.')
+            unlink(path);
+        free(path);
     }
     if (dir)
         closedir(dir);
+    if (count > IMAGED_NAMES_MAX)
+        qsort(names, count, sizeof *names, by_age);
+    for (size_t i = 0; i < count; i++) {
+        if (i >= IMAGED_NAMES_MAX)
+            unlink(names[i].path);
+        free(names[i].path);
+    }
 }
 
 static void sweep_layers(struct imaged *d)
@@ -438,8 +506,10 @@ static void sweep_layers(struct imaged *d)
 
 void memory_sweep(struct imaged *d)
 {
+    pthread_mutex_lock(&d->files_mutex);
     sweep_names(d);
     sweep_layers(d);
+    pthread_mutex_unlock(&d->files_mutex);
 }
 
 /* --- at start --- */

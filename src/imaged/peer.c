@@ -13,6 +13,7 @@
 #include "rpc/message.h"
 
 #define FRAMES_A_TURN 16
+#define OF_ONE_MAX    128 /* connections of one process */
 
 struct peer {
     struct peer *prev, *next;
@@ -35,6 +36,11 @@ struct peers {
 size_t peers_unsent(const struct imaged *d)
 {
     return d->peers ? atomic_load(&d->peers->unsent) : 0;
+}
+
+pid_t peer_pid(const struct peer *p)
+{
+    return p->pid;
 }
 
 /* --- sending --- */
@@ -161,6 +167,15 @@ static bool is_ours(const struct ucred *who)
     return who->uid == geteuid() || who->uid == 0;
 }
 
+static size_t count_of(const struct peers *ps, pid_t pid)
+{
+    size_t n = 0;
+
+    for (const struct peer *p = ps->list; p; p = p->next)
+        n += p->pid == pid;
+    return n;
+}
+
 static int on_accept(sd_event_source *s, int fd, uint32_t events, void *data)
 {
     struct imaged *d = data;
@@ -174,7 +189,7 @@ static int on_accept(sd_event_source *s, int fd, uint32_t events, void *data)
     if (conn < 0)
         return 0;
     if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || !is_ours(&who) ||
-        d->peers->count >= IMAGED_PEERS_MAX) {
+        d->peers->count >= IMAGED_PEERS_MAX || count_of(d->peers, who.pid) >= OF_ONE_MAX) {
         xeno_log(LOG_WARNING, "peer.refused", "pid=%d uid=%u peers=%zu", (int)who.pid, who.uid,
                  d->peers->count);
         return 0;

@@ -56,8 +56,10 @@ static int ask(struct job *j, struct repo *from, const struct xeno_registry_name
     xeno_auto(xeno_store) st = NULL;
     xeno_auto(xeno_image) im = NULL;
     struct asked a = { .kind = j->q->kind };
-    int r = xeno_store_open(path, XENO_STORE_WRITE, &st, err);
+    int r = collect_image_room(j->d, err);
 
+    if (r >= 0)
+        r = xeno_store_open(path, XENO_STORE_WRITE, &st, err);
     if (r < 0)
         return r;
     a.store = st;

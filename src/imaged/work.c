@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -14,6 +15,7 @@
 #define WAITING_MAX  8192
 #define PUT_OFF_MS   250 /* a job whose registry is away looks again so often */
 #define THREAD_STACK (512 * 1024)
+#define END_S        2
 
 /* What each kind may take of the threads, in quarters; one at least. */
 static const struct {
@@ -53,6 +55,16 @@ static unsigned of_host(const struct work *w, const struct job *j)
     return n;
 }
 
+/* A session that asks for much leaves others their part. */
+static unsigned of_asker(const struct work *w, const struct job *j)
+{
+    unsigned n = 0;
+
+    for (const struct job *o = j->asker ? w->running : NULL; o; o = o->next)
+        n += o->kind == j->kind && o->asker == j->asker;
+    return n;
+}
+
 static unsigned most(const struct work *w, enum job_kind kind)
 {
     unsigned n = (unsigned)w->d->opt.connections * kinds[kind].quarters / 4;
@@ -68,7 +80,8 @@ static struct job *pick(const struct work *w)
 
     DL_FOREACH (w->waiting, j) {
         if (w->by_kind[j->kind] >= most(w, j->kind) ||
-            of_host(w, j) >= (unsigned)w->d->opt.per_host)
+            of_host(w, j) >= (unsigned)w->d->opt.per_host ||
+            (j->kind == JOB_READ && of_asker(w, j) >= (most(w, j->kind) + 1) / 2))
             continue;
         if (j->bytes > 0 && w->flight_bytes + unsent > 0 &&
             w->flight_bytes + unsent + j->bytes > (size_t)w->d->opt.flight_bytes)
@@ -350,6 +363,7 @@ void work_submit(struct imaged *d, struct peer *p, enum job_kind kind,
     j->kind = kind;
     j->end = end;
     j->key = xeno_take(&key);
+    j->asker = p ? peer_pid(p) : 0;
     j->q = xeno_take(&q);
     if (j->kind == JOB_READ)
         j->bytes = (size_t)(j->q->length + j->q->size_bytes);
@@ -436,6 +450,23 @@ int work_open(struct imaged *d, struct xeno_err *err)
     return 0;
 }
 
+/* Whoever is with a slow registry is not waited for: nothing is in memory that matters. */
+static void end_threads(struct work *w)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += END_S;
+    pthread_mutex_lock(&w->mutex);
+    w->ending = true;
+    pthread_cond_broadcast(&w->changed);
+    while (w->running && pthread_cond_timedwait(&w->changed, &w->mutex, &until) == 0)
+        continue;
+    if (w->running)
+        _exit(EXIT_SUCCESS);
+    pthread_mutex_unlock(&w->mutex);
+}
+
 void work_close(struct imaged *d)
 {
     struct work *w = d->work;
@@ -443,10 +474,7 @@ void work_close(struct imaged *d)
 
     if (!w)
         return;
-    pthread_mutex_lock(&w->mutex);
-    w->ending = true;
-    pthread_cond_broadcast(&w->changed);
-    pthread_mutex_unlock(&w->mutex);
+    end_threads(w);
     while (w->threads > 0)
         pthread_join(w->ids[--w->threads], NULL);
     DL_CONCAT(w->waiting, w->finished);
