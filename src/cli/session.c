@@ -263,6 +263,8 @@ int cli_session_show(struct cli *cli, const struct cli_args *args, struct xeno_e
     xeno_auto(cli_found) f = NULL;
     int r = find(cli, args, &f, err);
 
+    if (r == 0) /* the list says of images what was known a while ago */
+        r = cli_found_refresh(cli, f, err);
     if (r < 0)
         return r;
     show(cli, f);

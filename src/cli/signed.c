@@ -100,10 +100,31 @@ static int remember(const char *folder, const struct xeno_name *n, const char *t
     return r < 0 ? r : xeno_seen_take(seen, n, text, err);
 }
 
-/* What `ref` stands for now, as template or overlay. */
+/* A registry that does not answer is none that says no: what it said last is good until it ends. */
+static int last_seen(struct cli *cli, const char *folder, const struct cli_remote *remote,
+                     const struct cli_publisher *p, const struct xeno_name_ref *ref,
+                     struct xeno_name *ret, char **ret_text, struct xeno_err *why)
+{
+    xeno_auto(xeno_seen) seen = NULL;
+    xeno_autofree char *text = NULL;
+    struct xeno_name n;
+
+    if (strncmp(why->token, "http.", 5) != 0 || xeno_seen_open(folder, false, &seen, NULL) < 0 ||
+        xeno_seen_last(seen, &p->id, ref->name, ref->version, &n, &text, NULL) < 0 ||
+        xeno_name_accept(&n, &p->id, ref, xeno_wall(cli->env), NULL) < 0)
+        return why->code;
+    cli_note(cli, "%s does not answer: taken is what it said of '%s/%s' last, statement %" PRId64,
+             remote->name.host, ref->name, ref->version, n.sequence);
+    *ret = n;
+    *ret_text = xeno_take(&text);
+    return 0;
+}
+
+/* What `ref` stands for now, as template or overlay. `folder`: where what was seen is looked up
+ * when the registry is away; NULL: it must answer. */
 static int ask(struct cli *cli, const struct cli_args *args, const struct xeno_name_ref *ref,
-               bool is_overlay, struct cli_remote **ret, struct xeno_name *n, char **ret_text,
-               struct xeno_err *err)
+               bool is_overlay, const char *folder, struct cli_remote **ret, struct xeno_name *n,
+               char **ret_text, struct xeno_err *err)
 {
     xeno_auto(cli_remote) remote = NULL;
     cli_autopublisher p = { .at = NULL };
@@ -111,8 +132,11 @@ static int ask(struct cli *cli, const struct cli_args *args, const struct xeno_n
 
     if (r == 0)
         r = cli_signed_open(cli, args, &p, ref, ref->version, false, &remote, err);
-    if (r == 0)
+    if (r == 0) {
         r = cli_signed_fetch(cli, remote, &p, ref, n, ret_text, err);
+        if (r < 0 && folder)
+            r = last_seen(cli, folder, remote, &p, ref, n, ret_text, err);
+    }
     if (r == 0 && n->overlay != is_overlay)
         r = xeno_fail(err, -EINVAL, "name.kind", "'%s/%s' is published as %s", n->name, n->version,
                       n->overlay ? "an overlay" : "a template");
@@ -135,7 +159,7 @@ int cli_signed_resolve(struct cli *cli, const struct cli_args *args, const char 
     int r = cli_signed_parse(cli, word, &ref, err);
 
     if (r == 0)
-        r = ask(cli, args, &ref, verb_of_overlays(cli), &remote, &n, &text, err);
+        r = ask(cli, args, &ref, verb_of_overlays(cli), NULL, &remote, &n, &text, err);
     if (r == 0)
         r = remember(folder, &n, text, err);
     if (r < 0)
@@ -161,22 +185,23 @@ static bool means_nothing(const struct xeno_name_ref *ref, const struct xeno_err
 }
 
 /* In names/ of the profile; and beside the images of this machine, where pull notes it, too. */
-static int remember_pinned(struct cli *cli, const struct xeno_name *n, const char *text,
-                           struct xeno_err *err)
+static int remember_pinned(struct cli *cli, const char *folder, const struct xeno_name *n,
+                           const char *text, struct xeno_err *err)
 {
     xeno_autofree char *own = cli_profile_path(cli), *images = cli_store_path(cli, NULL);
-    xeno_autofree char *mine = xeno_asprintf("%s/names", own);
     xeno_autofree char *beside = xeno_asprintf("%s/.names", images);
     int r = xeno_mkdirs(AT_FDCWD, own, 0700, err);
 
     if (r >= 0 && access(beside, W_OK) == 0)
         r = remember(beside, n, text, err);
-    return r < 0 ? r : remember(mine, n, text, err);
+    return r < 0 ? r : remember(folder, n, text, err);
 }
 
 int cli_signed_pin(struct cli *cli, const char *word, char **ret, struct xeno_err *err)
 {
     xeno_auto(cli_remote) remote = NULL;
+    xeno_autofree char *own = cli_profile_path(cli);
+    xeno_autofree char *folder = xeno_asprintf("%s/names", own);
     xeno_autofree char *text = NULL;
     struct xeno_err why = XENO_ERR_INIT;
     struct xeno_name_ref ref;
@@ -185,13 +210,13 @@ int cli_signed_pin(struct cli *cli, const char *word, char **ret, struct xeno_er
 
     if (!signed_words(word, &ref))
         return 0;
-    r = ask(cli, NULL, &ref, strncmp(word, overlay, sizeof(overlay) - 1) == 0, &remote, &n, &text,
-            &why);
+    r = ask(cli, NULL, &ref, strncmp(word, overlay, sizeof(overlay) - 1) == 0, folder, &remote, &n,
+            &text, &why);
     if (r < 0 && means_nothing(&ref, &why))
         return 0;
     if (r < 0)
         return xeno_fail(err, r, why.token, "%s", why.text);
-    r = remember_pinned(cli, &n, text, err);
+    r = remember_pinned(cli, folder, &n, text, err);
     if (r < 0)
         return r;
     remote->name.tag[0] = '\0';

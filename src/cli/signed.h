@@ -45,7 +45,8 @@ int cli_signed_resolve(struct cli *cli, const struct cli_args *args, const char 
                        struct xeno_err *err);
 
 /* The same for EnvTemplate and EnvOverlay of a session to be: whoever starts it is to believe
- * nobody, so the name is asked for here, and noted in names/ of the profile.
+ * nobody, so the name is asked for here, and noted in names/ of the profile. While the registry is
+ * away what it said last is taken, as long as that is good.
  *
  * Returns: 1 and "oci://HOST/REPO@DIGEST", the caller's; 0 when `ref` is no signed name, or one of
  *          a publisher nobody here knows, or one of our own that was never published: the

@@ -135,6 +135,11 @@ void memory_progress(struct imaged *d, const char *digest, struct xeno_agent_pro
 void memory_state(struct imaged *d, const char *digest, enum xeno_agent_state state, int64_t total,
                   const struct xeno_err *why);
 void memory_fetched(struct imaged *d, const char *digest, int64_t bytes);
+/* A part of the layer could not be had from `from` (a repository's name), or was not what it must
+ * be: it stays known until that repository, or another, gives parts again; wrong bytes stay known.
+ */
+void memory_missed(struct imaged *d, const char *digest, const char *from,
+                   const struct xeno_err *why);
 void memory_keep(struct imaged *d, char (*digests)[XENO_DIGEST_TEXT], size_t count, bool more);
 /* The image that was used longest ago and that nothing needs; false: there is none. */
 bool memory_oldest(struct imaged *d, char ret[XENO_DIGEST_TEXT]);

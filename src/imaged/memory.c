@@ -168,8 +168,25 @@ void memory_fetched(struct imaged *d, const char *digest, int64_t bytes)
     atomic_fetch_add(&d->count.network_bytes, bytes);
     pthread_mutex_lock(&d->mutex);
     HASH_FIND_STR(d->layers, digest, l);
-    if (l)
+    if (l) {
         l->progress.fetched_bytes += bytes;
+        if (l->progress.state != XENO_AGENT_FAILED && l->progress.error.code != -EBADMSG)
+            l->progress.error = (struct xeno_err)XENO_ERR_INIT;
+    }
+    pthread_mutex_unlock(&d->mutex);
+}
+
+void memory_missed(struct imaged *d, const char *digest, const char *from,
+                   const struct xeno_err *why)
+{
+    struct layer *l;
+
+    pthread_mutex_lock(&d->mutex);
+    HASH_FIND_STR(d->layers, digest, l);
+    if (l && why->code == -EBADMSG)
+        xeno_fail(&l->progress.error, why->code, "source.lies", "%s gives wrong bytes", from);
+    else if (l && l->progress.error.code != -EBADMSG)
+        xeno_fail(&l->progress.error, why->code, why->token, "%s", why->text);
     pthread_mutex_unlock(&d->mutex);
 }
 

@@ -40,6 +40,8 @@ static int read_away(struct job *j, const struct layer_view *v, struct xeno_err 
                           q->has_sha ? &want : NULL, &why);
         if (r >= 0)
             return 0;
+        if (p)
+            memory_missed(j->d, q->layer, repo_name(p), &why);
         away |= repo_away(&why);
         xeno_fail(err, -EIO, "agent.source", "%s", why.text);
     }

@@ -215,15 +215,39 @@ void xenod_post_session(struct xeno_http_req *q, void *user)
 
 /* --- showing --- */
 
+/* Each with its image, as it was when it was last looked at. */
+static void add_images(struct xenod *d, struct xeno_json *page)
+{
+    struct xeno_json_at top = xeno_json_top(page), list;
+    size_t n = 0;
+
+    if (xeno_json_arr_opt(&top, "sessions", PAGE_MAX, &list, &n, NULL) != 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct xeno_json_at s = xeno_json_item(&list, i);
+        struct xeno_json *image;
+        const char *id;
+
+        if (xeno_json_str(&s, "session", 1, XENO_SESSION_CHARS, &id, NULL) < 0)
+            continue;
+        image = xenod_fetching_json(d, id);
+        if (image)
+            xeno_json_set((struct xeno_json *)s.j, "image", image);
+    }
+}
+
 void xenod_get_sessions(struct xeno_http_req *q, void *user)
 {
     struct xenod *d = user;
     const char *after = xeno_http_query(q, "after");
+    struct xeno_json *page;
     int64_t limit;
 
-    if (xenod_query_int(q, "limit", 1, PAGE_MAX, PAGE, &limit))
-        xeno_http_reply_json(
-            q, 200, xeno_host_sessions_json(d->host, xenod_who(d, q), after, (size_t)limit));
+    if (!xenod_query_int(q, "limit", 1, PAGE_MAX, PAGE, &limit))
+        return;
+    page = xeno_host_sessions_json(d->host, xenod_who(d, q), after, (size_t)limit);
+    add_images(d, page);
+    xeno_http_reply_json(q, 200, page);
 }
 
 /* A look at a session, which waits a moment for how far its image is. */

@@ -28,7 +28,9 @@ struct job {
     char *key; /* kind and name */
     const char *name;
     enum xeno_image_kind kind;
+    bool open;     /* it is asked, and there is no answer yet */
     bool answered; /* its slots are being told */
+    xeno_time end; /* monotonic: it waits for the image manager until then */
     struct slot *slots;
     UT_hash_handle hh;
 };
@@ -44,6 +46,7 @@ struct xenod_pin {
 };
 
 struct xenod_elsewhere {
+    const struct xeno_env *env;
     struct xeno_agent_link *link;
     bool (*here)(void *ctx, const char *digest);
     void *ctx;
@@ -52,11 +55,13 @@ struct xenod_elsewhere {
     struct xenod_elsewhere_count count;
 };
 
-struct xenod_elsewhere *xenod_elsewhere_new(struct xeno_agent_link *link,
+struct xenod_elsewhere *xenod_elsewhere_new(const struct xeno_env *env,
+                                            struct xeno_agent_link *link,
                                             bool (*here)(void *ctx, const char *digest), void *ctx)
 {
     struct xenod_elsewhere *e = xeno_new0(struct xenod_elsewhere);
 
+    e->env = env;
     e->link = link;
     e->here = here;
     e->ctx = ctx;
@@ -139,6 +144,9 @@ static void on_resolved(void *data, struct xeno_agent_image *im, const struct xe
     struct xeno_err why = XENO_ERR_INIT;
     struct slot *s;
 
+    j->open = false;
+    if (err && err->code == -ENOTCONN && xeno_mono(j->e->env).ns < j->end.ns)
+        return; /* it was lost with the connection, and is asked again */
     j->answered = true;
     if (err) {
         j->e->count.failed++;
@@ -160,11 +168,17 @@ static void on_resolved(void *data, struct xeno_agent_image *im, const struct xe
     job_free(j);
 }
 
+/* When it cannot be asked now it is at the next tick. */
+static void job_ask(struct job *j)
+{
+    j->open = xeno_agent_link_resolve(j->e->link, j->name, j->kind, xeno_s(XENOD_PIN_WAIT_S),
+                                      on_resolved, j, NULL) == 0;
+}
+
 static int job_new(struct xenod_elsewhere *e, const char *key, const char *name,
                    enum xeno_image_kind kind, struct job **ret, struct xeno_err *err)
 {
     struct job *j;
-    int r;
 
     if (HASH_COUNT(e->jobs) >= XENOD_PIN_JOBS_MAX)
         return xeno_fail(err, -EAGAIN, "image.waiting",
@@ -174,18 +188,33 @@ static int job_new(struct xenod_elsewhere *e, const char *key, const char *name,
     j->key = xeno_strdup(key);
     j->name = j->key + (name - key);
     j->kind = kind;
+    j->end = xeno_time_add(xeno_mono(e->env), xeno_s(XENOD_PIN_AWAY_S));
     HASH_ADD_KEYPTR(hh, e->jobs, j->key, strlen(j->key), j);
-    r = xeno_agent_link_resolve(e->link, j->name, kind, xeno_s(XENOD_PIN_WAIT_S), on_resolved, j,
-                                err);
-    if (r < 0) {
-        job_free(j);
-        return r == -ENOTCONN ? xeno_fail(err, -EAGAIN, "agent.away",
-                                          "this XenoServer's image manager is away; try again")
-                              : r;
-    }
     e->count.asked++;
     *ret = j;
+    job_ask(j);
     return 0;
+}
+
+void xenod_elsewhere_tick(struct xenod_elsewhere *e)
+{
+    struct xeno_err away = XENO_ERR_INIT;
+    xeno_time now = xeno_mono(e->env);
+    struct job *j, *next;
+
+    xeno_fail(&away, -ENOTCONN, "agent.away",
+              "this XenoServer's image manager is away; try again later");
+    HASH_ITER (hh, e->jobs, j, next)
+        if (!j->open)
+            job_ask(j);
+    /* From the start again after each: others may have gone with it. */
+    for (j = e->jobs; j; j = next) {
+        next = j->hh.next;
+        if (j->open || now.ns < j->end.ns)
+            continue;
+        on_resolved(j, NULL, &away);
+        next = e->jobs;
+    }
 }
 
 /* --- pins --- */

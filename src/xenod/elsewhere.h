@@ -14,11 +14,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/env.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "spec/requirement.h"
 
 #define XENOD_PIN_WAIT_S    20 /* a client of ours waits 30 s for an answer */
+#define XENOD_PIN_AWAY_S    5  /* of which for an image manager that is away */
 #define XENOD_PIN_OWNER_MAX 8
 #define XENOD_PIN_JOBS_MAX  32 /* names asked for at a time */
 #define XENOD_PINS_MAX      256
@@ -27,12 +29,17 @@ struct xeno_agent_link;
 struct xenod_elsewhere;
 struct xenod_pin; /* a requirement whose names are being asked for */
 
-/* Borrows link, and NULL is one: then nothing can be elsewhere. `here` (NULL: none is): has this
- * machine the image of that manifest already? Names with such a digest are not asked for. */
-struct xenod_elsewhere *xenod_elsewhere_new(struct xeno_agent_link *link,
+/* Borrows env and link, and NULL is one: then nothing can be elsewhere. `here` (NULL: none is): has
+ * this machine the image of that manifest already? Names with such a digest are not asked for. */
+struct xenod_elsewhere *xenod_elsewhere_new(const struct xeno_env *env,
+                                            struct xeno_agent_link *link,
                                             bool (*here)(void *ctx, const char *digest), void *ctx);
 void xenod_elsewhere_free(struct xenod_elsewhere *e); /* pins are dropped without a call */
 XENO_DEFINE_AUTO(xenod_elsewhere, xenod_elsewhere_free);
+
+/* The image manager is there again, or a second has passed: what waits for it is asked, or given up
+ * after XENOD_PIN_AWAY_S. */
+void xenod_elsewhere_tick(struct xenod_elsewhere *e);
 
 struct xenod_elsewhere_count {
     int64_t waiting; /* requests, now */
@@ -50,11 +57,11 @@ bool xenod_elsewhere_named(const struct xeno_requirement *req);
 /* Put digests in place of the names elsewhere that `req` has. `owner`: for whom. `req` is borrowed
  * until `done` is told.
  *
- * Returns: 0 when there was nothing to ask: `done` is not told; 1 when it will be, and *ret the
- * pin. Errors:  -EOPNOTSUPP image.elsewhere  this XenoServer has no image manager -EAGAIN
- * image.waiting        too many requests of this owner, or of all, wait -EAGAIN agent.away the
- * image manager is not there and to `done` those of image/agent.h, -EACCES as -EPERM: it is not the
- * client's credential that is wrong. */
+ * Returns: 0 when there was nothing to ask: `done` is not told; 1: it will be, and *ret the pin.
+ * Errors:  -EOPNOTSUPP image.elsewhere  this XenoServer has no image manager
+ *          -EAGAIN image.waiting        too many requests of this owner, or of all, wait
+ *          and to `done` those of image/agent.h; but -EACCES as -EPERM, since it is not the
+ *          client's credential that is wrong, and -ENOTCONN as -EAGAIN */
 int xenod_elsewhere_pin(struct xenod_elsewhere *e, const char *owner, struct xeno_requirement *req,
                         xenod_pinned *done, void *arg, struct xenod_pin **ret,
                         struct xeno_err *err);

@@ -175,17 +175,21 @@ static void tell(struct xenod_image *e)
     xeno_host_tell(e->d->host, e->id, "session.image", progress_json(e));
 }
 
-/* What the layers are together: the one that is least far counts. */
+/* What the layers are together: the one that is least far counts. What went wrong is told until
+ * more bytes come: a repository that is away is tried again and again. */
 static void sum_up(struct xenod_image *e, const struct xeno_agent_progress *items, size_t count)
 {
     size_t usable = 0, pieces = 0, fetching = 0, failed = 0;
+    int64_t before = e->fetched_bytes;
 
     e->fetched_bytes = e->needed_bytes = 0;
-    *e->why = '\0';
+    for (size_t i = 0; i < count; i++)
+        e->fetched_bytes += items[i].fetched_bytes;
+    if (e->fetched_bytes != before)
+        *e->why = '\0';
     for (size_t i = 0; i < count; i++) {
         const struct xeno_agent_progress *p = &items[i];
 
-        e->fetched_bytes += p->fetched_bytes;
         e->needed_bytes += p->total_bytes;
         usable += p->state == XENO_AGENT_TABLE || p->state == XENO_AGENT_STORED;
         pieces += p->state == XENO_AGENT_TABLE;
@@ -194,11 +198,10 @@ static void sum_up(struct xenod_image *e, const struct xeno_agent_progress *item
         if (p->error.code < 0)
             snprintf(e->why, sizeof e->why, "%s: %s", p->error.token, p->error.text);
     }
-    e->state = usable == count  ? "ready"
-               : failed > 0     ? "failed"
-               : fetching > 0   ? "fetching"
-               : e->way == NULL ? "waiting"
-                                : e->state;
+    if (usable == count || (e->way && !e->building)) /* it was usable, and the session has it */
+        e->state = "ready";
+    else
+        e->state = failed > 0 ? "failed" : fetching > 0 ? "fetching" : "waiting";
     if (usable == count)
         e->way = pieces > 0 ? "pieces" : "whole";
 }
@@ -338,6 +341,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *data)
     xeno_time now = xeno_mono(d->env);
     size_t asked = 0;
 
+    xenod_elsewhere_tick(d->elsewhere);
     xeno_host_each(d->host, on_each, d);
     HASH_ITER (hh, d->image_of, e, next) {
         int64_t age = now.ns - e->looked.ns;
@@ -363,6 +367,8 @@ static void on_link(void *data, bool up)
     struct xenod *d = data;
 
     d->keep_due |= up;
+    if (up)
+        xenod_elsewhere_tick(d->elsewhere);
     xeno_log(up ? LOG_INFO : LOG_WARNING, up ? "image.up" : "image.away", "socket=%s",
              d->opt.imaged);
 }
@@ -375,7 +381,7 @@ int xenod_fetching_open(struct xenod *d, struct xeno_err *err)
         r = xeno_agent_link_new(d->loop, d->opt.imaged, on_link, d, &d->agent, err);
     if (r < 0)
         return r;
-    d->elsewhere = xenod_elsewhere_new(d->agent, xenod_image_here, d);
+    d->elsewhere = xenod_elsewhere_new(d->env, d->agent, xenod_image_here, d);
     if (!d->agent)
         return 0;
     r = sd_event_add_time_relative(d->loop, &d->image_tick, CLOCK_MONOTONIC, TICK_US, 0, on_tick,

@@ -99,7 +99,7 @@ static int find_part(struct xenod *d, const char *ref, struct parts *p, struct x
         p->fetched[p->count++] = true;
         return 0;
     }
-    if (r == -ENOENT && xeno_err_is(&why, "image.unknown"))
+    if (r == -ENOENT)
         return unknown(ref, &why, err);
     if (r < 0)
         return xeno_fail(err, r, why.token, "%s", why.text);

@@ -49,17 +49,20 @@ jq -n --argjson t "$(resolved "$t" oci://h.example/t:latest)" --argjson o "$(res
     '{"oci://h.example/t": $t, "oci://h.example/o:1": $o,
       "oci://h.example/closed": {error: {token: "oci.denied", text: "it wants a password", errno: 13}}}' >"$work/m/names.json"
 
-a=$(xml ann POST /v1/holds "$(needs h oci://h.example/t)")
-is "$(problem "$a")" "503 agent.away" "as long as the image manager is away there are no images from elsewhere"
+later early bob k0 oci://h.example/t
 a=$(xml ann POST /v1/holds "$(needs h "oci://h.example/x@$own")")
 is "$(status)" 201 "but those with a digest of its own"
 at x1 ann DELETE "/v1/holds/$(jq -r .hold <<<"$a")" >"$work/a"
 
-touch "$work/m/wait"
-manager() { background manager "$top/tests/lib/image-manager.py" "$work/m/socket" "$work/m"; }
+manager() { background manager "$top/tests/lib/image-manager.py" "$work/m/socket" "$work/m" && manager=$pid; }
 manager
 told() { jq -c 'select(.op == "keep") | .images' "$work/m/log" | tail -n 1 | grep -qxF "$1"; }
-ok "it comes, and is told that nothing is needed" wait_for 10 told '[]'
+all_later
+early=$(jq -r .hold "$work/early")
+is "$(at x1 bob DELETE "/v1/holds/$early" | jq -r .released)" true "who asked before waited for it"
+ok "and it was told what is needed" wait_for 10 grep -q '"op": "keep"' "$work/m/log"
+rm "$work/m/log"
+touch "$work/m/wait"
 
 # --- waiting ---
 for i in 1 2; do later same$i ann k1 oci://h.example/t; done
@@ -87,6 +90,12 @@ later w9 bob w9 oci://h.example/o:1
 ok "bob's is not" wait_for 10 waiting 9
 a=$(xml bob POST /v1/holds "$(needs h oci://h.example/rich | sed 's|<Limits>|&<MaxPricePerHour>0.000001</MaxPricePerHour>|')")
 is "$(problem "$a") $(asked oci://h.example/rich)" "402 price.per-hour 0" "who would be refused anyway asks nobody"
+kill "$manager"
+later w10 bob w10 oci://h.example/o:1
+ok "one asked while the image manager is away waits for it" wait_for 10 waiting 10
+is "$(asked oci://h.example/o:1)" 1 "which is not there to be asked"
+manager
+ok "it comes back" wait_for 10 asked_for 5
 stop x1 xenod -9
 all_later
 rm "$work/m/wait"

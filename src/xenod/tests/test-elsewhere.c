@@ -29,6 +29,7 @@ static struct question {
     xeno_agent_resolved *done;
     void *data; /* NULL: answered, or nobody wants to know */
 } questions[64];
+static struct xeno_env_test world;
 static size_t asked;
 static int refuse; /* what asking fails with */
 
@@ -132,6 +133,7 @@ static int setup(void **state)
     memset(questions, 0, sizeof questions);
     asked = 0;
     refuse = 0;
+    xeno_env_test_init(&world, xeno_s(1000), 1);
     return 0;
 }
 
@@ -146,7 +148,7 @@ static bool have_a(void *ctx, const char *digest)
 static void nothing_elsewhere(void **state)
 {
     static const char *const rows[] = { "", "template://debian", A, "oci://h/r@" A };
-    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(manager, have_a, NULL);
+    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, have_a, NULL);
 
     (void)state;
     for (size_t i = 0; i < XENO_LEN(rows); i++) {
@@ -162,7 +164,7 @@ static void nothing_elsewhere(void **state)
 
 static void template_and_overlay(void **state)
 {
-    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(manager, NULL, NULL);
+    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
     struct asker a = { .told = 0 };
 
     (void)state;
@@ -184,7 +186,7 @@ static void template_and_overlay(void **state)
 /* One question for all who ask it at the same time; asked again later it is another one. */
 static void shared(void **state)
 {
-    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(manager, NULL, NULL);
+    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
     struct asker a[4] = { { .told = 0 } };
 
     (void)state;
@@ -216,10 +218,10 @@ static void failures(void **state)
         const char *token;
     } rows[] = { { -ENOENT, -ENOENT, "oci.unknown" },
                  { -EACCES, -EPERM, "oci.denied" },
-                 { -ENOTCONN, -EAGAIN, "agent.away" } };
+                 { -ETIMEDOUT, -ETIMEDOUT, "agent.timeout" } };
 
     for (size_t i = 0; i < XENO_LEN(rows); i++) {
-        xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(manager, NULL, NULL);
+        xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
         struct asker a = { .told = 0 };
 
         setup(state);
@@ -238,7 +240,7 @@ static void failures(void **state)
 /* Whoever is told may take another with it, which waits for the same. */
 static void told_and_gone(void **state)
 {
-    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(manager, NULL, NULL);
+    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
     struct asker a = { .told = 0 }, b = { .told = 0 };
 
     (void)state;
@@ -255,7 +257,7 @@ static void told_and_gone(void **state)
 
 static void too_many_of_one(void **state)
 {
-    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(manager, NULL, NULL);
+    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
     struct asker a[XENOD_PIN_OWNER_MAX + 2] = { { .told = 0 } };
     struct xeno_err err = XENO_ERR_INIT;
     size_t n = 0;
@@ -273,7 +275,7 @@ static void too_many_of_one(void **state)
 
 static void too_many_names(void **state)
 {
-    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(manager, NULL, NULL);
+    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
     struct asker a[XENOD_PIN_JOBS_MAX + 1] = { { .told = 0 } };
     struct xeno_err err = XENO_ERR_INIT;
 
@@ -292,22 +294,64 @@ static void too_many_names(void **state)
         free(a[i].req);
 }
 
+/* An image manager that is away is waited for, not for ever; what is lost with it is asked again.
+ */
+static void away_for_a_while(void **state)
+{
+    xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
+    struct asker a = { .told = 0 }, b = { .told = 0 };
+
+    (void)state;
+    refuse = -ENOTCONN;
+    assert_int_equal(begin(e, &a, "me", "oci://h/t", NULL, NULL), 1);
+    assert_int_equal(begin(e, &b, "me", "oci://h/o", NULL, NULL), 1);
+    world.now = xeno_time_add(world.now, xeno_s(XENOD_PIN_AWAY_S - 1));
+    xenod_elsewhere_tick(e);
+    assert_int_equal(asked, 0);
+    refuse = 0;
+    xenod_elsewhere_tick(e);
+    assert_int_equal(asked, 2);
+    refused(0, -ENOTCONN, "agent.away");
+    assert_int_equal(a.told, 0);
+    xenod_elsewhere_tick(e);
+    assert_int_equal(asked, 3);
+    answer(2, A);
+    assert_int_equal(a.told, 1);
+    assert_string_equal(a.req->template_ref, A);
+    world.now = xeno_time_add(world.now, xeno_s(2));
+    xenod_elsewhere_tick(e); /* who is asked already has his own time */
+    assert_int_equal(b.told, 0);
+    refused(1, -ENOTCONN, "agent.away");
+    assert_int_equal(b.told, 1);
+    assert_int_equal(b.err.code, -EAGAIN);
+    free(a.req);
+    free(b.req);
+}
+
 static void nobody_to_ask(void **state)
 {
-    xeno_auto(xenod_elsewhere) without = xenod_elsewhere_new(NULL, NULL, NULL);
-    xeno_auto(xenod_elsewhere) away = xenod_elsewhere_new(manager, NULL, NULL);
-    struct asker a = { .told = 0 }, b = { .told = 0 };
+    xeno_auto(xenod_elsewhere) without = xenod_elsewhere_new(&world.env, NULL, NULL, NULL);
+    xeno_auto(xenod_elsewhere) away = xenod_elsewhere_new(&world.env, manager, NULL, NULL);
+    struct asker a = { .told = 0 }, b[2] = { { .told = 0 } };
     struct xeno_err err = XENO_ERR_INIT;
 
     (void)state;
     assert_int_equal(begin(without, &a, "me", "oci://h/t", NULL, &err), -EOPNOTSUPP);
     assert_string_equal(err.token, "image.elsewhere");
     refuse = -ENOTCONN;
-    assert_int_equal(begin(away, &b, "me", "oci://h/t", NULL, &err), -EAGAIN);
-    assert_string_equal(err.token, "agent.away");
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(begin(away, &b[i], "me", i ? "oci://h/t" : "oci://h/o", NULL, NULL), 1);
+    b[0].cancels = &b[1];
+    world.now = xeno_time_add(world.now, xeno_s(XENOD_PIN_AWAY_S));
+    xenod_elsewhere_tick(away);
+    assert_int_equal(b[0].told, 1);
+    assert_int_equal(b[1].told, 0);
+    assert_int_equal(b[0].err.code, -EAGAIN);
+    assert_string_equal(b[0].err.token, "agent.away");
     assert_int_equal(xenod_elsewhere_counts(away).waiting, 0);
     free(a.req);
-    free(b.req);
+    free(b[0].req);
+    free(b[1].req);
 }
 
 int main(void)
@@ -320,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup(told_and_gone, setup),
         cmocka_unit_test_setup(too_many_of_one, setup),
         cmocka_unit_test_setup(too_many_names, setup),
+        cmocka_unit_test_setup(away_for_a_while, setup),
         cmocka_unit_test_setup(nobody_to_ask, setup),
     };
 
