@@ -398,6 +398,22 @@ const struct cli_command cli_image_commands[] = {
       .max_words = 2,
       .offer = CLI_OFFER_OVERLAY,
       .run = cli_publish },
+    { .name = "overlay tree",
+      .usage = "IMAGE",
+      .summary = "show layers, and what their .mount files name",
+      .about =
+          "IMAGE is an overlay or template of the image store, or oci://HOST/REPO[:TAG|@DIGEST].\n"
+          "A file .mount in a directory of a layer lists images to lie below that layer there;\n"
+          "what it names is looked up here as well, eight deep at most. Layers stand topmost\n"
+          "first. A name without a digest may stand for another image when a session starts.\n"
+          "The exit status is 1 when something cannot be found or read.",
+      .examples = "xeno overlay tree page\n"
+                  "xeno overlay tree oci://registry.example.org/me/page:2",
+      .options = cli_overlay_tree_options,
+      .min_words = 1,
+      .max_words = 1,
+      .offer = CLI_OFFER_OVERLAY,
+      .run = cli_overlay_tree },
     { .name = "overlay ls",
       .usage = "",
       .summary = "list overlays of an image store",

@@ -20,7 +20,7 @@ int cli_store_open(struct cli *cli, const struct cli_args *args, int mode, struc
 
 extern const struct cli_option cli_template_build_options[], cli_template_import_options[],
     cli_template_export_options[], cli_template_diff_options[], cli_overlay_create_options[],
-    cli_push_options[], cli_pull_options[], cli_publish_options[];
+    cli_push_options[], cli_pull_options[], cli_publish_options[], cli_overlay_tree_options[];
 int cli_template_build(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_template_import(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_template_export(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
@@ -29,6 +29,7 @@ int cli_template_diff(struct cli *cli, const struct cli_args *args, struct xeno_
 int cli_image_push(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_image_pull(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_publish(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
+int cli_overlay_tree(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_overlay_create(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 
 #endif

@@ -15,7 +15,7 @@
  * tree shows it, and is what it leads to from then on, over restarts: a name that moves does not
  * move a tree that is in use.
  *
- * Bounds: XENO_COWFS_MOUNT_DEPTH file systems within each other, none within itself; a directory
+ * Bounds: XENO_MOUNT_DEPTH file systems within each other, none within itself; a directory
  * for each of XENO_COWFS_LAYERS_MAX layers in all; image/mount-file.h for the files.
  *
  * Inode numbers of mounted objects follow from that of the directory, from the layer and from the
@@ -29,7 +29,6 @@
 #include "cowfs/stack.h"
 #include "image/mount-file.h"
 
-#define XENO_COWFS_MOUNT_DEPTH 8
 #define XENO_COWFS_MOUNTS_MAX  1024 /* file systems mounted, each place counted; names noted */
 #define XENO_COWFS_RETRY_S     2
 #define XENO_COWFS_FS_NAME_MAX 1100

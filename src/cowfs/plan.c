@@ -91,9 +91,9 @@ static int add_fs(struct mounts *m, struct plan *p, struct fs *in, const char *n
 {
     struct fs *f;
 
-    if (in->depth == XENO_COWFS_MOUNT_DEPTH)
+    if (in->depth == XENO_MOUNT_DEPTH)
         return xeno_fail(err, -ELOOP, "mount.depth", "more than %d file systems within each other",
-                         XENO_COWFS_MOUNT_DEPTH);
+                         XENO_MOUNT_DEPTH);
     for (f = in; f; f = f->in)
         if (strcmp(f->name, name) == 0)
             return xeno_fail(err, -ELOOP, "mount.cycle", "%s would be within itself", name);

@@ -19,6 +19,7 @@
 #define XENO_MOUNT_BYTES_MAX 16384 /* of a file */
 #define XENO_MOUNT_REFS_MAX  32    /* in a file */
 #define XENO_MOUNT_REF_MAX   1023  /* letters of one */
+#define XENO_MOUNT_DEPTH     8     /* file systems mounted within each other */
 
 enum xeno_mount_scheme {
     XENO_MOUNT_TEMPLATE, /* template://NAME, template://sha256:HEX: of an image store */

@@ -64,6 +64,17 @@ ok "a template that names them" eval 'image cycle cycle && image main main'
 manifest=$("$tool" here list | sed -n 's/^main:* sha256:\([0-9a-f]*\) .*/\1/p')
 like "$(cat "here/blobs/sha256/$manifest")" '"org.xenoserver.layer.mounts":"yes"' "its manifest says that there are such"
 
+# --- what it says before it is mounted ---
+not_ok "xeno overlay tree fails for what cannot be" eval 'xeno overlay tree main --insecure-http >tree.out'
+like "$(tr -s ' \n' ' ' <tree.out)" "main sha256:[0-9a-f]{64} layer sha256:[0-9a-f]{64} [^/]* /bad/above ! line 1" "it shows layers, and what is wrong"
+like "$(tr -s ' \n' ' ' <tree.out)" "/docs oci://$at/shop/docs:stable sha256:[0-9a-f]{64} \(the name can move\) layer sha256:[0-9a-f]{64} [0-9.]+ MiB template://extra .* /pool file://$work/shared/pool /posix" \
+    "and what is named, and what that names"
+is "$(xeno --json overlay tree main --insecure-http | jq -r '[.. | objects | .error | objects | .token] | sort | unique | join(" ")')" \
+    "http.connect image.unknown mount.cycle mount.kind mount.ref" "also as JSON"
+ok "an image in a registry is shown by its tables" eval 'xeno template push extra "oci://$at/shop/extra:1" --insecure-http &&
+    xeno overlay tree "oci://$at/shop/extra:1" --insecure-http >tree.out'
+like "$(cat tree.out)" "^    /pool$" "it is"
+
 # --- what is seen ---
 up
 is "$(grep -c cowfs.mount cowfs.log)" 0 "nothing is mounted before it is used"

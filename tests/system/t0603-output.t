@@ -131,6 +131,7 @@ cat >"$work/cases" <<CASES
 1 template diff nosuch tree
 0 overlay create over $work/tree:/srv --base tree
 0 overlay ls
+0 overlay tree over
 1 store show
 1 template push tree
 1 template pull tree
