@@ -299,11 +299,11 @@ static void several_at_a_time(void **state)
 
 static void without_an_image_manager(void **state)
 {
-    xeno_autofree char *store = (char *)layers.imaged_store;
     struct xeno_err err = XENO_ERR_INIT;
     xeno_auto(xeno_stack) s = NULL;
 
     (void)state;
+    free((char *)layers.imaged_store);
     layers.imaged_store = xeno_strdup("");
     assert_false(xeno_oci_layers_away(&layers, &spec));
     assert_int_equal(xeno_oci_layers_ready(&layers, &spec, PIN, NULL, &s, &err), -ENOENT);
