@@ -297,17 +297,22 @@ static int ask(struct question *n, xeno_time answer_in, struct xeno_err *err)
 
     n->q->wait = n->agent->patience;
     for (;;) {
-        xeno_time now = xeno_mono(env);
+        struct xeno_err why = XENO_ERR_INIT;
         int r;
 
-        n->end = xeno_time_add(now, answer_in);
+        n->end = xeno_time_add(xeno_mono(env), answer_in);
         n->kept = false;
-        r = ask_once(n, err);
-        xeno_json_unref(r < 0 ? xeno_take(&n->answer) : NULL);
+        r = ask_once(n, &why);
+        if (r >= 0)
+            return r;
+        xeno_json_unref(xeno_take(&n->answer));
         if (r == -ENOTCONN && n->kept)
             continue; /* all of its time are dropped: the next one is new */
-        if (r != -ENOTCONN || xeno_mono(env).ns + wait_ms * XENO_NS_PER_MS > until.ns)
+        if (r != -ENOTCONN || xeno_mono(env).ns + wait_ms * XENO_NS_PER_MS > until.ns) {
+            if (err)
+                *err = why;
             return r;
+        }
         pause_ms(wait_ms);
         wait_ms = wait_ms * 2 < TRY_MAX_MS ? wait_ms * 2 : TRY_MAX_MS;
     }
