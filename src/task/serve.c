@@ -193,19 +193,21 @@ int xeno_serve_start(const struct xeno_serve *s, struct xeno_err *err)
 
 /* --- the end --- */
 
+void xeno_serve_sync(const char *at)
+{
+    xeno_autoclose int root = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (root >= 0 && syncfs(root) < 0) /* a server that is dead has told the session so */
+        xeno_log(LOG_WARNING, "serve.sync", "mount=%s error=%s", at, strerror(errno));
+}
+
 int xeno_serve_stop(const char *at, struct xeno_err *err)
 {
-    xeno_autoclose int root = -1;
-
     if (!xeno_rootfs_mounted(at))
         return 0;
     /* By itself: a copy of the mount elsewhere would keep the kernel from doing it at the umount.
      */
-    root = open(at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root >= 0 && syncfs(root) < 0)
-        xeno_log(LOG_WARNING, "serve.sync", "mount=%s error=%s", at, strerror(errno));
-    if (root >= 0)
-        close(xeno_take_fd(&root));
+    xeno_serve_sync(at);
     for (int tries = 0; umount2(at, UMOUNT_NOFOLLOW) < 0; tries++) {
         if (errno == EINVAL || errno == ENOENT)
             return 0;

@@ -39,9 +39,13 @@ int xeno_serve_check(const char *program, struct xeno_err *err);
  *         serve.failed; serve.mount. */
 int xeno_serve_start(const struct xeno_serve *s, struct xeno_err *err);
 
+/* Write what is cached of the mount to its upper, by the server. What could not be written is
+ * logged. */
+void xeno_serve_sync(const char *at);
+
 /* Write what is cached of the mount to its upper, then unmount it. The server ends by itself then,
  * soon. Not mounted: no effect. Blocks as long as the server lets it.
- * Errors: -EBUSY rootfs.mount; what could not be written is logged. */
+ * Errors: -EBUSY rootfs.mount. */
 int xeno_serve_stop(const char *at, struct xeno_err *err);
 
 #endif

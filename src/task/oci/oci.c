@@ -184,8 +184,7 @@ static int oci_stop(const struct xeno_task_host *h, struct xeno_run *run, struct
     for (int waited = 0; waited < GRACE_MS && any_polite(h, run, 0); waited += 5)
         nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
     r = xeno_cgroup_kill(h->cgroups, run->id, err);
-    /* One that waits for a read by pieces ends with that, or with its patience. */
-    for (int tries = 0; r == -ETIMEDOUT && tries < 2 && xeno_oci_root_served(run); tries++)
+    if (r == -ETIMEDOUT && xeno_oci_root_free(h, run))
         r = xeno_cgroup_kill(h->cgroups, run->id, err);
     if (r == 0)
         wait_for_codes(h, run);

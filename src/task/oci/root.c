@@ -259,6 +259,16 @@ static void await_end(const struct xeno_task_host *h, const char *group)
         nanosleep(&(struct timespec){ .tv_nsec = END_STEP_NS }, NULL);
 }
 
+bool xeno_oci_root_free(const struct xeno_task_host *h, const struct xeno_run *run)
+{
+    xeno_autofree char *at = xeno_run_path(run, "rootfs");
+
+    if (!xeno_oci_root_served(run) || !xeno_rootfs_mounted(at))
+        return false;
+    xeno_serve_sync(at);
+    return xeno_oci_root_kill(h, run, NULL) == 0;
+}
+
 int xeno_oci_root_end(const struct xeno_task_host *h, const struct xeno_run *run,
                       struct xeno_err *err)
 {

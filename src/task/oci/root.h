@@ -23,6 +23,11 @@ int xeno_oci_root_build(const struct xeno_task_host *h, const struct xeno_run *r
 /* Does xeno-cowfs serve the session? */
 bool xeno_oci_root_served(const struct xeno_run *run);
 
+/* The session's processes do not end, though killed: they may wait for the server, and that for
+ * bytes from elsewhere. What is cached is written to the writable layer, then the server is killed,
+ * so that they go on. Returns: true when there was one. */
+bool xeno_oci_root_free(const struct xeno_task_host *h, const struct xeno_run *run);
+
 /* After the session's processes: end the server, when there is one. What is cached is written to
  * the writable layer first, unless the server is dead. Then xeno_rootfs_release(). */
 int xeno_oci_root_end(const struct xeno_task_host *h, const struct xeno_run *run,
