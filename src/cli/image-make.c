@@ -54,7 +54,7 @@ static struct xeno_image_defaults read_defaults(const struct cli_args *args)
     return d;
 }
 
-static void print_made(struct cli *cli, const char *name, const struct xeno_made *made)
+void cli_print_made(struct cli *cli, const char *name, const struct xeno_made *made)
 {
     char size[32];
 
@@ -142,7 +142,7 @@ int cli_template_build(struct cli *cli, const struct cli_args *args, struct xeno
     cli_strv_free(packages);
     if (r < 0)
         return r;
-    print_made(cli, opts.name, &made);
+    cli_print_made(cli, opts.name, &made);
     return CLI_OK;
 }
 
@@ -205,7 +205,7 @@ int cli_template_import(struct cli *cli, const struct cli_args *args, struct xen
     cli_progress_free(xeno_take(&p));
     if (r < 0)
         return r;
-    print_made(cli, opts.name, &made);
+    cli_print_made(cli, opts.name, &made);
     return CLI_OK;
 }
 
@@ -272,7 +272,7 @@ int cli_overlay_create(struct cli *cli, const struct cli_args *args, struct xeno
     cli_progress_free(xeno_take(&p));
     if (r < 0)
         return r;
-    print_made(cli, opts.name, &made);
+    cli_print_made(cli, opts.name, &made);
     return CLI_OK;
 }
 

@@ -18,6 +18,10 @@ char *cli_store_path(struct cli *cli, const char *given);
 int cli_store_open(struct cli *cli, const struct cli_args *args, int mode, struct xeno_store **ret,
                    struct xeno_err *err);
 
+/* What a verb that made an image says of it. */
+struct xeno_made;
+void cli_print_made(struct cli *cli, const char *name, const struct xeno_made *made);
+
 extern const struct cli_option cli_template_build_options[], cli_template_import_options[],
     cli_template_export_options[], cli_template_diff_options[], cli_overlay_create_options[],
     cli_push_options[], cli_pull_options[], cli_publish_options[], cli_overlay_tree_options[];

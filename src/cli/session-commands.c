@@ -75,6 +75,18 @@ const struct cli_command cli_session_commands[] = {
       .max_words = 1,
       .offer = CLI_OFFER_SESSION,
       .run = cli_session_events },
+    { .name = "session commit",
+      .usage = "SESSION",
+      .summary = "keep what a session has written as an overlay here",
+      .examples =
+          "xeno session commit web --as overlay://web-data\n"
+          "xeno run --template debian-apache --overlay web-data -- apache2ctl -D FOREGROUND\n"
+          "xeno overlay push web-data",
+      .options = cli_session_commit_options,
+      .min_words = 1,
+      .max_words = 1,
+      .offer = CLI_OFFER_SESSION,
+      .run = cli_session_commit },
     { .name = "session pause",
       .usage = "SESSION",
       .summary = "freeze every process; memory stays reserved and paid",

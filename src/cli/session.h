@@ -7,7 +7,7 @@
 extern const struct cli_option cli_session_create_options[], cli_session_ls_options[],
     cli_session_one_options[], cli_session_move_options[], cli_session_restore_options[],
     cli_session_extend_options[], cli_session_logs_options[], cli_session_exec_options[],
-    cli_session_attach_options[], cli_session_events_options[];
+    cli_session_attach_options[], cli_session_events_options[], cli_session_commit_options[];
 
 int cli_session_create(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_session_ls(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
@@ -24,5 +24,7 @@ int cli_session_logs(struct cli *cli, const struct cli_args *args, struct xeno_e
 int cli_session_exec(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_session_attach(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_session_events(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
+/* session-commit.c */
+int cli_session_commit(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 
 #endif

@@ -250,6 +250,12 @@ int xeno_host_signal(struct xeno_host *h, const struct xeno_id *who, const char 
 int xeno_host_check(struct xeno_host *h, const struct xeno_id *who, const char *session,
                     const char *task, bool needs_processes, struct xeno_err *err);
 
+/* May the writable layer be read, and which layers (their digests, bottom first, borrowed for the
+ * call) is it over? Errors: -ENOENT session.unknown; -EBUSY session.state: it has none, or it is on
+ * the way to another state. */
+int xeno_host_written(struct xeno_host *h, const struct xeno_id *who, const char *session,
+                      void (*fn)(void *ctx, const char *digest), void *ctx, struct xeno_err *err);
+
 /* --- answers and events --- */
 
 /* The task manager's answer to the request with that tag: its reply object in `ok`, or why it

@@ -399,3 +399,20 @@ int xeno_host_check(struct xeno_host *h, const struct xeno_id *who, const char *
         return wrong_state(s, "be entered", err);
     return 0;
 }
+
+int xeno_host_written(struct xeno_host *h, const struct xeno_id *who, const char *session,
+                      void (*fn)(void *ctx, const char *digest), void *ctx, struct xeno_err *err)
+{
+    struct session *s;
+    int r = host_find(h, who, session, &s, err);
+
+    if (r < 0)
+        return r;
+    if (s->r.state != XENO_RUNNING && s->r.state != XENO_PAUSED && s->r.state != XENO_SUSPENDED)
+        return wrong_state(s, "be committed", err);
+    if (!h->reconciled)
+        return xeno_fail(err, -EAGAIN, "task.away", "the task manager is away; try again");
+    for (size_t i = 0; i < s->offer.image.layer_count; i++)
+        fn(ctx, s->offer.image.layers[i]);
+    return 0;
+}

@@ -262,6 +262,16 @@ const char *xeno_http_answer_header(const struct xeno_http_answer *a, const char
     return xeno_http_answer_line(a, name, h->amount - 1);
 }
 
+const char *xeno_http_answer_trailer(const struct xeno_http_answer *a, const char *name)
+{
+    struct curl_header *h = NULL;
+
+    if (!a->call || !a->call->easy ||
+        curl_easy_header(a->call->easy, name, 0, CURLH_TRAILER, -1, &h) != CURLHE_OK)
+        return NULL;
+    return h->value;
+}
+
 static void add_header(struct xeno_http_call *call, const char *name, const char *value)
 {
     xeno_autofree char *line = xeno_asprintf("%s: %s", name, value);

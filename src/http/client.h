@@ -83,6 +83,9 @@ const char *xeno_http_answer_header(const struct xeno_http_answer *a, const char
 /* Line `i`, from 0, of a header that may come more than once; NULL: there are not so many. */
 const char *xeno_http_answer_line(const struct xeno_http_answer *a, const char *name, size_t i);
 
+/* A trailer field, once the answer is over (in `done`); NULL: it has none. Borrowed as above. */
+const char *xeno_http_answer_trailer(const struct xeno_http_answer *a, const char *name);
+
 struct xeno_http_header {
     const char *name, *value;
 };

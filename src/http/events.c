@@ -35,8 +35,11 @@ static ssize_t reader(void *cls, uint64_t pos, char *buf, size_t max)
         n = n < max ? n : max;
         memcpy(buf, st->out.data + st->sent, n);
         st->sent += n;
-        if (st->sent == st->out.len)
+        if (st->sent == st->out.len) {
             st->sent = st->out.len = 0;
+            if (st->taken && !st->owner_done)
+                st->taken(st->taken_arg);
+        }
         return (ssize_t)n;
     }
     if (st->closed)
@@ -76,6 +79,7 @@ struct xeno_http_stream *xeno_http_reply_stream(struct xeno_http_req *q, const c
     r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, reader, st, on_free);
     if (!r)
         abort();
+    st->response = r;
     MHD_add_response_header(r, "Content-Type", type);
     MHD_add_response_header(r, "Cache-Control", "no-store");
     http_idem_end(q, 0, NULL);
@@ -150,6 +154,26 @@ void xeno_http_stream_close(struct xeno_http_stream *st)
     if (st->conn)
         http_wake(st->conn);
     maybe_free(st);
+}
+
+void xeno_http_stream_close_with(struct xeno_http_stream *st, const char *name, const char *value)
+{
+    if (st->conn)
+        MHD_add_response_footer(st->response, name, value);
+    xeno_http_stream_close(st);
+}
+
+void xeno_http_stream_abort(struct xeno_http_stream *st)
+{
+    st->owner_done = true;
+    fail(st);
+    maybe_free(st);
+}
+
+void xeno_http_stream_on_taken(struct xeno_http_stream *st, void (*fn)(void *arg), void *arg)
+{
+    st->taken = fn;
+    st->taken_arg = arg;
 }
 
 void http_stream_drop(struct xeno_http_stream *st)

@@ -136,6 +136,9 @@ struct xeno_http_stream {
     xeno_time last;            /* monotonic, of the last write */
     void (*gone)(void *arg);
     void *gone_arg;
+    void (*taken)(void *arg);
+    void *taken_arg;
+    struct MHD_Response *response;
     struct xeno_http_stream *prev, *next;
 };
 

@@ -184,6 +184,15 @@ bool xeno_http_stream_event(struct xeno_http_stream *s, const char *id, const ch
 bool xeno_http_stream_write(struct xeno_http_stream *s, const void *data, size_t len);
 size_t xeno_http_stream_waiting(const struct xeno_http_stream *s);
 void xeno_http_stream_close(struct xeno_http_stream *s); /* ends the answer; `gone` is not called */
+/* The same with a trailer field (RFC 9110 6.5), which the answer must have announced by a header
+ * "Trailer". */
+void xeno_http_stream_close_with(struct xeno_http_stream *s, const char *name, const char *value);
+/* Ends the connection in the middle of the answer, so that the peer knows that it has not all of
+ * it; `gone` is not called. */
+void xeno_http_stream_abort(struct xeno_http_stream *s);
+/* `fn` hears each time that the peer has taken all that waited. It is called while that is being
+ * sent: it may have itself called by the loop, and must not touch the stream. */
+void xeno_http_stream_on_taken(struct xeno_http_stream *s, void (*fn)(void *arg), void *arg);
 
 /* A stream that is text/event-stream gets a comment line each 20 s of silence, so that neither a
  * middle box nor a dead peer goes unnoticed. */

@@ -183,6 +183,8 @@ char *xeno_manifest_format(const struct xeno_image *im, size_t *ret_len)
         xeno_json_set_str(notes, XENO_NOTE_KIND, xeno_image_kind_name(im->kind));
     if (im->base[0] != '\0')
         xeno_json_set_str(notes, XENO_NOTE_BASE, im->base);
+    if (im->over)
+        xeno_json_set_str(notes, XENO_NOTE_OVER, im->over);
     xeno_json_set(doc, "annotations", notes);
     return xeno_json_format(doc, false, ret_len);
 }

@@ -7,6 +7,8 @@
 #define XENO_NOTE_NAME "org.opencontainers.image.ref.name"
 #define XENO_NOTE_BASE "org.opencontainers.image.base.digest"
 #define XENO_NOTE_KIND "org.xenoserver.image.kind"
+/* Of what a session has written: the layers it ran over, bottom first, with spaces between. */
+#define XENO_NOTE_OVER "org.xenoserver.image.over"
 /* Of a layer: "yes" when it holds mount files (RFC 12). */
 #define XENO_NOTE_MOUNTS "org.xenoserver.layer.mounts"
 /* Of a layer: the table's digest, and "offset:bytes:raw bytes:1" (containers/storage). */

@@ -142,6 +142,7 @@ void xeno_image_free(struct xeno_image *im)
     if (!im)
         return;
     free(im->layers);
+    free(im->over);
     xeno_words_free(im->env);
     xeno_words_free(im->argv);
     free(im->cwd);
@@ -322,7 +323,7 @@ static int read_layers(struct xeno_image *im, const struct xeno_json_at *top, st
 
 static int read_notes(struct xeno_image *im, const struct xeno_json_at *top, struct xeno_err *err)
 {
-    const char *kind = "", *base = "";
+    const char *kind = "", *base = "", *over = "";
     struct xeno_json_at notes;
     int r = xeno_json_obj_opt(top, "annotations", &notes, err);
 
@@ -331,8 +332,11 @@ static int read_notes(struct xeno_image *im, const struct xeno_json_at *top, str
     r = xeno_json_str_opt(&notes, XENO_NOTE_KIND, 0, WORD_MAX, &kind, err);
     if (r >= 0)
         r = xeno_json_str_opt(&notes, XENO_NOTE_BASE, 0, WORD_MAX, &base, err);
+    if (r >= 0)
+        r = xeno_json_str_opt(&notes, XENO_NOTE_OVER, 0, WORD_MAX, &over, err);
     if (r < 0)
         return r;
+    im->over = over[0] != '\0' ? xeno_strdup(over) : NULL;
     if (strcmp(kind, "template") == 0)
         im->kind = XENO_IMAGE_TEMPLATE;
     else if (strcmp(kind, "overlay") == 0)

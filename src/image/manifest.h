@@ -94,6 +94,7 @@ struct xeno_image {
     struct xeno_layer *layers;   /* bottom first */
     int64_t size_bytes;          /* of all layers as stored */
     char base[XENO_DIGEST_TEXT]; /* overlay: the template it was made over; "" when not said */
+    char *over; /* of a session's files: digests of the layers it ran over, bottom first; NULL */
 
     char arch[32], os[32];
     char created[40]; /* RFC 3339, as the config has it; "" */
@@ -114,7 +115,7 @@ int xeno_manifest_parse(const char *text, size_t len, struct xeno_image **ret,
 int xeno_config_parse(struct xeno_image *im, const char *text, size_t len, struct xeno_err *err);
 
 /* Text of the manifest and of the config that `im` describes; the same image gives the same bytes.
- * `kind` and `base` go into annotations of the manifest. */
+ * `kind`, `base` and `over` go into annotations of the manifest. */
 char *xeno_manifest_format(const struct xeno_image *im, size_t *ret_len);
 char *xeno_config_format(const struct xeno_image *im, size_t *ret_len);
 

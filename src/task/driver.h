@@ -92,6 +92,10 @@ struct xeno_task_driver {
     int (*release)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err);
     /* Processes, mounts, cgroups, writable layer: everything but the folder itself. */
     int (*destroy)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_err *err);
+    /* Open the folder of the writable layer, to be read while nothing writes to it: of a session
+     * that is paused, or stopped. *ret_mount (-1: none) is to be closed after it. Optional. */
+    int (*layer)(const struct xeno_task_host *h, struct xeno_run *run, int *ret_dir, int *ret_mount,
+                 struct xeno_err *err);
     /* Run a program beside task t, until it ends. Returns: its exit code. */
     int (*exec)(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
                 const struct xeno_task_request *q, struct xeno_task_channel *ch,

@@ -42,6 +42,7 @@ static const struct {
     [XENO_TASK_LOGS] = { "logs", HAS_SESSION | HAS_TASK },
     [XENO_TASK_DESTROY] = { "destroy", HAS_SESSION },
     [XENO_TASK_LIST] = { "list", MAY_AFTER },
+    [XENO_TASK_COMMIT] = { "commit", HAS_SESSION },
 };
 
 const char *xeno_task_op_name(enum xeno_task_op op)

@@ -65,6 +65,7 @@ enum xeno_task_op {
     XENO_TASK_LOGS,     /* session, task -> [log file, read only] */
     XENO_TASK_DESTROY,  /* session: kill, unmount, delete everything; again: no effect */
     XENO_TASK_LIST,     /* opt. after: every session and its tasks, a page at a time */
+    XENO_TASK_COMMIT,   /* session -> [the writable layer as a tar, SEQPACKET]; frozen meanwhile */
     XENO_TASK_OPS
 };
 
@@ -150,6 +151,14 @@ int xeno_task_request_format(const struct xeno_task_request *q, char **ret, size
  */
 int xeno_task_request_parse(const char *text, size_t len, struct xeno_task_request **ret,
                             struct xeno_err *err);
+
+/* What the first byte of a packet from the descriptor of a commit says of the rest. */
+enum xeno_task_layer_packet {
+    XENO_TASK_LAYER_DATA = 1, /* bytes of the tar */
+    XENO_TASK_LAYER_END = 2, /* {"digest":"sha256:...","bytes":n,"entries":n}: that was all of it */
+    XENO_TASK_LAYER_ERROR = 3 /* {"token","text","errno"}: the rest does not come */
+};
+#define XENO_TASK_LAYER_PACKET (64 * 1024 + 1)
 
 /* Text forms that both sides check the same way. */
 bool xeno_task_session_ok(const char *text); /* 16 base32 letters */

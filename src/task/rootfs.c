@@ -250,17 +250,17 @@ static int wait_idle(const char *image, struct xeno_err *err)
 }
 
 /* Returns: an open loop device over the image; it goes away with its last user. */
-static int attach_loop(const char *image, int *ret_number, struct xeno_err *err)
+static int attach_loop(const char *image, bool writable, int *ret_number, struct xeno_err *err)
 {
     xeno_autoclose int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-    xeno_autoclose int file = open(image, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    xeno_autoclose int file = open(image, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC);
+    uint32_t flags = LO_FLAGS_AUTOCLEAR | (writable ? 0U : (uint32_t)LO_FLAGS_READ_ONLY);
 
     if (control < 0 || file < 0)
         return xeno_fail_errno(err, -errno, "rootfs.loop", "open '%s'",
                                control < 0 ? "/dev/loop-control" : image);
     for (int i = 0; i < LOOP_TRIES; i++) {
-        struct loop_config config = { .fd = (uint32_t)file,
-                                      .info = { .lo_flags = LO_FLAGS_AUTOCLEAR } };
+        struct loop_config config = { .fd = (uint32_t)file, .info = { .lo_flags = flags } };
         int n = ioctl(control, LOOP_CTL_GET_FREE);
         int fd = n < 0 ? -errno : open_loop(n);
 
@@ -284,7 +284,7 @@ static int mount_image(const char *image, const char *at, struct xeno_err *err)
     char device[32];
     int n = 0;
 
-    loop = attach_loop(image, &n, err);
+    loop = attach_loop(image, true, &n, err);
     if (loop < 0)
         return loop;
     snprintf(device, sizeof device, "/dev/loop%d", n);
@@ -297,23 +297,25 @@ static int mount_image(const char *image, const char *at, struct xeno_err *err)
 /* --- made ahead --- */
 
 /* The same mount as mount_image() makes, without a place. */
-static int mount_nowhere(const char *image, struct xeno_err *err)
+static int mount_nowhere(const char *image, bool writable, struct xeno_err *err)
 {
+    const unsigned attrs = MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
+                           (writable ? 0U : (unsigned)MOUNT_ATTR_RDONLY);
     xeno_autoclose int fs = fsopen("ext4", FSOPEN_CLOEXEC);
     xeno_autoclose int loop = -1;
     char device[32];
     int n = 0, fd = -1;
 
-    loop = attach_loop(image, &n, err);
+    loop = attach_loop(image, writable, &n, err);
     if (loop < 0)
         return loop;
     snprintf(device, sizeof device, "/dev/loop%d", n);
     if (fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "source", device, 0) == 0 &&
         fsconfig(fs, FSCONFIG_SET_FLAG, "noinit_itable", NULL, 0) == 0 &&
         fsconfig(fs, FSCONFIG_SET_STRING, "errors", "remount-ro", 0) == 0 &&
+        (writable || fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) == 0) &&
         fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        fd =
-            fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+        fd = fsmount(fs, FSMOUNT_CLOEXEC, attrs);
     return fd < 0 ? xeno_fail_errno(err, -errno, "rootfs.mount", "mount '%s'", image) : fd;
 }
 
@@ -323,7 +325,7 @@ int xeno_rootfs_spare_make(const char *pool, const char *image, int64_t disk_byt
     int r = make_image(pool, image, whole_blocks(disk_bytes), err);
 
     if (r == 0)
-        r = mount_nowhere(image, err);
+        r = mount_nowhere(image, true, err);
     if (r < 0)
         unlink(image);
     return r;
@@ -449,6 +451,38 @@ int xeno_rootfs_build(const struct xeno_rootfs *s, struct xeno_err *err)
     if (r < 0)
         return r;
     return s->serve ? mount_served(s, data, work, root, err) : mount_overlay(s, upper, root, err);
+}
+
+/* --- reading it --- */
+
+int xeno_rootfs_open_upper(const char *session, int *ret_dir, int *ret_mount, struct xeno_err *err)
+{
+    xeno_autofree char *image = xeno_asprintf("%s/upper.img", session);
+    xeno_autofree char *upper = xeno_asprintf("%s/upper", session);
+    xeno_autoclose int mounted = -1, dir = -1;
+    int r;
+
+    if (xeno_rootfs_mounted(upper)) {
+        dir = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    } else {
+        if (access(image, F_OK) < 0)
+            return xeno_fail(err, -ENOENT, "rootfs.image", "there is no writable layer '%s'",
+                             image);
+        r = wait_idle(image, err);
+        if (r == 0)
+            r = check_image(image, err);
+        if (r == 0)
+            r = mounted = mount_nowhere(image, false, err);
+        if (r < 0)
+            return r;
+        dir = fcntl(mounted, F_DUPFD_CLOEXEC, 3);
+    }
+    *ret_dir = dir < 0 ? -1 : openat(dir, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_dir < 0)
+        return xeno_fail_errno(err, -errno, "rootfs.image", "open the writable layer of '%s'",
+                               session);
+    *ret_mount = xeno_take_fd(&mounted);
+    return 0;
 }
 
 /* --- afterwards --- */

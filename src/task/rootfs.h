@@ -64,6 +64,12 @@ int xeno_rootfs_build(const struct xeno_rootfs *r, struct xeno_err *err);
  * rootfs.image. On failure it is as before. */
 int xeno_rootfs_grow(const char *session, int64_t disk_bytes, struct xeno_err *err);
 
+/* Open the folder of the writable layer to read what the session wrote. One that is not mounted is
+ * mounted read-only, and nowhere: *ret_mount is a descriptor of that, to be closed after *ret_dir;
+ * -1 when there is none. Nobody may build the root meanwhile.
+ * Errors: -ENOENT rootfs.image: there is no layer; those of xeno_rootfs_build(). */
+int xeno_rootfs_open_upper(const char *session, int *ret_dir, int *ret_mount, struct xeno_err *err);
+
 /* Unmount; the writable layer stays. What xeno-cowfs serves has ended before. Not mounted: no
  * effect. Errors: -EBUSY rootfs.mount. */
 int xeno_rootfs_release(const char *session, struct xeno_err *err);

@@ -131,6 +131,8 @@ static int check(struct taskd *d, struct xeno_task_request *q, struct xeno_err *
         return xeno_fail(err, -EBUSY, "task.stage", "session %s is not ready", s->id);
     if (s->run->paused)
         return xeno_fail(err, -EBUSY, "task.paused", "session %s is paused", s->id);
+    if (session_committing(s))
+        return xeno_fail(err, -EBUSY, "task.paused", "session %s is being committed", s->id);
     t = choose_task(s->run, q->task);
     if (!t)
         return xeno_fail(err, -ENOENT, "task.idle",

@@ -106,6 +106,8 @@ static void run_child(struct job *j, int socket)
     unsetenv("NOTIFY_SOCKET"); /* the service manager's: a runtime would show it to a session */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    /* It is for the daemon alone; a runtime that sees it mounts its folder into the container. */
+    unsetenv("NOTIFY_SOCKET");
     if (socket != 3)
         dup2(socket, 3);
     close_others(4, keep, XENO_LEN(keep));
@@ -295,6 +297,8 @@ void job_start(struct taskd *d, const struct job_kind *kind, void *arg)
 void job_cancel(struct taskd *d, void *arg)
 {
     for (struct job *j = d->jobs; j; j = j->next)
-        if (j->arg == arg && j->pid > 0)
+        if (j->arg == arg && j->pid > 0) {
             kill(-j->pid, SIGKILL);
+            kill(j->pid, SIGKILL); /* it may not have its group yet */
+        }
 }

@@ -73,8 +73,7 @@ void work_forget_peer(struct taskd *d, struct peer *p)
     }
 }
 
-static void fail_work(struct taskd *d, struct work *w, int code, const char *token,
-                      const char *text)
+void work_fail(struct taskd *d, struct work *w, int code, const char *token, const char *text)
 {
     struct xeno_err err = XENO_ERR_INIT;
 
@@ -82,9 +81,8 @@ static void fail_work(struct taskd *d, struct work *w, int code, const char *tok
     work_end(d, w, NULL, &err);
 }
 
-/* In the child: the session as its folder says, locked. *ret_lock is to be closed. */
-static int locked_run(struct taskd *d, struct work *w, struct xeno_run **ret, int *ret_lock,
-                      struct xeno_err *err)
+int work_load(struct taskd *d, const struct work *w, struct xeno_run **ret, int *ret_lock,
+              struct xeno_err *err)
 {
     xeno_auto(xeno_run) run = NULL;
     int lock, r;
@@ -130,7 +128,7 @@ static int destroy_job(struct taskd *d, void *arg, struct xeno_task_channel *ch,
     int r;
 
     (void)ch;
-    if (locked_run(d, w, &run, &lock, NULL) < 0) {
+    if (work_load(d, w, &run, &lock, NULL) < 0) {
         run = nameless(d, w->session->id);
     } else {
         run->stage = XENO_RUN_ENDING;
@@ -207,7 +205,7 @@ static int create_job(struct taskd *d, void *arg, struct xeno_task_channel *ch,
     int r;
 
     (void)ch;
-    r = locked_run(d, w, &run, &lock, err);
+    r = work_load(d, w, &run, &lock, err);
     if (r < 0 || run->stage == XENO_RUN_READY)
         return r;
     r = xeno_run_reset_tasks(run, err); /* of a session that comes back */
@@ -305,7 +303,7 @@ static bool create_again(struct taskd *d, struct work *w)
     const struct xeno_run *run = w->session->run;
 
     if (strcmp(run->driver, w->q->driver) != 0 || !xeno_task_spec_equal(&run->spec, &w->q->spec)) {
-        fail_work(d, w, -EEXIST, "task.exists", "exists with another driver or specification");
+        work_fail(d, w, -EEXIST, "task.exists", "exists with another driver or specification");
         return true;
     }
     if (run->stage == XENO_RUN_READY && run->this_boot) {
@@ -314,7 +312,7 @@ static bool create_again(struct taskd *d, struct work *w)
     }
     if (run->stage == XENO_RUN_CREATING && run->this_boot)
         return false;
-    fail_work(d, w, -EBUSY, "task.stage",
+    work_fail(d, w, -EBUSY, "task.stage",
               run->stage == XENO_RUN_ENDING ? "is being destroyed" : "is stopped: restore it");
     return true;
 }
@@ -327,7 +325,7 @@ static void begin_create(struct taskd *d, struct work *w)
     int r = 0;
 
     if (!drv || !driver_usable(d, drv)) {
-        fail_work(d, w, -ENOTSUP, "task.driver", "asks for a driver that cannot run here");
+        work_fail(d, w, -ENOTSUP, "task.driver", "asks for a driver that cannot run here");
         return;
     }
     if (s->run && create_again(d, w))
@@ -360,7 +358,7 @@ static int start_job(struct taskd *d, void *arg, struct xeno_task_channel *ch, s
     int r;
 
     (void)ch;
-    r = locked_run(d, w, &run, &lock, err);
+    r = work_load(d, w, &run, &lock, err);
     if (r < 0)
         return r;
     t = xeno_run_find(run, w->q->task);
@@ -405,7 +403,7 @@ static void start_done(struct taskd *d, void *arg, int value, const struct xeno_
     if (why)
         work_end(d, w, NULL, why);
     else if (!w->session->run)
-        fail_work(d, w, -ENOENT, "run.unknown", "is gone");
+        work_fail(d, w, -ENOENT, "run.unknown", "is gone");
     else
         answer_start(d, w);
 }
@@ -420,11 +418,11 @@ static bool need_ready(struct taskd *d, struct work *w, bool may_be_paused)
     const struct xeno_run *run = w->session->run;
 
     if (!run)
-        fail_work(d, w, -ENOENT, "run.unknown", "does not exist");
+        work_fail(d, w, -ENOENT, "run.unknown", "does not exist");
     else if (run->stage != XENO_RUN_READY || !run->this_boot)
-        fail_work(d, w, -EBUSY, "task.stage", "is not ready for this: create or restore it");
+        work_fail(d, w, -EBUSY, "task.stage", "is not ready for this: create or restore it");
     else if (run->paused && !may_be_paused)
-        fail_work(d, w, -EBUSY, "task.paused", "is paused");
+        work_fail(d, w, -EBUSY, "task.paused", "is paused");
     else
         return true;
     return false;
@@ -460,7 +458,7 @@ static void begin_start(struct taskd *d, struct work *w)
     else if (same_program(w->session->run, w->q->task, &w->q->program))
         answer_start(d, w);
     else
-        fail_work(d, w, -EEXIST, "task.exists", "has a task of that name with another program");
+        work_fail(d, w, -EEXIST, "task.exists", "has a task of that name with another program");
 }
 
 /* --- pause and resume --- */
@@ -474,7 +472,7 @@ static int pause_job(struct taskd *d, void *arg, struct xeno_task_channel *ch, s
     int r;
 
     (void)ch;
-    r = locked_run(d, w, &run, &lock, err);
+    r = work_load(d, w, &run, &lock, err);
     if (r < 0)
         return r;
     if (w->q->op == XENO_TASK_LIST) /* our own wish: as the folder says */
@@ -589,7 +587,7 @@ static int stop_job(struct taskd *d, void *arg, struct xeno_task_channel *ch, st
     int r;
 
     (void)ch;
-    r = locked_run(d, w, &run, &lock, err);
+    r = work_load(d, w, &run, &lock, err);
     return r < 0 ? r : w->session->drv->stop(&d->host, run, err);
 }
 
@@ -619,7 +617,7 @@ static const struct job_kind stop_kind = { .fn = stop_job,
 void begin_settle(struct taskd *d, struct work *w)
 {
     if (!w->session->run || !w->session->drv)
-        fail_work(d, w, -ENOENT, "run.unknown", "does not exist");
+        work_fail(d, w, -ENOENT, "run.unknown", "does not exist");
     else
         settle(d, w);
 }
@@ -693,7 +691,7 @@ static void begin_restore(struct taskd *d, struct work *w)
     int r;
 
     if (!s->run || !s->drv) {
-        fail_work(d, w, -ENOENT, "run.unknown", "does not exist");
+        work_fail(d, w, -ENOENT, "run.unknown", "does not exist");
         return;
     }
     if (s->lost) {
@@ -706,11 +704,11 @@ static void begin_restore(struct taskd *d, struct work *w)
         return;
     }
     if (s->run->stage != XENO_RUN_STOPPED && s->run->stage != XENO_RUN_CREATING) {
-        fail_work(d, w, -EBUSY, "task.stage", "is not stopped");
+        work_fail(d, w, -EBUSY, "task.stage", "is not stopped");
         return;
     }
     if (!same_layers(&s->run->spec, &w->q->spec)) {
-        fail_work(d, w, -EINVAL, "task.layer", "cannot come back over other layers");
+        work_fail(d, w, -EINVAL, "task.layer", "cannot come back over other layers");
         return;
     }
     s->run->spec = w->q->spec;
@@ -735,7 +733,7 @@ static int resize_job(struct taskd *d, void *arg, struct xeno_task_channel *ch,
     int r;
 
     (void)ch;
-    r = locked_run(d, w, &run, &lock, err);
+    r = work_load(d, w, &run, &lock, err);
     if (r == 0)
         r = w->session->drv->resize(&d->host, run, &w->q->spec, err);
     if (r < 0)
@@ -767,7 +765,7 @@ static void begin_resize(struct taskd *d, struct work *w)
         return;
     if (!same_layers(&w->session->run->spec, &w->q->spec) ||
         strcmp(w->session->run->spec.address, w->q->spec.address) != 0)
-        fail_work(d, w, -EINVAL, "task.resize", "keeps its layers and its address");
+        work_fail(d, w, -EINVAL, "task.resize", "keeps its layers and its address");
     else
         job_start(d, &resize_kind, w);
 }
@@ -782,7 +780,7 @@ static int reap_job(struct taskd *d, void *arg, struct xeno_task_channel *ch, st
     int r;
 
     (void)ch;
-    r = locked_run(d, w, &run, &lock, err);
+    r = work_load(d, w, &run, &lock, err);
     for (size_t i = 0; r == 0 && i < run->ntasks; i++)
         if (run->tasks[i].ended)
             r = w->session->drv->reap(&d->host, run, &run->tasks[i], err);
@@ -812,6 +810,7 @@ void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q)
         [XENO_TASK_PAUSE] = { begin_pause },       [XENO_TASK_RESUME] = { begin_pause },
         [XENO_TASK_SNAPSHOT] = { begin_snapshot }, [XENO_TASK_RESTORE] = { begin_restore },
         [XENO_TASK_RESIZE] = { begin_resize },     [XENO_TASK_DESTROY] = { begin_destroy },
+        [XENO_TASK_COMMIT] = { begin_commit },
     };
     struct session *s = session_find(d, q->session);
     struct xeno_err err = XENO_ERR_INIT;
@@ -822,6 +821,8 @@ void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q)
     else if (s && s->nwaiting >= TASKD_WAITING_MAX)
         xeno_fail(&err, -EBUSY, "task.busy", "%d requests wait for session %s", TASKD_WAITING_MAX,
                   s->id);
+    else if (s && session_committing(s) && q->op == XENO_TASK_COMMIT)
+        xeno_fail(&err, -EBUSY, "task.busy", "session %s is being committed already", s->id);
     if (err.code < 0) {
         reply_error(p, q->id, &err);
         xeno_task_request_free(q);
@@ -829,5 +830,8 @@ void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q)
     }
     if (s && s->first && s->first->fetching && q->op == XENO_TASK_DESTROY)
         job_cancel(d, s->first); /* nobody wants it any more */
+    /* A commit may take as long as its reader likes: whoever wants something else goes first. */
+    if (s && session_committing(s) && s->first->err.code == 0) /* else it is over, and thaws */
+        job_cancel(d, s->first);
     work_add(d, session_get(d, q->session), p, q, ops[q->op].begin);
 }

@@ -101,6 +101,7 @@ static void dispatch(struct peer *p, struct xeno_task_request *q)
     case XENO_TASK_RESTORE:
     case XENO_TASK_RESIZE:
     case XENO_TASK_DESTROY:
+    case XENO_TASK_COMMIT:
         op_slow(p->daemon, p, q);
         return;
     case XENO_TASK_EXEC:

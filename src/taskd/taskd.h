@@ -137,6 +137,12 @@ void work_add(struct taskd *d, struct session *s, struct peer *p, struct xeno_ta
 void work_end(struct taskd *d, struct work *w, struct xeno_json *ok, const struct xeno_err *err);
 void work_forget_peer(struct taskd *d, struct peer *p);
 
+/* The first work of its session fails. */
+void work_fail(struct taskd *d, struct work *w, int code, const char *token, const char *text);
+/* In the child: the session as its folder says, locked. *ret_lock is to be closed. */
+int work_load(struct taskd *d, const struct work *w, struct xeno_run **ret, int *ret_lock,
+              struct xeno_err *err);
+
 /* Each takes the request. */
 void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q);
 void op_query(struct taskd *d, struct peer *p, struct xeno_task_request *q);
@@ -152,6 +158,12 @@ void begin_destroy(struct taskd *d, struct work *w);
 void begin_settle(struct taskd *d, struct work *w); /* to stopped, whatever it was */
 void begin_reap(struct taskd *d, struct work *w);
 void begin_repause(struct taskd *d, struct work *w);
+
+/* --- commit.c: the writable layer as a tar, to whoever asked --- */
+
+void begin_commit(struct taskd *d, struct work *w);
+/* Is it being committed? Then it is frozen. */
+bool session_committing(const struct session *s);
 
 /* --- network.c: the calls of net.h, made in the host's network namespace --- */
 
@@ -222,6 +234,7 @@ struct taskd {
     int netns_host, netns_own;
     int exits; /* inotify on the folder where conmon tells ends */
     sd_event_source *exits_source, *tick;
+    size_t ncommits;
     bool collect_due, collecting; /* collect.c */
     uint64_t collect_after_us;    /* not before */
     struct spare *spares;

@@ -25,6 +25,7 @@ const struct xeno_http_route xenod_routes[] = {
     { "GET", SESSION, 0, 0, xenod_get_session },
     { "GET", SESSION "/usage", 0, 0, xenod_get_usage },
     { "GET", SESSION "/events", 0, 0, xenod_get_events },
+    { "GET", SESSION "/layer", 0, 0, xenod_get_layer },
     { "POST", SESSION "/pause", XENO_ROUTE_IDEMPOTENT, 1024, xenod_post_verb },
     { "POST", SESSION "/resume", XENO_ROUTE_IDEMPOTENT, 1024, xenod_post_verb },
     { "POST", SESSION "/suspend", XENO_ROUTE_IDEMPOTENT, 1024, xenod_post_verb },

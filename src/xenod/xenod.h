@@ -211,6 +211,7 @@ void xenod_post_task(struct xeno_http_req *q, void *user);
 void xenod_get_tasks(struct xeno_http_req *q, void *user);
 void xenod_post_signal(struct xeno_http_req *q, void *user);
 void xenod_get_logs(struct xeno_http_req *q, void *user);
+void xenod_get_layer(struct xeno_http_req *q, void *user);
 void xenod_get_exec(struct xeno_http_req *q, void *user);
 void xenod_get_attach(struct xeno_http_req *q, void *user);
 /* End every exec and attach: before the server is freed. */

@@ -168,6 +168,14 @@ is "$(tail -c 12 "$work/frames")" '{"exit":143}' "attach: the last frame is the 
 call alice GET "$at/tasks/door/attach"
 is "$status" 426 "attach is not there without the upgrade"
 
+# --- what it wrote, as a tar with its digest behind it ---
+verbs "session commit"
+curl -sS --raw --max-time 10 --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \
+    --key "$work/alice/key.pem" -D "$work/head" "$at/layer" -o "$work/chunks"
+like "$(tr -d '\r' <"$work/head")" '^Trailer: Repr-Digest' "layer: a trailer is announced"
+want=$(call alice GET "$at/layer" && openssl sha256 -binary "$work/body" | base64)
+like "$(tail -n 3 "$work/chunks" | tr -d '\r')" "^Repr-Digest: sha-256=:$want:" "and comes: the digest of a tar"
+
 # --- what happens, as server-sent events ---
 verbs "session events"
 curl -sS -N --max-time 2 --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" \

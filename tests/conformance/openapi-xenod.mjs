@@ -224,6 +224,12 @@ await call(eve, 'getEvents', 404, { params });
 await call(anybody, 'getEvents', 401, { params });
 await call(alice, 'getEvents', 400, { params, query: { after: 'x' } });
 
+// --- what it wrote ---
+await call(alice, 'getLayer', 200, { params });
+await call(alice, 'getLayer', 404, { params: { session: 'a'.repeat(16) } });
+await call(eve, 'getLayer', 404, { params });
+await call(anybody, 'getLayer', 401, { params });
+
 // --- verbs ---
 await call(alice, 'pauseSession', 202, { params, key: 'pause-1' });
 await reaches(session, 'paused');
@@ -259,6 +265,7 @@ await call(alice, 'getUsage', 200, { params });
 await call(eve, 'getUsage', 404, { params });
 await call(anybody, 'getUsage', 401, { params });
 await call(alice, 'endSession', 202, { params, key: 'end-1' });
+await call(alice, 'getLayer', 409, { params });
 await call(alice, 'endSession', 202, { params: { session: second } });
 const ended = await reaches(session, 'ended');
 await reaches(second, 'ended');

@@ -113,6 +113,7 @@ cat >"$work/cases" <<CASES
 0 session logs web
 125 session exec nosuch -- true
 125 session attach nosuch
+0 session commit web --as kept
 0 session usage web
 0 session events web
 0 session pause web

@@ -37,6 +37,7 @@ struct heard {
     unsigned events, done;
     int status;
     struct xeno_buf text;
+    char trailer[64];
     struct xeno_http_call *call;
     bool cancel;
 };
@@ -62,8 +63,11 @@ static void on_done(const struct xeno_http_answer *a, void *arg)
 {
     struct heard *h = arg;
 
+    const char *trailer = xeno_http_answer_trailer(a, "Repr-Digest");
+
     h->done++;
     h->status = a->status;
+    snprintf(h->trailer, sizeof(h->trailer), "%s", trailer ? trailer : "");
 }
 
 static void listen_to(struct heard *h, const char *path, bool events)
@@ -163,6 +167,53 @@ static void pieces_of_a_body(void **state)
     assert_int_equal(xeno_http_stream_waiting(w.stream), 0);
     xeno_http_stream_close(xeno_take(&w.stream));
     until(&w, h.done == 1);
+    xeno_buf_release(&h.text);
+}
+
+static void count_taken(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* A body of any length, written as fast as it is taken, and at its end what it was. */
+static void a_trailer_ends_a_body(void **state)
+{
+    unsigned taken = 0, rounds = 0;
+    char block[60000];
+    struct heard h;
+
+    (void)state;
+    memset(block, 'b', sizeof(block));
+    listen_to(&h, "/text", false);
+    until(&w, w.stream);
+    xeno_http_stream_on_taken(w.stream, count_taken, &taken);
+    for (; rounds < 10; rounds++) {
+        assert_int_equal(taken, rounds);
+        assert_true(xeno_http_stream_write(w.stream, block, sizeof(block)));
+        until(&w, taken == rounds + 1);
+    }
+    xeno_http_stream_close_with(xeno_take(&w.stream), "Repr-Digest", "sha-256=:eA==:");
+    until(&w, h.done == 1);
+    assert_int_equal(h.status, 200);
+    assert_int_equal(h.text.len, 10 * sizeof(block));
+    assert_string_equal(h.trailer, "sha-256=:eA==:");
+    xeno_buf_release(&h.text);
+}
+
+static void a_body_that_is_cut_is_no_answer(void **state)
+{
+    unsigned gone = w.stream_gone;
+    struct heard h;
+
+    (void)state;
+    listen_to(&h, "/text", false);
+    until(&w, w.stream);
+    assert_true(xeno_http_stream_write(w.stream, "half", 4));
+    until(&w, h.text.len == 4);
+    xeno_http_stream_abort(xeno_take(&w.stream));
+    until(&w, h.done == 1);
+    assert_int_equal(h.status, 0);
+    assert_int_equal(w.stream_gone, gone);
     xeno_buf_release(&h.text);
 }
 
@@ -495,6 +546,8 @@ int main(void)
         cmocka_unit_test(a_revoked_credential_ends_its_streams),
         cmocka_unit_test(cancel_inside_an_event),
         cmocka_unit_test(pieces_of_a_body),
+        cmocka_unit_test(a_trailer_ends_a_body),
+        cmocka_unit_test(a_body_that_is_cut_is_no_answer),
         cmocka_unit_test(slow_reader_is_cut_off),
         cmocka_unit_test(a_stream_refused_is_a_problem),
         cmocka_unit_test(megabyte_both_ways),

@@ -7,7 +7,8 @@
  *     oom       ends at once, as if for want of memory
  * A session that is ready and not paused uses, each second, a tenth of its reserved CPU time, a
  * quarter of its memory, an eighth of its disk, and receives 1000 and sends 4000 bytes. All of it
- * follows from files and the clock, so it goes on through a restart of the daemon.
+ * follows from files and the clock, so it goes on through a restart of the daemon. Its writable
+ * layer is an empty folder.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +16,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/units.h"
+#include "image/unpack.h"
 #include "task/driver.h"
 
 static int64_t wall_ms(void)
@@ -68,6 +71,21 @@ static int null_start(const struct xeno_task_host *h, struct xeno_run *run, stru
     t->started = r == 0;
     t->since_ms = wall_ms();
     return r;
+}
+
+static int null_layer(const struct xeno_task_host *h, struct xeno_run *run, int *ret_dir,
+                      int *ret_mount, struct xeno_err *err)
+{
+    xeno_autofree char *path = xeno_run_path(run, "upper");
+
+    (void)h;
+    *ret_mount = -1;
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        return xeno_fail_errno(err, -errno, "task.commit", "make '%s'", path);
+    if (geteuid() == 0 && chown(path, XENO_SUBID_BASE, XENO_SUBID_BASE) < 0)
+        return xeno_fail_errno(err, -errno, "task.commit", "set the owner of '%s'", path);
+    *ret_dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return *ret_dir < 0 ? xeno_fail_errno(err, -errno, "task.commit", "open '%s'", path) : 0;
 }
 
 static int null_reap(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
@@ -304,6 +322,7 @@ const struct xeno_task_driver xeno_task_driver_null = {
     .stop = null_stop,
     .release = null_nothing,
     .destroy = null_nothing,
+    .layer = null_layer,
     .exec = null_exec,
     .signal = null_signal,
     .usage = null_usage,

@@ -4,6 +4,7 @@
  * tasks a container in them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -122,6 +124,27 @@ static int oci_pause(const struct xeno_task_host *h, struct xeno_run *run, bool 
                      struct xeno_err *err)
 {
     return xeno_cgroup_freeze(h->cgroups, run->id, paused, err);
+}
+
+/* What the session wrote by FUSE may still be in the kernel, and not in the layer. */
+static int flush_fuse(const struct xeno_run *run, struct xeno_err *err)
+{
+    xeno_autofree char *root = xeno_run_path(run, "rootfs");
+    xeno_autoclose int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct statfs fs;
+
+    if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC || syncfs(fd) == 0)
+        return 0;
+    return xeno_fail_errno(err, -errno, "rootfs.image", "flush '%s'", root);
+}
+
+static int oci_layer(const struct xeno_task_host *h, struct xeno_run *run, int *ret_dir,
+                     int *ret_mount, struct xeno_err *err)
+{
+    int r = run->stage == XENO_RUN_READY ? flush_fuse(run, err) : 0;
+
+    (void)h;
+    return r < 0 ? r : xeno_rootfs_open_upper(run->path, ret_dir, ret_mount, err);
 }
 
 /* --- the end --- */
@@ -344,6 +367,7 @@ const struct xeno_task_driver xeno_task_driver_oci = {
     .stop = oci_stop,
     .release = oci_release,
     .destroy = oci_destroy,
+    .layer = oci_layer,
     .exec = xeno_oci_exec,
     .signal = oci_signal,
     .usage = oci_usage,

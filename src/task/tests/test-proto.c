@@ -45,6 +45,8 @@ static const struct {
     { "a member too many", "{\"id\":2,\"op\":\"list\",\"all\":true}", -EINVAL, "json.unknown" },
     { "a member of another op", "{\"id\":2,\"op\":\"list\",\"argv\":[\"x\"]}", -EINVAL,
       "json.unknown" },
+    { "commit", "{\"id\":2,\"op\":\"commit\",\"session\":\"" SESSION "\"}", 0, NULL },
+    { "commit of nothing", "{\"id\":2,\"op\":\"commit\"}", -EINVAL, "json.missing" },
     { "path as session", "{\"id\":2,\"op\":\"pause\",\"session\":\"../../etc/passwd\"}", -EINVAL,
       "task.session" },
     { "start",

@@ -6,6 +6,7 @@
  *     task-ask SOCKET exec SESSION EXEC [OPTION...] -- PROGRAM...    exits with its code
  *     task-ask SOCKET signal|winch SESSION task|exec NAME NUMBER...
  *     task-ask SOCKET pause|resume|snapshot|destroy SESSION
+ *     task-ask SOCKET commit SESSION                                  prints the tar
  *     task-ask SOCKET logs SESSION TASK      attach SESSION TASK
  *     task-ask SOCKET wait SESSION TASK SECONDS                       prints its code
  *
@@ -224,6 +225,24 @@ static void pump_attach(int fd)
     }
 }
 
+/* The tar to standard output. Returns: was its end told? Else what was told instead is printed. */
+static bool pump_layer(int fd)
+{
+    static char buf[XENO_TASK_LAYER_PACKET];
+    ssize_t n;
+
+    while ((n = recv(fd, buf, sizeof buf, 0)) > 0) {
+        if (buf[0] != XENO_TASK_LAYER_DATA) {
+            fprintf(stderr, "%.*s\n", (int)n - 1, buf + 1);
+            return buf[0] == XENO_TASK_LAYER_END;
+        }
+        if (xeno_write_all(1, buf + 1, (size_t)n - 1) < 0)
+            return false;
+    }
+    fprintf(stderr, "cut short\n");
+    return false;
+}
+
 static void fail(const struct xeno_err *err)
 {
     fprintf(stderr, "%s: %s\n", err->token, err->text);
@@ -249,6 +268,9 @@ static void on_answer(void *data, const struct xeno_json_at *ok, int *fds, size_
     }
     if (nfds == 1 && ask.q->op == XENO_TASK_ATTACH) {
         pump_attach(ask.fds[0]);
+    } else if (nfds == 1 && ask.q->op == XENO_TASK_COMMIT) {
+        end(pump_layer(ask.fds[0]) ? 0 : 125);
+        return;
     } else if (nfds == 1) {
         xeno_autofree char *text = NULL;
         size_t len;
