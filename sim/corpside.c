@@ -10,6 +10,7 @@
 #include "corp/ledger.h"
 #include "corp/log.h"
 #include "corp/orders.h"
+#include "corp/storage.h"
 #include "corp/validate.h"
 
 static void must(struct sim_corp *c, int r, const struct xeno_err *err, const char *what)
@@ -107,14 +108,14 @@ static void commit_surely(struct sim_corp *c, int r, struct xeno_err *err, const
 
 void sim_corp_join(struct sim_corp *c, enum xeno_role role, struct sim_party *ret)
 {
-    bool server = role == XENO_ROLE_SERVER;
+    bool server = role == XENO_ROLE_SERVER || role == XENO_ROLE_NODE;
     char token[XENO_TOKEN_TEXT];
     xeno_autofree char *cert = NULL;
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_join join = { .token = token,
                               .name = "simulated",
                               .contact = "",
-                              .kind = server ? XENO_PARTY_SERVER : XENO_PARTY_CLIENT,
+                              .kind = xeno_role_party(role),
                               .endpoint = server ? "https://127.0.0.1:1" : NULL };
 
     ret->key = xeno_key_new(world_env(c->w));
@@ -229,6 +230,9 @@ static int do_validate(struct sim_corp *c, const struct sim_request *q, struct x
         r = xeno_json_str(&top, "holder", 1, XENO_PUB_TEXT, &holder, err);
     if (r == 0 && !xeno_pub_parse(holder, &ask.holder))
         r = xeno_fail(err, -EINVAL, "json.type", "holder: not a key");
+    if (r == 0)
+        r = xeno_json_str_opt(&top, "certificate", 1, XENO_WRITECERT_BYTES_MAX, &ask.certificate,
+                              err);
     if (r < 0)
         return r;
     ask.chain_len = strlen(ask.chain);
@@ -245,6 +249,8 @@ static int do_validate(struct sim_corp *c, const struct sim_request *q, struct x
     xeno_json_set_int(*ret, "charged", b.charged.micro);
     xeno_json_set_int(*ret, "left", b.left.micro);
     xeno_json_set_int(*ret, "expires_ms", b.expires_ms);
+    if (b.copy)
+        xeno_json_set_int(*ret, "copy", b.copy);
     return 0;
 }
 
@@ -303,6 +309,46 @@ static int do_consistency(struct sim_corp *c, const struct sim_request *q, struc
     return 0;
 }
 
+static int do_audits(struct sim_corp *c, const struct sim_request *q, struct xeno_json **ret,
+                     struct xeno_err *err)
+{
+    struct xeno_challenge list[16];
+    struct xeno_json *all;
+    int n = xeno_challenges(c->corp, q->server.s, 0, XENO_LEN(list), list, err);
+
+    if (n < 0)
+        return n;
+    all = xeno_json_array();
+    for (int i = 0; i < n; i++) {
+        struct xeno_json *o = xeno_json_object();
+
+        xeno_json_set_int(o, "audit", list[i].n);
+        xeno_json_set_str(o, "certificate", list[i].certificate);
+        xeno_json_set_str(o, "digest", list[i].digest);
+        xeno_json_set_int(o, "block", list[i].block);
+        xeno_json_append(all, o);
+    }
+    *ret = xeno_json_object();
+    xeno_json_set(*ret, "audits", all);
+    return 0;
+}
+
+static int do_answer(struct sim_corp *c, const struct sim_request *q, struct xeno_json **ret,
+                     struct xeno_err *err)
+{
+    xeno_autofree struct xeno_store_answer *a = xeno_new0(struct xeno_store_answer);
+    struct xeno_challenge h;
+    int r = xeno_store_answer_read(q->body, q->body_len, &q->pub, a, err);
+
+    if (r == 0)
+        r = xeno_challenge_answer(c->corp, q->server.s, a->audit, a, q->body, &h, err);
+    if (r < 0)
+        return r;
+    *ret = xeno_json_object();
+    xeno_json_set_str(*ret, "result", xeno_challenge_word(h.result));
+    return 0;
+}
+
 static int do_request(struct sim_corp *c, const struct sim_request *q, struct xeno_json **ret,
                       struct xeno_err *err)
 {
@@ -312,6 +358,10 @@ static int do_request(struct sim_corp *c, const struct sim_request *q, struct xe
         return do_release(c, q, ret, err);
     if (strcmp(q->path, "/v1/charges") == 0)
         return do_charges(c, q, ret, err);
+    if (strcmp(q->path, "/v1/audits") == 0)
+        return do_audits(c, q, ret, err);
+    if (strcmp(q->path, "/v1/audits/answers") == 0)
+        return do_answer(c, q, ret, err);
     if (strncmp(q->path, "/v1/log/consistency?", 20) == 0)
         return do_consistency(c, q, ret, err);
     return xeno_fail(err, -ENOENT, "http.path", "nothing at %s", q->path);

@@ -97,11 +97,12 @@ int xeno_keep_next(struct xeno_db *db, const struct xeno_key *store, enum xeno_k
 
 /* --- the order is bound, or not --- */
 
-static int not_bound(struct xeno_db *db, struct keep_row *row, bool release,
-                     const struct xeno_err *why, struct xeno_err *err)
+static int not_bound(struct xeno_db *db, struct keep_row *row, const struct xeno_err *why,
+                     struct xeno_err *err)
 {
     row->state = KEEP_ENDED;
-    row->release = release;
+    row->release = 1;
+    row->paying = row->rank = row->copy = 0;
     snprintf(row->why, sizeof row->why, "%s: %.150s", why->token, why->text);
     return keep_save(db, row, err);
 }
@@ -164,8 +165,7 @@ static int begin(struct xeno_db *db, const struct xeno_key *store, struct keep_r
                   "the order leaves %" PRId64 " micro-credits until %" PRId64
                   " ms, which is less than one interval of charges",
                   row->budget, row->window_ms);
-        row->paying = 0;
-        return not_bound(db, row, true, &why, err);
+        return not_bound(db, row, &why, err);
     }
     row->state = KEEP_KEPT;
     r = keep_save(db, row, err);
@@ -182,8 +182,8 @@ static int validated(struct xeno_db *db, const struct xeno_key *store,
 
     if (r <= 0 || row.state != KEEP_ASKED)
         return r < 0 ? r : 0; /* an answer that was repeated */
-    if (!reply)
-        return not_bound(db, &row, false, why, err);
+    if (!reply) /* it may be bound by an answer that was lost, and refused since it took too long */
+        return not_bound(db, &row, why, err);
     r = read_bound(reply, &row, err);
     return r < 0 ? r : begin(db, store, &row, terms, now_ms, err);
 }
