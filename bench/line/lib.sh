@@ -4,6 +4,7 @@
 #     line A B N [bench-line option...] a line between two of them: A has 198.19.N.1, B 198.19.N.2;
 #                                       the devices are lineN; what went over it is in $work/line-N
 #                                       after line_cut
+#     line_again A B N [option...]      the same after line_cut, with other options: addresses are there
 #     in_space NAME COMMAND...
 #     line_cut [N]                      end it (all of them)
 declare -A line_pids=()
@@ -23,10 +24,13 @@ line_end() { # SPACE N HOST PEER
     in_space "$1" ip link set "line$2" up
 }
 line() {
+    line_end "$1" "$3" 1 2
+    line_end "$2" "$3" 2 1
+    line_again "$@"
+}
+line_again() {
     local a=$1 b=$2 n=$3
     shift 3
-    line_end "$a" "$n" 1 2
-    line_end "$b" "$n" 2 1
     bench-line "$@" "$work/net-$a" "line$n" "$work/net-$b" "line$n" >"$work/line-$n" &
     line_pids[$n]=$!
     for _ in $(seq 100); do grep -q ready "$work/line-$n" && return; sleep 0.05; done
