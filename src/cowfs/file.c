@@ -203,18 +203,36 @@ static int set_owner_and_mode(const struct at *at, const struct xeno_cowfs_set *
     return chmod(xeno_cowfs_proc_path(at->dir, "", path), set->st_mode & 07777) < 0 ? -errno : 0;
 }
 
-static int set_size(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_file *file,
-                    off_t size)
+/* Set-user-id; and set-group-id where the group may execute it, without which it means nothing. */
+static int kill_set_id(int fd)
 {
-    struct contents out;
-    int r;
+    struct stat st;
+    mode_t gone = S_ISUID;
 
-    if (file)
-        return ftruncate(xeno_cowfs_file_fd(file), size) < 0 ? -errno : 0;
-    r = open_object(c, n, O_WRONLY, &out);
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_mode & S_IXGRP)
+        gone |= S_ISGID;
+    return (st.st_mode & gone) && fchmod(fd, st.st_mode & 07777 & ~gone) < 0 ? -errno : 0;
+}
+
+int xeno_cowfs_file_kill(const struct xeno_cowfs_file *f)
+{
+    return kill_set_id(xeno_cowfs_file_fd(f));
+}
+
+static int set_size(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_cowfs_file *file,
+                    const struct xeno_cowfs_set *set)
+{
+    struct contents out = { .fd = -1 };
+    int r = file ? 0 : open_object(c, n, O_WRONLY, &out), fd;
+
     if (r < 0)
         return r;
-    r = ftruncate(out.fd, size) < 0 ? -errno : 0;
+    fd = file ? xeno_cowfs_file_fd(file) : out.fd;
+    r = ftruncate(fd, set->st_size) < 0 ? -errno : 0;
+    if (r == 0 && set->kill)
+        r = kill_set_id(fd);
     contents_close(&out);
     return r;
 }
@@ -228,7 +246,7 @@ static int set_all(struct xeno_cowfs *c, struct xeno_cowfs_node *n, struct xeno_
     if (r == 0 && set->mode && S_ISLNK(n->type))
         r = -EOPNOTSUPP; /* fchmodat would follow it */
     if (r == 0 && set->size)
-        r = set_size(c, n, file, set->st_size);
+        r = set_size(c, n, file, set);
     if (r == 0)
         r = set_owner_and_mode(&at, set);
     if (r == 0 && set->times &&

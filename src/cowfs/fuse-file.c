@@ -8,6 +8,7 @@
 
 #include "cowfs/fuse-loop.h"
 #include "cowfs/fuse-priv.h"
+#include "cowfs/fuse-raw.h"
 
 #define COPIED_MAX (64 << 10) /* bytes: a smaller answer is cheaper copied than spliced */
 
@@ -126,7 +127,9 @@ void op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t 
     ssize_t n;
 
     (void)ino;
-    n = fuse_buf_copy(&out, in, 0);
+    n = fuse_raw_kills() ? xeno_cowfs_file_kill(file_of(fi)) : 0;
+    if (n == 0)
+        n = fuse_buf_copy(&out, in, 0);
     if (n < 0)
         fuse_reply_err(req, (int)-n);
     else
@@ -149,12 +152,23 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
     fuse_reply_err(req, fd >= 0 && (datasync ? fdatasync(fd) : fsync(fd)) < 0 ? errno : 0);
 }
 
+/* Where a request does not say whether its sender may leave set-id bits: root may. */
+static int kill_of_others(fuse_req_t req, struct fuse_file_info *fi)
+{
+    return fuse_req_ctx(req)->uid == 0 ? 0 : xeno_cowfs_file_kill(file_of(fi));
+}
+
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
                   struct fuse_file_info *fi)
 {
+    int r;
+
     (void)ino;
     fuse_may_wait();
-    fuse_reply_err(req, fallocate(xeno_cowfs_file_fd(file_of(fi)), mode, off, len) < 0 ? errno : 0);
+    r = kill_of_others(req, fi);
+    if (r == 0 && fallocate(xeno_cowfs_file_fd(file_of(fi)), mode, off, len) < 0)
+        r = -errno;
+    reply_result(req, r);
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
@@ -185,7 +199,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in, struct fuse
     (void)out;
     fuse_may_wait();
     errno = EOPNOTSUPP; /* then the kernel copies by reading */
-    if (from >= 0)
+    if (from >= 0 && kill_of_others(req, fi_out) == 0)
         n = copy_file_range(from, &off_in, xeno_cowfs_file_fd(file_of(fi_out)), &off_out, len,
                             (unsigned)flags);
     if (n < 0)

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "cowfs/fuse-raw.h"
 
 #define WAKE     SIGUSR1 /* ends a wait for a request; SIGUSR1 has no other use here */
 #define WATCH_NS 4000000 /* requests wait for no more than twice this for one that takes long */
@@ -173,6 +174,7 @@ static void *serve(void *arg)
             break;
         }
         begin_serving(l);
+        fuse_raw_look(&buf);
         if (l->spread && more_waits(l))
             let_read(l, my_turn);
         fuse_session_process_buf(l->session, &buf);

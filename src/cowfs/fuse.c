@@ -9,6 +9,7 @@
 
 #include "cowfs/fuse-loop.h"
 #include "cowfs/fuse-priv.h"
+#include "cowfs/fuse-raw.h"
 
 #define BACKGROUND  64 /* requests that the kernel makes ahead of time */
 #define XATTR_BYTES 65536
@@ -187,6 +188,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int wh
         .gid = which & FUSE_SET_ATTR_GID,
         .size = which & FUSE_SET_ATTR_SIZE,
         .times = which & times,
+        .kill = fuse_raw_kills(),
         .st_mode = attr->st_mode,
         .st_uid = attr->st_uid,
         .st_gid = attr->st_gid,
@@ -263,8 +265,8 @@ static void op_init(void *stack, struct fuse_conn_info *conn)
 
     (void)stack;
     conn->want |= conn->capable & wanted;
-    /* Set-id bits are cleared by the kernel, through ordinary requests; O_TRUNC is one of them.
-     * Locks are the kernel's own. Nobody else changes contents, so none are invalid. */
+    /* Set-id bits are cleared when we are told to (fuse-raw.h). O_TRUNC is a change of size. Locks
+     * are the kernel's own. Nobody else changes contents, so none are invalid. */
     conn->want &=
         ~(unsigned)(FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_POSIX_LOCKS |
                     FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_AUTO_INVAL_DATA);
@@ -320,6 +322,8 @@ static int attach(struct xeno_cowfs_mount *m, const struct xeno_cowfs_mount_opts
         return xeno_fail(err, -EIO, "cowfs.mount", "cannot mount on '%s'",
                          opts->where ? opts->where : path);
     m->mounted = opts->where != NULL;
+    if (fuse_raw_use(m->session) < 0)
+        return xeno_fail(err, -EIO, "cowfs.mount", "libfuse does not let its replies be written");
     return 0;
 }
 

@@ -114,6 +114,7 @@ int xeno_cowfs_identity(struct xeno_cowfs *c, struct xeno_cowfs_node *n,
 
 struct xeno_cowfs_set {
     bool mode, uid, gid, size, times; /* which of those below */
+    bool kill; /* set-id bits are cleared, as when somebody writes to it who is not privileged */
     mode_t st_mode;
     uid_t st_uid;
     gid_t st_gid;
@@ -176,6 +177,9 @@ off_t xeno_cowfs_file_seek(const struct xeno_cowfs_file *f, off_t off, int whenc
  * same number leads to the copy. Borrowed. Returns: -1 for a file of a layer that is read by
  * pieces, until it is taken over: only the two above work then. */
 int xeno_cowfs_file_fd(const struct xeno_cowfs_file *f);
+/* Clear the set-id bits of an open file of the upper, as above. Returns: 0 also when it has none.
+ */
+int xeno_cowfs_file_kill(const struct xeno_cowfs_file *f);
 /* Has anybody the file open for writing? What he wrote may be in a front end's cache only. */
 bool xeno_cowfs_file_written(struct xeno_cowfs *c, const struct xeno_cowfs_file *f);
 int xeno_cowfs_sync_dir(struct xeno_cowfs *c, struct xeno_cowfs_node *n);

@@ -203,6 +203,15 @@ static int op_bigx(struct world *w, char **a, int n)
     memset(value, 'v', (size_t)atol(a[2]));
     return lsetxattr(a[0], a[1], value, (size_t)atol(a[2]), 0);
 }
+/* A capability, which whoever executes it has. */
+static int op_capx(struct world *w, char **a, int n)
+{
+    const uint32_t cap[5] = { 0x02000001, 1 << 13 }; /* revision 2, effective: CAP_NET_RAW */
+
+    (void)w;
+    (void)n;
+    return lsetxattr(a[0], "security.capability", cap, sizeof cap, 0);
+}
 static int op_rmx(struct world *w, char **a, int n)
 {
     (void)w;
@@ -263,6 +272,6 @@ const struct suite_op suite_attrs[] = {
     { "utime", op_utime, 2 }, { "access", op_access, 2 }, { "setx", op_setx, 3 },
     { "getx", op_getx, 2 },   { "listx", op_listx, 1 },   { "rmx", op_rmx, 2 },
     { "fsetx", op_fsetx, 3 }, { "fgetx", op_fgetx, 2 },   { "bigx", op_bigx, 3 },
-    { "acl", op_acl, 4 },     { "as", op_as, 2 },         { "umask", op_umask, 1 },
-    { NULL, NULL, 0 },
+    { "capx", op_capx, 1 },   { "acl", op_acl, 4 },       { "as", op_as, 2 },
+    { "umask", op_umask, 1 }, { NULL, NULL, 0 },
 };
