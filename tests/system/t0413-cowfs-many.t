@@ -72,7 +72,9 @@ wait_for 10 mountpoint -q slow/m
 background server "$cowfs" --lower=slow/m:low --upper=up --work=wk --mount=m --threads=4 --foreground
 server=$pid
 wait_for 10 mountpoint -q m
+stopped() { ! grep -h ^State "/proc/$slow/task/"*/status | grep -qv stopped; }
 kill -STOP "$slow"
+wait_for 10 stopped
 at_end 'kill -CONT "$slow"'
 stat m/what-it-might-have >stat.log 2>&1 &
 waits=$!
