@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # tests/lib/imaged-peer.py SOCKET FROM STORE - a small peer of rfc/0011 for tests of who asks: it has what the
 # image store FROM has. Manifests and configs are in STORE already; layers with a table are by pieces,
-# others are copied there. A file SOCKET.MODE changes it: "hang": nothing is answered; "lie": bytes are
-# wrong; "away": no bytes. What is asked goes to SOCKET.asked, a line each.
+# others are copied there. A file SOCKET.MODE changes it: "hang": nothing is answered; "slow": each
+# answer takes a tenth of a second; "lie": bytes are wrong; "away": no bytes. What is asked goes to SOCKET.asked, a line each.
 import json, os, shutil, socket, struct, sys, threading, time
 
 path, source, store = sys.argv[1:]
@@ -83,6 +83,8 @@ def serve(c):
                 print(q["op"], q.get("offset", ""), q.get("length", ""), file=log)
             while mode("hang"):
                 time.sleep(0.05)
+            if mode("slow"):
+                time.sleep(0.1)
             reply, data = {"fetch": fetch, "resolve": resolve, "read": read}[q["op"]](q)
             text = json.dumps({"id": q["id"], **reply}).encode()
             c.sendall(struct.pack(">I", len(text)) + text + data)

@@ -15,8 +15,11 @@ sum_of() { sha256sum <"$work/remote/usr/$1" | cut -c1-64; }
 reads() { [ "$(in_session "sha256sum /usr/$1 | cut -c1-64")" = "$(sum_of "$1")" ]; }
 
 s=aaaaaaaaaaaaaaaa
+touch "$work/im/socket.slow"
 ok "a session by pieces" remote $s
 ask start $s t1 -- sh -c 'while :; do sleep 1000; done' >/dev/null
+ok "a program beside one that is still on its way" in_session true
+rm "$work/im/socket.slow"
 ok "reads" reads 1
 server=$(servers)
 inside=$(ask list | grep -oE '"pid":[0-9]+' | cut -d: -f2)

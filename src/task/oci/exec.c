@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -308,6 +309,33 @@ static int start(struct stay *s, const struct xeno_task_host *h, const struct xe
     return pid;
 }
 
+/* Is the task's first process still the runtime's? To start a program is to let the runtime replace
+ * itself by it, and that takes as long as its file takes to be read. What can be said of it until
+ * then is root's, since its memory was a program's of the host. */
+static bool is_runtime(const struct xeno_run_task *t)
+{
+    xeno_autofree char *exe = xeno_asprintf("/proc/%d/exe", (int)t->pid);
+    xeno_autofree char *comm = xeno_asprintf("/proc/%d/comm", (int)t->pid);
+    xeno_autofree char *name = NULL;
+    struct stat st;
+    size_t len;
+
+    if (lstat(exe, &st) < 0 || st.st_uid != 0 ||
+        xeno_file_read(AT_FDCWD, comm, 64, &name, &len, NULL) < 0)
+        return false;
+    return strncmp(name, "crun", 4) == 0 || strncmp(name, "runc", 4) == 0;
+}
+
+/* Until then the kernel lets nobody into its namespaces. Bounded: one that never comes is told of
+ * by the runtime. */
+static void await_program(const struct xeno_run_task *t)
+{
+    long long end = xeno_proc_now_ms() + START_WAIT_MS;
+
+    while (t->pid > 0 && is_runtime(t) && xeno_proc_now_ms() < end)
+        nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+}
+
 int xeno_oci_exec(const struct xeno_task_host *h, struct xeno_run *run, struct xeno_run_task *t,
                   const struct xeno_task_request *q, struct xeno_task_channel *ch,
                   struct xeno_err *err)
@@ -319,6 +347,7 @@ int xeno_oci_exec(const struct xeno_task_host *h, struct xeno_run *run, struct x
 
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     r = prepare(&s, h, run, t, q, err);
+    await_program(t);
     if (r == 0)
         r = start(&s, h, run, q, ch, err);
     if (r > 0) {
