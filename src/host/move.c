@@ -113,6 +113,11 @@ static void tell_move(struct xeno_host *h, struct session *s, const struct rec *
     event_tell(h, s, "session.state", o);
 }
 
+static bool is_built_in(int64_t state)
+{
+    return state == XENO_HELD || state == XENO_CREATING || state == XENO_RESTORING;
+}
+
 /* Memory follows what the journal says now. */
 static void moved(struct xeno_host *h, struct session *s, enum xeno_trigger trigger,
                   const struct rec *old, bool release)
@@ -139,6 +144,10 @@ static void moved(struct xeno_host *h, struct session *s, enum xeno_trigger trig
         h->count.suspended++;
     if (s->r.state == XENO_PAUSED)
         s->frozen = false;
+    /* What it was being built by is not waited for: the task manager gives up what it fetches for a
+     * session that is to be stopped or destroyed, and does the rest in the order it is asked. */
+    if (is_built_in(old->state) && (s->r.state == XENO_ENDING || s->r.state == XENO_SUSPENDING))
+        op_drop(h, &s->tag);
     idle_left(h, s, (enum xeno_state)old->state);
     session_arm(h, s);
     tell_move(h, s, old);

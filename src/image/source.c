@@ -202,7 +202,8 @@ static void failed(struct xeno_sources *s, struct place *p, bool lied, const str
 
 /* --- asking --- */
 
-/* Returns: 0; -ENOENT: it has no such blob; else it is not to be asked for a while. */
+/* Returns: 0; -ENOENT: it has no such blob; -EBADMSG: wrong bytes; else it is not to be asked for a
+ * while. */
 static int ask_one(struct xeno_sources *s, struct place *p, const struct ask *a,
                    struct xeno_err *err)
 {
@@ -215,7 +216,7 @@ static int ask_one(struct xeno_sources *s, struct place *p, const struct ask *a,
         r = a->check(a->arg, a->buf, &why);
         lied = r < 0;
     }
-    if (r == 0 || r == -ENOENT)
+    if (r == 0 || r == -ENOENT || (r == -EBADMSG && !lied))
         answered(s, p, a);
     else
         failed(s, p, lied, a, &why);

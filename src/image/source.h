@@ -32,7 +32,8 @@ struct xeno_source_want {
 struct xeno_source_ops {
     /* `len` bytes at `offset` of the blob "sha256:HEX". want: NULL, or may be passed over. Bounded
      * in time. Any number of threads.
-     * Errors: -ENOENT: it has no such blob, and is asked for others all the same. */
+     * Errors: -ENOENT: it has no such blob, and is asked for others all the same; -EBADMSG: it
+     * knows itself that whoever it has them from gives wrong ones, likewise. */
     int (*read)(struct xeno_source *s, const char *digest, int64_t offset, void *buf, size_t len,
                 const struct xeno_source_want *want, struct xeno_err *err);
     void (*free)(struct xeno_source *s);

@@ -23,7 +23,7 @@ static int read_away(struct job *j, const struct layer_view *v, struct xeno_err 
 {
     const struct xeno_agent_request *q = j->q;
     const struct xeno_source_want want = { .sha = q->sha, .size_bytes = q->size_bytes };
-    bool away = false;
+    bool away = false, lied = false;
     int r =
         xeno_fail(err, -EIO, "agent.source", "no repository is known for the layer %s", q->layer);
 
@@ -43,8 +43,12 @@ static int read_away(struct job *j, const struct layer_view *v, struct xeno_err 
         if (p)
             memory_missed(j->d, q->layer, repo_name(p), &why);
         away |= repo_away(&why);
+        lied |= why.code == -EBADMSG || xeno_err_is(&why, "source.none");
         xeno_fail(err, -EIO, "agent.source", "%s", why.text);
     }
+    if (lied && !away)
+        return xeno_fail(err, -EBADMSG, "agent.wrong", "the layer %s is not right at %s", q->layer,
+                         v->sources[v->source_count - 1]);
     return away ? -EAGAIN : r < 0 ? err->code : r;
 }
 

@@ -828,7 +828,8 @@ void op_slow(struct taskd *d, struct peer *p, struct xeno_task_request *q)
         xeno_task_request_free(q);
         return;
     }
-    if (s && s->first && s->first->fetching && q->op == XENO_TASK_DESTROY)
+    if (s && s->first && s->first->fetching &&
+        (q->op == XENO_TASK_DESTROY || q->op == XENO_TASK_SNAPSHOT))
         job_cancel(d, s->first); /* nobody wants it any more */
     /* A commit may take as long as its reader likes: whoever wants something else goes first. */
     if (s && session_committing(s) && s->first->err.code == 0) /* else it is over, and thaws */

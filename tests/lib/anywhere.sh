@@ -8,7 +8,7 @@
 #     imaged_start NAME [OPTION...], imaged_stop NAME [-9]   the image manager of a XenoServer
 #     imaged_status NAME MEMBER   one of its numbers
 #     network                     bytes that the image manager has had from the network
-#     spoil FROM LENGTH           of the largest blob in the store's folder: other bytes there
+#     spoil PERCENT LENGTH        of the largest blob in the store's folder: other bytes there
 driver=oci
 . "$(dirname "${BASH_SOURCE[0]}")/corp.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
@@ -47,12 +47,14 @@ root_of() {
     for ((i = 1; i <= ${2:-0}; i++)); do head -c 4000000 /dev/urandom >"$1/usr/big$i"; done
 }
 
+# patience N: N, or more in the emulated machine, where time means little.
+patience() { if [ -n "${XENO_IN_VM:-}" ]; then echo $(($1 * 5)); else echo "$1"; fi; }
 run() { timeout 60 xeno run "$@" >"$work/o" 2>"$work/e"; }
 network() { imaged_status x1 network_bytes; }
 spoil() {
-    local blob
-    blob=$(find "$work/store" -type f -size +2M -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
-    head -c "$2" /dev/zero | dd of="$blob" bs=1 seek="$1" conv=notrunc status=none
+    local blob size
+    read -r size blob < <(find "$work/store" -type f -size +2M -printf '%s %p\n' | sort -rn)
+    head -c "$2" /dev/zero | dd of="$blob" bs=1 seek=$((size * $1 / 100)) conv=notrunc status=none
 }
 
 # server_join with an image manager, which the task manager will use, too.

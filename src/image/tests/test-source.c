@@ -14,7 +14,7 @@
 
 struct fake {
     struct xeno_source base;
-    enum { GOOD, LIES, AWAY, HAS_NOT } mood;
+    enum { GOOD, LIES, AWAY, HAS_NOT, KNOWS_BETTER } mood;
     int asked;
 };
 
@@ -36,6 +36,8 @@ static int fake_read(struct xeno_source *s, const char *digest, int64_t offset, 
         return xeno_fail(err, -ECONNREFUSED, "http.connect", "nobody there");
     if (f->mood == HAS_NOT)
         return xeno_fail(err, -ENOENT, "image.blob", "never seen");
+    if (f->mood == KNOWS_BETTER)
+        return xeno_fail(err, -EBADMSG, "agent.wrong", "it has that from a liar");
     memset(buf, f->mood == LIES ? '?' : '!', len);
     return 0;
 }
@@ -138,6 +140,28 @@ static void nobody_has_it(void **state)
     assert_int_equal(read_it(s, &err), -ENOENT);
     assert_string_equal(err.text, "two: never seen");
     assert_int_equal(waits, 0);
+}
+
+/* Whoever says himself that the bytes are wrong is no liar and not away: other parts are asked of
+ * him at once. */
+static void said_to_be_wrong(void **state)
+{
+    xeno_auto(xeno_sources) s = make(60000);
+    struct xeno_err err = XENO_ERR_INIT;
+
+    (void)state;
+    one->mood = KNOWS_BETTER;
+    two->mood = HAS_NOT;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(read_it(s, NULL), -ENOENT);
+    two->mood = KNOWS_BETTER;
+    assert_int_equal(read_it(s, &err), -EBADMSG);
+    assert_string_equal(err.text, "two: it has that from a liar");
+    one->mood = GOOD;
+    assert_int_equal(read_it(s, NULL), 0);
+    assert_int_equal(one->asked, 7);
+    assert_int_equal(waits, 0);
+    assert_string_equal(told, "");
 }
 
 static void a_liar_is_left_alone(void **state)
@@ -243,13 +267,10 @@ static void patience_is_rewarded(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_comes_first),
-        cmocka_unit_test(nobody_has_it),
-        cmocka_unit_test(a_liar_is_left_alone),
-        cmocka_unit_test(liars_are_not_waited_for),
-        cmocka_unit_test(one_that_is_away_is_told_once),
-        cmocka_unit_test(patience_is_bounded),
-        cmocka_unit_test(patience_is_rewarded),
+        cmocka_unit_test(first_comes_first),        cmocka_unit_test(nobody_has_it),
+        cmocka_unit_test(said_to_be_wrong),         cmocka_unit_test(a_liar_is_left_alone),
+        cmocka_unit_test(liars_are_not_waited_for), cmocka_unit_test(one_that_is_away_is_told_once),
+        cmocka_unit_test(patience_is_bounded),      cmocka_unit_test(patience_is_rewarded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
