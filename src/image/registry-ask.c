@@ -16,7 +16,7 @@ struct ask *registry_ask_new(struct xeno_registry *r, const char *method, char *
     a->path = path;
     a->part.fd = -1;
     a->max_body = REGISTRY_ANSWER_MAX;
-    a->wait_s = REGISTRY_WAIT_S;
+    a->wait_s = r->wait_s;
     a->retry = true;
     DL_APPEND(r->asks, a);
     return a;

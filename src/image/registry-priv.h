@@ -23,7 +23,7 @@ struct xeno_registry {
     const struct xeno_env *env;
     char *base, *repo, *server_id, *password, *from;
     bool write;
-    unsigned parallel, pace_s;
+    unsigned parallel, pace_s, wait_s;
     struct xeno_registry_count count;
 
     char *token;         /* value of Authorization; NULL: none yet */

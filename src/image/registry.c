@@ -47,6 +47,7 @@ int xeno_registry_new(const struct xeno_registry_opts *o, struct xeno_registry *
     r->write = o->write;
     r->parallel = o->parallel ? o->parallel : REGISTRY_PARALLEL;
     r->pace_s = o->pace_s;
+    r->wait_s = o->wait_s ? o->wait_s : REGISTRY_WAIT_S;
     *ret = r;
     return 0;
 }

@@ -96,6 +96,7 @@ struct xeno_registry_opts {
     bool write;
     unsigned parallel; /* transfers at a time; 0: 4 */
     unsigned pace_s;   /* http/client.h; 0: its default */
+    unsigned wait_s;   /* for an answer without a large body; 0: 60 */
 };
 
 /* Nothing is asked yet. Errors: -EINVAL oci.name. */

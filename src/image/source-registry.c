@@ -24,7 +24,7 @@ struct registry_source {
     char *ca_pem, *cert_pem; /* NULL: it is not of our XenoCorp */
     const struct xeno_key *key;
     bool plain;
-    unsigned pace_s;
+    unsigned pace_s, wait_s;
     int (*guard)(void *arg, const struct xeno_http_peer *p, struct xeno_err *err);
     void *guard_arg;
     pthread_mutex_t mutex; /* of the next two */
@@ -62,7 +62,8 @@ static int conn_open(struct registry_source *rs, struct conn **ret, struct xeno_
                                     .repo = rs->repo,
                                     .password = rs->password,
                                     .parallel = 1,
-                                    .pace_s = rs->pace_s };
+                                    .pace_s = rs->pace_s,
+                                    .wait_s = rs->wait_s };
     int r = sd_event_new(&c->loop);
 
     if (r < 0)
@@ -226,6 +227,7 @@ int xeno_source_registry(const struct xeno_source_registry_opts *opts, struct xe
     rs->password = password;
     rs->plain = opts->plain;
     rs->pace_s = opts->pace_s;
+    rs->wait_s = opts->wait_s;
     rs->guard = opts->guard;
     rs->guard_arg = opts->guard_arg;
     pthread_mutex_init(&rs->mutex, NULL);

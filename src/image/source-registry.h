@@ -26,7 +26,7 @@ struct xeno_source_registry_opts {
     bool plain;                            /* "http://", to an address of the loopback */
     const char *auth_file;                 /* xeno_registry_password() */
     bool anonymous;                        /* no password is looked for */
-    unsigned pace_s;                       /* http/client.h; 0: its default */
+    unsigned pace_s, wait_s;               /* image/registry.h; 0: its defaults */
     /* NULL: any registry; else the three above do not count. */
     const struct xeno_source_party *party;
     /* Which addresses may be connected to: http/client.h. */

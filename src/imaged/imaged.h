@@ -168,6 +168,8 @@ struct job {
     pid_t asker;                           /* the process that was first to ask; 0: we */
     size_t bytes;                          /* of memory */
     xeno_time end, not_before;             /* monotonic */
+    struct xeno_json *old; /* of a resolve: told when it takes long; NULL: there is none */
+    xeno_time old_at;
     unsigned tries;
     int r;
     struct xeno_err err;
@@ -179,6 +181,8 @@ struct job {
 /* resolve.c, fetch.c, read.c, collect.c. Returns: 0 with job->ok (and data), or job->err; -EAGAIN:
  * it may go better later. */
 int job_resolve(struct job *j, struct xeno_err *err);
+/* What the name stood for when it was last resolved, as it is answered; NULL: not known. */
+struct xeno_json *resolve_old(struct imaged *d, const struct xeno_agent_request *q);
 int job_fetch(struct job *j, struct xeno_err *err);
 int job_read(struct job *j, struct xeno_err *err);
 int job_collect(struct job *j, struct xeno_err *err);

@@ -108,9 +108,8 @@ int imaged_start(struct imaged *d, struct xeno_err *err)
 /* What is at work is finished: that is bounded by the registries' pace. */
 void imaged_release(struct imaged *d)
 {
-    if (d->peers)
-        peers_close(d);
     work_close(d);
+    peers_close(d);
     sd_event_source_disable_unref(d->tick);
     xeno_daemon_loop_free(d->basics);
     repos_close(d);

@@ -29,10 +29,10 @@ struct repo {
     char *name;
     struct xeno_registry_name where;
     struct xeno_sources *sources; /* one: us */
-    pthread_mutex_t mutex;        /* of the rest */
+    atomic_bool away;
+    pthread_mutex_t mutex; /* of the rest; the daemon's may be taken within, never the reverse */
     struct door *web, *corp;
     enum { TRUST_UNKNOWN, TRUST_WEB, TRUST_CORP } trust;
-    bool away;
     unsigned quiet; /* calls that were not answered, in a row */
     xeno_time quiet_until;
     struct xeno_err last; /* of them */
@@ -75,6 +75,7 @@ static int door_open(struct repo *p, bool corp, struct door **ret, struct xeno_e
         .auth_file = opt->auth_file,
         .anonymous = !opt->auth_file || !*opt->auth_file,
         .pace_s = (unsigned)(opt->pace.ns / XENO_NS_PER_S),
+        .wait_s = (unsigned)(opt->pace.ns / XENO_NS_PER_S),
         .guard = guard_check,
         .guard_arg = p,
     };
@@ -310,9 +311,7 @@ static void on_event(void *arg, const struct xeno_source_event *e)
     static const char *const names[] = { "source.lies", "source.away", "source.back" };
     struct repo *p = arg;
 
-    pthread_mutex_lock(&p->mutex);
     p->away = e->state == XENO_SOURCE_AWAY;
-    pthread_mutex_unlock(&p->mutex);
     if (e->err)
         xeno_log_err(e->state == XENO_SOURCE_LIES ? LOG_ERR : LOG_WARNING, names[e->state], e->err,
                      "source=%s blob=%s offset=%lld", e->source, e->digest, (long long)e->offset);
@@ -419,11 +418,8 @@ size_t repos_away(struct imaged *d)
     size_t n = 0;
 
     pthread_mutex_lock(&d->mutex);
-    for (struct repo *p = d->repos; p; p = p->hh.next) {
-        pthread_mutex_lock(&p->mutex);
+    for (const struct repo *p = d->repos; p; p = p->hh.next)
         n += p->away;
-        pthread_mutex_unlock(&p->mutex);
-    }
     pthread_mutex_unlock(&d->mutex);
     return n;
 }

@@ -28,24 +28,38 @@ static bool kind_fits(enum xeno_image_kind want, enum xeno_image_kind is)
     return want == XENO_IMAGE_ANY || is == XENO_IMAGE_ANY || want == is;
 }
 
-/* An image that is known, for `name`. */
-static int known(struct job *j, const char *digest, const char *name, bool old,
-                 struct xeno_err *err)
+/* An image that is known, for `name`, as it is answered. */
+static int known(struct imaged *d, const struct xeno_agent_request *q, const char *digest,
+                 const char *name, bool old, struct xeno_json **ret, struct xeno_err *err)
 {
     xeno_auto(xeno_agent_image) im = NULL;
-    int r = memory_image(j->d, digest, name, &im, err);
+    int r = memory_image(d, digest, name, &im, err);
 
     if (r < 0)
         return r;
-    if (!kind_fits(j->q->kind, im->kind))
-        return xeno_fail(
-            err, -EINVAL, "image.kind", "'%s' is made as %s %s, not as %s %s", name,
-            im->kind == XENO_IMAGE_OVERLAY ? "an" : "a", xeno_image_kind_name(im->kind),
-            j->q->kind == XENO_IMAGE_OVERLAY ? "an" : "a", xeno_image_kind_name(j->q->kind));
+    if (!kind_fits(q->kind, im->kind))
+        return xeno_fail(err, -EINVAL, "image.kind", "'%s' is made as %s %s, not as %s %s", name,
+                         im->kind == XENO_IMAGE_OVERLAY ? "an" : "a",
+                         xeno_image_kind_name(im->kind), q->kind == XENO_IMAGE_OVERLAY ? "an" : "a",
+                         xeno_image_kind_name(q->kind));
     im->old = old;
-    j->ok = xeno_agent_image_json(im);
-    atomic_fetch_add(old ? &j->d->count.resolved_old : &j->d->count.resolved, 1);
+    *ret = xeno_agent_image_json(im);
     return 0;
+}
+
+struct xeno_json *resolve_old(struct imaged *d, const struct xeno_agent_request *q)
+{
+    struct xeno_registry_name name;
+    xeno_autofree char *text = NULL;
+    struct xeno_json *ok = NULL;
+    char digest[XENO_DIGEST_TEXT];
+
+    if (xeno_registry_name_parse(q->name, &name, NULL) < 0)
+        return NULL;
+    text = xeno_registry_name_format(&name);
+    if (memory_name(d, text, digest, NULL) < 0 || known(d, q, digest, text, true, &ok, NULL) < 0)
+        return NULL;
+    return ok;
 }
 
 /* Ask the registry; the image is in the store and remembered then. */
@@ -85,9 +99,10 @@ static int take_old(struct job *j, const char *text, struct xeno_err *err)
     int r = memory_name(j->d, text, digest, NULL);
 
     if (r >= 0)
-        r = known(j, digest, text, true, &why);
+        r = known(j->d, j->q, digest, text, true, &j->ok, &why);
     if (r >= 0) {
         xeno_log_err(LOG_WARNING, "resolve.old", err, "name=%s image=%s", text, digest);
+        atomic_fetch_add(&j->d->count.resolved_old, 1);
         *err = (struct xeno_err)XENO_ERR_INIT;
         return 0;
     }
@@ -113,11 +128,12 @@ int job_resolve(struct job *j, struct xeno_err *err)
     text = xeno_registry_name_format(&name);
     /* Immutable, and asked for by whoever says that it is there: no registry is asked twice. */
     if (name.digest[0] && memory_name(j->d, text, digest, NULL) == 0 &&
-        (r = known(j, digest, text, false, err)) != -ENOENT)
+        (r = known(j->d, j->q, digest, text, false, &j->ok, err)) != -ENOENT)
         return r;
     *err = (struct xeno_err)XENO_ERR_INIT;
     r = ask(j, from, &name, text, digest, err);
-    if (r >= 0)
-        return known(j, digest, text, false, err);
-    return repo_away(err) ? take_old(j, text, err) : r;
+    if (r < 0)
+        return repo_away(err) ? take_old(j, text, err) : r;
+    atomic_fetch_add(&j->d->count.resolved, 1);
+    return known(j->d, j->q, digest, text, false, &j->ok, err);
 }

@@ -13,7 +13,8 @@
 #include "imaged/imaged.h"
 
 #define WAITING_MAX  8192
-#define PUT_OFF_MS   250 /* a job whose registry is away looks again so often */
+#define PUT_OFF_MS   250  /* a job whose registry is away looks again so often */
+#define OLD_MS       3000 /* a name that stood for something before is not waited for longer */
 #define THREAD_STACK (512 * 1024)
 #define END_S        2
 
@@ -143,6 +144,7 @@ static void job_free(struct work *w, struct job *j)
     }
     w->count--;
     xeno_json_unref(j->ok);
+    xeno_json_unref(j->old);
     xeno_agent_request_free(j->q);
     free(j->data);
     free(j->key);
@@ -191,6 +193,13 @@ static void answer(struct job *j)
     }
 }
 
+/* Have the timer go off soon. */
+static void wake_soon(struct work *w)
+{
+    sd_event_source_set_time_relative(w->timer, PUT_OFF_MS * 1000 / 2);
+    sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
+}
+
 static void put_off(struct work *w, struct job *j)
 {
     uint32_t chance;
@@ -199,8 +208,7 @@ static void put_off(struct work *w, struct job *j)
     j->tries++;
     j->not_before = xeno_time_add(xeno_mono(w->d->env), xeno_ms(PUT_OFF_MS + chance % PUT_OFF_MS));
     DL_APPEND(w->put_off, j);
-    sd_event_source_set_time_relative(w->timer, PUT_OFF_MS * 1000);
-    sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
+    wake_soon(w);
 }
 
 static void settle(struct work *w, struct job *j)
@@ -245,12 +253,53 @@ static int on_wake(sd_event_source *s, int fd, uint32_t events, void *data)
     return 0;
 }
 
+/* Whoever waits for a name that stood for something before, and that takes long, is told that; the
+ * job goes on for who comes next. Returns: are there such that wait still? */
+static bool tell_old(struct work *w, struct job *list, xeno_time now)
+{
+    bool more = false;
+    struct job *j;
+
+    DL_FOREACH (list, j) {
+        if (!j->old || !j->waiters)
+            continue;
+        if (now.ns < j->old_at.ns) {
+            more = true;
+            continue;
+        }
+        xeno_log(LOG_WARNING, "resolve.old", "name=%s host=%s text=\"it does not answer\"",
+                 j->q->name, j->host);
+        atomic_fetch_add(&w->d->count.resolved_old, 1);
+        while (j->waiters) {
+            struct waiter *wt = j->waiters;
+
+            j->waiters = wt->next;
+            peer_reply(wt->peer, wt->id, xeno_json_ref(j->old), NULL, 0);
+            free(wt);
+        }
+    }
+    return more;
+}
+
+static bool tell_all_old(struct work *w, xeno_time now)
+{
+    bool more;
+
+    pthread_mutex_lock(&w->mutex);
+    more = tell_old(w, w->waiting, now);
+    more |= tell_old(w, w->running, now);
+    pthread_mutex_unlock(&w->mutex);
+    return tell_old(w, w->put_off, now) || more;
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *data)
 {
     struct work *w = data;
     xeno_time now = xeno_mono(w->d->env);
+    bool more = tell_all_old(w, now);
     struct job *j, *next;
 
+    (void)s;
     (void)usec;
     DL_FOREACH_SAFE (w->put_off, j, next) {
         if (j->not_before.ns > now.ns && j->waiters)
@@ -261,10 +310,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *data)
         else
             job_free(w, j);
     }
-    if (w->put_off) {
-        sd_event_source_set_time_relative(s, PUT_OFF_MS * 1000 / 2);
-        sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-    }
+    if (w->put_off || more)
+        wake_soon(w);
     return 0;
 }
 
@@ -334,6 +381,8 @@ static bool join(struct work *w, struct peer *p, const char *key, int64_t id, xe
     j = find(w, key);
     if (j) {
         add_waiter(j, p, id);
+        if (j->old)
+            wake_soon(w);
         if (j->end.ns < end.ns)
             j->end = end;
     }
@@ -369,6 +418,10 @@ void work_submit(struct imaged *d, struct peer *p, enum job_kind kind,
         j->bytes = (size_t)(j->q->length + j->q->size_bytes);
     add_waiter(j, p, j->q ? j->q->id : 0);
     guess_host(d, j);
+    if (j->kind == JOB_RESOLVE && (j->old = resolve_old(d, j->q)) != NULL) {
+        j->old_at = xeno_time_add(xeno_mono(d->env), xeno_ms(OLD_MS));
+        wake_soon(w);
+    }
     w->count++;
     enqueue(w, j);
 }

@@ -49,7 +49,7 @@ skopeo copy -q --dest-tls-verify=false oci:gz docker://$registry/sk/t:gz
 certs_of op
 skopeo copy -q --dest-cert-dir "$work/op.d" oci:mine:t:2 "docker://$store/$(id_of op)/t:2"
 
-imaged_start --registries "http://$registry, $store"
+imaged_start --registries "http://$registry, $store" --pace 60s
 is "$(cat "/proc/$imaged_pid/status" | sed -n 's/^CapEff:\t//p; s/^Seccomp:\t//p' | xargs)" "0000000000000000 2" "it holds no rights"
 
 # --- a name ---
@@ -115,6 +115,11 @@ patience=2000
 registry_stop
 ok "then either will do" ask read "$two" 0 4000
 registry_start
+ok "the registry is asked again" ask resolve oci://$registry/me/t:2
+kill -STOP "$registry_pid"
+ok "one that stands still, for what it said before, holds nobody up" ask resolve oci://$registry/me/t:1
+is "$(get '"\(.manifest) \(.old)"')" "$digest true" "who asks is told that"
+kill -CONT "$registry_pid"
 
 # --- killed, and what it knows then ---
 imaged_stop -9
