@@ -114,4 +114,12 @@ is "$(root_type $s)" fuse.xeno-cowfs "are one stack"
 stop_taskd
 like "$(xeno-taskd --dir="$work/D" --cache="$work/cache" --instance="$inst" --remove)" "1 session" "all is taken away"
 is "$(leftovers)$(servers)" "" "and nothing is left"
+
+# --- without xeno-cowfs ---
+mkdir "$work/bin" && cp "$(command -v xeno-taskd)" "$build/src/task/xeno-crun" "$work/bin"
+PATH=$work/bin:$PATH start_taskd --imaged="$work/im/socket" --pieces="$work/pieces" || bail "xeno-taskd does not start alone"
+ok "a session of a layer that is here" create $s
+like "$(remote $s2 2>&1)" "serve.missing.*xeno-cowfs.*is not installed" "one that is not is refused, and why"
+ask destroy $s >/dev/null
+is "$(leftovers)" "" "nothing is left of it"
 done_testing
