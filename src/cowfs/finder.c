@@ -151,7 +151,19 @@ int64_t images_mounted_bytes(struct xeno_cowfs_images *im)
 
 /* --- images --- */
 
-/* name: where it is; NULL: in the image store, or where the image manager finds it. */
+/* Where a layer's bytes are, beside the image store; NULL: nowhere else. */
+static int open_source(struct xeno_cowfs_images *im, const struct xeno_registry_name *name,
+                       struct xeno_source **ret, struct xeno_err *err)
+{
+    xeno_autofree char *text = NULL;
+
+    if (!im->agent)
+        return images_registry(im, name, ret, err);
+    text = xeno_registry_name_format(name);
+    return images_again(im, text, ret, err);
+}
+
+/* name: where it is, by digest; NULL: in the image store. */
 static int open_layer(struct xeno_cowfs_images *im, const struct xeno_layer *layer,
                       const struct xeno_registry_name *name, struct opened **ret,
                       struct xeno_err *err)
@@ -159,16 +171,15 @@ static int open_layer(struct xeno_cowfs_images *im, const struct xeno_layer *lay
     xeno_auto(xeno_sources) sources = NULL;
     struct xeno_cowfs_layer *l = NULL;
     struct xeno_source *s = NULL;
-    int r;
+    int r = 0;
 
     *ret = find_opened(im, layer->digest);
     if (*ret)
         return 0;
-    r = images_sources(im, &sources, err);
-    if (r >= 0 && name)
-        r = images_registry(im, name, &s, err);
-    if (s)
-        xeno_sources_add(sources, s);
+    if (name)
+        r = open_source(im, name, &s, err);
+    if (r >= 0)
+        r = images_sources(im, s, &sources, err);
     if (r >= 0)
         r = images_layer(im, layer, sources, &l, err);
     if (r < 0)
@@ -255,7 +266,7 @@ static int ask_registry(struct xeno_cowfs_images *im, struct xeno_registry_name 
     if (r < 0)
         return r;
     r = images_manifest(im, name, s, &text, &len, digest, err);
-    s->ops->free(s);
+    images_source_free(s);
     if (r >= 0 && !name->digest[0]) {
         /* By the digest it is asked for from now on, also when the registry is away then. */
         snprintf(name->digest, sizeof name->digest, "%s", digest);
@@ -269,7 +280,7 @@ static int ask_registry(struct xeno_cowfs_images *im, struct xeno_registry_name 
 }
 
 /* The image manager judges whom it may ask, and puts the manifest where it can be checked. */
-static int ask_agent(struct xeno_cowfs_images *im, const struct xeno_registry_name *name,
+static int ask_agent(struct xeno_cowfs_images *im, struct xeno_registry_name *name,
                      struct xeno_cowfs_found *ret, struct xeno_err *err)
 {
     xeno_autofree char *text = xeno_registry_name_format(name);
@@ -290,7 +301,10 @@ static int ask_agent(struct xeno_cowfs_images *im, const struct xeno_registry_na
         r = xeno_store_load(st, found->manifest, &image, err);
     if (r >= 0 && find_mounted(im, image->digest, ret))
         return 0;
-    return r < 0 ? r : mount_image(im, image, image->digest, NULL, ret, err);
+    if (r < 0)
+        return r;
+    snprintf(name->digest, sizeof name->digest, "%s", image->digest);
+    return mount_image(im, image, image->digest, name, ret, err);
 }
 
 static int find_remote(struct xeno_cowfs_images *im, const struct xeno_mount_ref *ref,

@@ -52,13 +52,21 @@ int images_keep(const struct xeno_cowfs_images *im, const struct xeno_registry_n
                 const char *text, size_t len, struct xeno_err *err);
 int images_registry(const struct xeno_cowfs_images *im, const struct xeno_registry_name *name,
                     struct xeno_source **ret, struct xeno_err *err);
-/* With the image store and the image manager, when there are such; the caller's. */
-int images_sources(const struct xeno_cowfs_images *im, struct xeno_sources **ret,
-                   struct xeno_err *err);
+/* With the image store, when there is one, and with `last` behind it, which is taken, also on
+ * failure; NULL: with the image manager, when there is one. The caller's. */
+int images_sources(const struct xeno_cowfs_images *im, struct xeno_source *last,
+                   struct xeno_sources **ret, struct xeno_err *err);
+void images_source_free(struct xeno_source *s); /* of nobody's */
 /* A layer, the caller's, over sources that are borrowed until it is freed. */
 int images_layer(struct xeno_cowfs_images *im, const struct xeno_layer *layer,
                  struct xeno_sources *sources, struct xeno_cowfs_layer **ret, struct xeno_err *err);
 bool images_is_remote(const char *ref);
+
+/* --- again.c --- */
+
+/* The image manager as a source of the layers of `image`, "oci://HOST/REPO@DIGEST". */
+int images_again(const struct xeno_cowfs_images *im, const char *image, struct xeno_source **ret,
+                 struct xeno_err *err);
 
 /* --- finder.c --- */
 

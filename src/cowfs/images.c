@@ -165,8 +165,16 @@ static bool has_ids(int64_t first)
     return has;
 }
 
-int images_sources(const struct xeno_cowfs_images *im, struct xeno_sources **ret,
-                   struct xeno_err *err)
+void images_source_free(struct xeno_source *s)
+{
+    if (!s)
+        return;
+    free(s->name);
+    s->ops->free(s);
+}
+
+int images_sources(const struct xeno_cowfs_images *im, struct xeno_source *last,
+                   struct xeno_sources **ret, struct xeno_err *err)
 {
     struct xeno_sources_opts o = { .env = xeno_env_real(),
                                    .patience = im->opts.patience,
@@ -175,28 +183,26 @@ int images_sources(const struct xeno_cowfs_images *im, struct xeno_sources **ret
     struct xeno_source *s = NULL;
     int r = 0;
 
-    if (im->opts.image_store)
+    if (!last && im->agent)
+        r = xeno_source_agent(im->agent, "xeno-imaged", &last, err);
+    if (r >= 0 && im->opts.image_store)
         r = xeno_source_store(im->opts.image_store, &s, err);
-    if (r < 0)
+    if (r < 0) {
+        images_source_free(last);
         return r;
+    }
     *ret = xeno_sources_new(&o);
     if (s)
         xeno_sources_add(*ret, s);
-    if (im->agent)
-        r = xeno_source_agent(im->agent, "xeno-imaged", &s, err);
-    if (r < 0) {
-        xeno_sources_free(*ret);
-        return r;
-    }
-    if (im->agent)
-        xeno_sources_add(*ret, s);
+    if (last)
+        xeno_sources_add(*ret, last);
     return 0;
 }
 
 static int new_sources(struct xeno_cowfs_images *im, struct xeno_sources **ret,
                        struct xeno_err *err)
 {
-    int r = images_sources(im, ret, err);
+    int r = images_sources(im, NULL, ret, err);
 
     if (r < 0)
         return r;

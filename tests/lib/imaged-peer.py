@@ -2,7 +2,8 @@
 # tests/lib/imaged-peer.py SOCKET FROM STORE - a small peer of rfc/0011 for tests of who asks: it has what the
 # image store FROM has. Manifests and configs are in STORE already; layers with a table are by pieces,
 # others are copied there. A file SOCKET.MODE changes it: "hang": nothing is answered; "slow": each
-# answer takes a tenth of a second; "lie": bytes are wrong; "away": no bytes. What is asked goes to SOCKET.asked, a line each.
+# answer takes a tenth of a second; "lie": bytes are wrong; "away": no bytes; "forgot": no layer is known
+# until a name is resolved. What is asked goes to SOCKET.asked, a line each.
 import json, os, shutil, socket, struct, sys, threading, time
 
 path, source, store = sys.argv[1:]
@@ -43,6 +44,8 @@ def fetch(q):
 
 # "oci://HOST/NAME:TAG", whatever the host and the tag.
 def resolve(q):
+    if mode("forgot"):
+        os.remove(f"{path}.forgot")
     name = q["name"].rsplit("/", 1)[1].split(":")[0].split("@")[0]
     for item in json.load(open(f"{store}/index.json"))["manifests"]:
         if item.get("annotations", {}).get("org.opencontainers.image.ref.name") != name:
@@ -57,6 +60,8 @@ def resolve(q):
 def read(q):
     if mode("away"):
         return fail("agent.source", 5)
+    if mode("forgot"):
+        return fail("agent.layer", 2)
     with open(blob(source, q["layer"]), "rb") as f:
         f.seek(q["offset"])
         data = f.read(q["length"])

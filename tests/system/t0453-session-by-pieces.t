@@ -106,6 +106,8 @@ $big_sum
 -rw-r--r--" "which mounts what the file names, from the image manager and from the host's images"
 is "$(sed 's/ .*//' "$work/D/sessions/$s/upper/work/mounts" 2>/dev/null | tr '\n' ' ')" "xeno-mounts oci://store.example/remote:1 template://extra " \
     "noted for this session"
+touch "$work/im/socket.forgot"
+is "$(in_session 'sha256sum </srv/usr/7')" "$(sha256sum <"$work/remote/usr/7")" "also when the image manager has forgotten it"
 ask destroy $s >/dev/null
 
 # --- both together, and what is taken away with the instance ---
