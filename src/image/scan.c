@@ -10,6 +10,8 @@
 #include <sys/xattr.h>
 #include <uthash.h>
 
+#include "base/io.h"
+#include "image/mount-file.h"
 #include "image/place.h"
 #include "image/tree.h"
 
@@ -64,6 +66,23 @@ static int walk_children(struct xeno_scan *s, const char *source, const char *ta
     return r;
 }
 
+/* One that is no good would make an error of all that is in its directory (RFC 12). */
+static int check_mount_file(const char *source, const struct stat *sb, struct xeno_err *err)
+{
+    xeno_auto(xeno_mount_file) f = NULL;
+    xeno_autofree char *text = NULL;
+    size_t len;
+    int r;
+
+    if (!S_ISREG(sb->st_mode))
+        return xeno_fail(err, -EINVAL, "mount.kind", "'%.200s' is neither a file nor a directory",
+                         source);
+    r = xeno_file_read(AT_FDCWD, source, XENO_MOUNT_BYTES_MAX + 1, &text, &len, err);
+    if (r >= 0)
+        r = xeno_mount_file_parse(text, len, &f, err);
+    return r < 0 ? xeno_context(err, r, "mount file '%.200s'", source) : 0;
+}
+
 static int walk(struct xeno_scan *s, const char *source, const char *target, int64_t depth,
                 const struct xeno_unpack_limits *lim, struct xeno_err *err)
 {
@@ -80,6 +99,12 @@ static int walk(struct xeno_scan *s, const char *source, const char *target, int
     if (strncmp(base, ".wh.", 4) == 0)
         return xeno_fail(err, -EINVAL, "unpack.name",
                          "'%.200s' has a name that an image layer keeps for hiding files", source);
+    if (strcmp(base, XENO_MOUNT_NAME) == 0 && !S_ISDIR(sb.st_mode)) {
+        int r = check_mount_file(source, &sb, err);
+
+        if (r < 0)
+            return r;
+    }
     if ((int64_t)s->count >= lim->entries || depth > lim->depth)
         return xeno_fail(err, -E2BIG, "unpack.limit",
                          "'%.200s': more than %lld files, or nested deeper than %lld", source,

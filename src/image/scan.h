@@ -34,7 +34,8 @@ struct xeno_scan {
 void xeno_scan_release(struct xeno_scan *s);
 
 /* Add `source`, a folder with all below or one file, as `target` (plain form).
- * Errors: -ENOENT image.source, -EINVAL unpack.name, -E2BIG unpack.limit. */
+ * Errors: -ENOENT image.source, -EINVAL unpack.name, -E2BIG unpack.limit; those of
+ * xeno_mount_file_parse() for a mount file that is none. */
 int xeno_scan_add(struct xeno_scan *s, const char *source, const char *target,
                   const struct xeno_unpack_limits *limits, struct xeno_err *err);
 void xeno_scan_add_item(struct xeno_scan *s, const struct xeno_scan_item *item); /* takes strings */

@@ -60,7 +60,9 @@ mount_file main/bad/registry "oci://127.0.0.1:1/a:b"
 mount_file main/bad/cycle "template://cycle" && mount_file cycle "template://cycle"
 mount_file main/bad/one-of-two "template://docs" "template://nobody"
 mkdir main/bad/link && ln -s ../../docs/.mount main/bad/link/.mount
-ok "a template that names them" eval 'image cycle cycle && image main main'
+not_ok "a folder with a bad mount file is no template" image main main
+tar -C main --sort=name --numeric-owner -cf main.tar .
+ok "a tar is, whoever made it" eval 'image cycle cycle && image main.tar main'
 manifest=$("$tool" here list | sed -n 's/^main:* sha256:\([0-9a-f]*\) .*/\1/p')
 like "$(cat "here/blobs/sha256/$manifest")" '"org.xenoserver.layer.mounts":"yes"' "its manifest says that there are such"
 

@@ -311,6 +311,27 @@ static void docker(void **state)
     assert_string_equal(err.token, "image.ref");
 }
 
+/* A mount file that would be an error in each session is one here. */
+static void bad_mount_files(void **state)
+{
+    static const char *const texts[] = { "template://a\n", "nobody\n" };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < XENO_LEN(texts); i++) {
+        xeno_autofree char *dir = xeno_asprintf("%s/m%zu", w->dir, i);
+        xeno_autofree char *file = xeno_asprintf("m%zu/.mount", i);
+        struct xeno_import_opts o = { .path = dir, .name = "m" };
+        struct xeno_err err = XENO_ERR_INIT;
+        struct xeno_made made;
+
+        assert_int_equal(mkdir(dir, 0755), 0);
+        temp_write(w->dir, file, texts[i], strlen(texts[i]));
+        assert_int_equal(xeno_image_import(w->st, &o, &made, &err), i == 0 ? 0 : -EINVAL);
+        print_message("%s\n", err.text);
+        assert_string_equal(err.token, i == 0 ? "" : "mount.ref");
+    }
+}
+
 static void bad_imports(void **state)
 {
     static const struct {
@@ -611,6 +632,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(mount_files, setup, teardown),
         cmocka_unit_test_setup_teardown(converted, setup, teardown),
         cmocka_unit_test_setup_teardown(docker, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_mount_files, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_imports, setup, teardown),
         cmocka_unit_test_setup_teardown(overlays, setup, teardown),
         cmocka_unit_test_setup_teardown(hiding, setup, teardown),
