@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "image/store.h"
 #include "member/check.h"
@@ -62,6 +65,27 @@ static void check_images(struct check *c)
         xeno_check_say(
             &c->out, true, "images", "%s, template of documents without one: %s", c->d->opt.images,
             c->d->opt.template_ref && *c->d->opt.template_ref ? c->d->opt.template_ref : "none");
+}
+
+/* Its own --check says what it lacks; here, whether it is where we look for it. */
+static void check_image_manager(struct check *c)
+{
+    const char *path = c->d->opt.imaged, *store = c->d->opt.imaged_store;
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    xeno_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (!path || !*path) {
+        xeno_check_note("image manager",
+                        "none (imaged): sessions start from images of this machine only");
+        return;
+    }
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+        xeno_check_say(&c->out, false, "image manager",
+                       "nobody answers at %s: start xeno-imaged, as the same user", path);
+    else
+        xeno_check_say(&c->out, access(store, R_OK | X_OK) == 0, "image manager",
+                       "%s, whose store is to be read in %s (imaged-store)", path, store);
 }
 
 /* --- task manager --- */
@@ -136,6 +160,7 @@ int xenod_check(struct xenod *d)
     }
     check_journal(&c);
     check_images(&c);
+    check_image_manager(&c);
     if (d->member && xeno_member_cert(d->member))
         xeno_check_corp(&c.out, d->member, d->opt.corp_url, d->loop,
                         "no session can begin, those that run go on");

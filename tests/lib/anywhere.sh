@@ -8,7 +8,8 @@
 #     imaged_start NAME [OPTION...], imaged_stop NAME [-9]   the image manager of a XenoServer
 #     imaged_status NAME MEMBER   one of its numbers
 #     network                     bytes that the image manager has had from the network
-#     spoil PERCENT LENGTH        of the largest blob in the store's folder: other bytes there
+#     spoil FROM LENGTH [DIGEST]  of a blob in the store's folder, the largest: other bytes there;
+#                                 FROM is in percent, -N is so many bytes before its end
 driver=oci
 . "$(dirname "${BASH_SOURCE[0]}")/corp.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
@@ -52,9 +53,11 @@ patience() { if [ -n "${XENO_IN_VM:-}" ]; then echo $(($1 * 5)); else echo "$1";
 run() { timeout 60 xeno run "$@" >"$work/o" 2>"$work/e"; }
 network() { imaged_status x1 network_bytes; }
 spoil() {
-    local blob size
-    read -r size blob < <(find "$work/store" -type f -size +2M -printf '%s %p\n' | sort -rn)
-    head -c "$2" /dev/zero | dd of="$blob" bs=1 seek=$((size * $1 / 100)) conv=notrunc status=none
+    local blob size from
+    read -r size blob < <(find "$work/store" -type f -path "*${3:+*${3#sha256:}}*" -size +2M -printf '%s %p\n' | sort -rn)
+    from=$((size * $1 / 100))
+    [ "$1" -ge 0 ] || from=$((size + $1))
+    head -c "$2" /dev/zero | dd of="$blob" bs=1 seek=$from conv=notrunc status=none
 }
 
 # server_join with an image manager, which the task manager will use, too.

@@ -75,7 +75,20 @@ before=$(network)
 is "$(read_sums three usr/big1 usr/big2)" "$(sums usr/big1 usr/big2)" "then it is there"
 ok "and little comes when it is read: $(($(network) - before)) bytes" [ $(($(network) - before)) -lt 2000000 ]
 
-# --- a store that lies ---
+# --- a store that lies, from the start ---
+as_ pub
+root_of "$work/bad"
+head -c 3000000 /dev/urandom >"$work/bad/usr/more"
+xeno template import "$work/bad" --name bad >"$work/o" 2>&1
+xeno template push bad >"$work/o" 2>&1
+bad=oci://$store/$(xeno whoami --json | jq -r .id)/bad
+spoil -2000 1000 "$(xeno template show bad --json | jq -r '.layers[0]')"
+as_ me
+is "$(timeout 60 xeno run -q --name bad --template "$bad" -- true >"$work/o" 2>"$work/e-bad"; echo $?)" 125 "an image whose table of contents is not right"
+like "$(cat "$work/e-bad")" "$bad.*table of contents is not the one" "does not start, and why"
+is "$(xeno session ls --all --json | jq -c '[.sessions[] | select(.name == "bad") | [.state, .spent]]')" '[["ended",0]]' "and costs nothing"
+
+# --- and later ---
 for part in 60 65 70 75 80 85 90; do spoil $part 4096; done
 got=$(read_sums three usr/big3 usr/big4 usr/big1)
 for sum in $got; do
