@@ -7,8 +7,11 @@
 #include <cmocka.h>
 
 #include "cowfs/layer.h"
+#include "cowfs/mount.h"
 #include "nfs-world.h"
 #include "scratch.h"
+
+const struct xeno_cowfs_finder *world_finder;
 
 int world_make(void **state)
 {
@@ -60,6 +63,8 @@ void start_on(struct world *w, const char *upper, const char *work, const char *
 
     assert_int_equal(xeno_cowfs_layer_dir("low", &layer, NULL), 0);
     assert_int_equal(xeno_cowfs_open(upper, work, &layer, 1, &w->c, NULL), 0);
+    if (world_finder)
+        assert_int_equal(xeno_cowfs_mounts(w->c, world_finder, NULL), 0);
     w->p = (struct peer){ .client = "127.0.0.1", .uid = geteuid(), .gid = getegid(), .xid = xid };
     xid += 100000;
     assert_int_equal(xeno_nfs_new(w->c, &opts, &w->p.s, NULL), 0);

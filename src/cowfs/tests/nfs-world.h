@@ -18,6 +18,9 @@ struct world {
 int world_make(void **state);
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_make, scratch_remove)
 
+/* Of mount files in low; NULL: such mean nothing. */
+extern const struct xeno_cowfs_finder *world_finder;
+
 /* Serves low under that upper; with uids as xeno_nfs_opts has them. start() takes upper, work
  * and "as-told". */
 void start_on(struct world *w, const char *upper, const char *work, const char *uids);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cowfs/layer.h"
+#include "cowfs/mount.h"
 #include "cowfs/nfs-object.h"
 #include "nfs-world.h"
 
@@ -52,6 +53,61 @@ static void a_handle_stays(void **state)
     assert_int_equal(getattr(&w, &f, NULL), NFS3ERR_STALE);
     assert_int_equal(reads(&w, &made, ""), NFS3_OK);
     stop(&w);
+}
+
+/* --- of what is mounted --- */
+
+static struct xeno_cowfs_layer *shared;
+static bool away;
+
+static int find(void *arg, const struct xeno_mount_ref *ref, const char *pin,
+                struct xeno_cowfs_found *ret, struct xeno_err *err)
+{
+    (void)arg;
+    (void)pin;
+    if (away)
+        return xeno_fail(err, -ENOTCONN, "test.away", "nobody answers");
+    snprintf(ret->name, sizeof ret->name, "%s", ref->text);
+    ret->layers[0] = shared;
+    ret->ids[0] = 1;
+    ret->count = 1;
+    return 0;
+}
+
+/* Handles lead to what is mounted after a restart too, and what cannot be mounted then is not said
+ * to be gone. */
+static void what_is_mounted(void **state)
+{
+    const struct xeno_cowfs_finder finder = { .find = find };
+    char bytes[2][NFS3_FHSIZE];
+    fattr3 before, after;
+    struct world w;
+    nfs_fh3 d, f;
+
+    (void)state;
+    assert_int_equal(mkdir("other", 0755), 0);
+    put("other/there", "mounted");
+    put("low/d/.mount", "file:///other\n");
+    assert_int_equal(xeno_cowfs_layer_dir("other", &shared, NULL), 0);
+    world_finder = &finder;
+    start(&w);
+    assert_int_equal(lookup(&w, &w.root, "d", bytes[0], &d), NFS3_OK);
+    assert_int_equal(lookup(&w, &d, "there", bytes[1], &f), NFS3_OK);
+    assert_int_equal(getattr(&w, &f, &before), NFS3_OK);
+    restart(&w);
+    assert_int_equal(getattr(&w, &f, &after), NFS3_OK);
+    assert_int_equal(before.fileid, after.fileid);
+    assert_int_equal(reads(&w, &f, "mounted"), NFS3_OK);
+    away = true;
+    restart(&w);
+    assert_int_equal(getattr(&w, &f, NULL), NFS3ERR_IO);
+    assert_int_equal(getattr(&w, &d, NULL), NFS3_OK);
+    away = false;
+    restart(&w);
+    assert_int_equal(reads(&w, &f, "mounted"), NFS3_OK);
+    stop(&w);
+    world_finder = NULL;
+    shared->ops->free(shared);
 }
 
 static void a_directory_moves_with_what_is_in_it(void **state)
@@ -246,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_handle_stays),
+        TEST(what_is_mounted),
         TEST(a_directory_moves_with_what_is_in_it),
         TEST(names_of_one_file_in_a_layer),
         TEST(a_name_goes_the_object_stays),
