@@ -250,6 +250,17 @@ static int act_delete(struct job *j, struct xeno_db *db, struct xeno_err *err)
     return r < 0 ? r : xstored_meta_delete(db, g->repo, g->name, j->now_ms, err);
 }
 
+/* A tag, by anybody; a manifest, by who shows a pass: what it stood for is kept for a time. */
+static int act_doom(struct job *j, struct xeno_db *db, struct xeno_err *err)
+{
+    const struct job_thing *g = j->args;
+
+    int r = xstored_meta_deletable(db, g->repo, g->name, err);
+
+    return r < 0 ? r
+                 : xstored_meta_doom(db, g->repo, g->name, j->now_ms, &j->limits, &j->refusal, err);
+}
+
 void xstored_delete_manifest(struct xeno_http_req *q, void *user)
 {
     const char *ref = xeno_http_param(q, "reference"), *repo;
@@ -262,5 +273,6 @@ void xstored_delete_manifest(struct xeno_http_req *q, void *user)
         xstored_refuse(user, q, &err);
         return;
     }
-    job_submit(job_new(user, q, act_delete, job_thing_new(repo, ref), job_thing_free));
+    job_submit(job_new(user, q, digest && xeno_http_peer(q) ? act_delete : act_doom,
+                       job_thing_new(repo, ref), job_thing_free));
 }

@@ -71,9 +71,10 @@ static void kept(const struct xstored *d, struct xeno_buf *out)
 {
     struct xstored_total t = { 0 };
     const struct xstored_use *use;
-    int64_t bytes = 0;
+    int64_t bytes = 0, heads = 0;
 
     (void)xstored_meta_total(d->view, &t, NULL);
+    (void)xstored_meta_count_heads(d->view, &heads, NULL);
     for (use = d->uses; use; use = use->hh.next)
         bytes += use->bytes;
     xeno_metric(out, "xstored_objects", "gauge", "Objects kept, each once.");
@@ -83,6 +84,8 @@ static void kept(const struct xstored *d, struct xeno_buf *out)
     xeno_metric(out, "xstored_objects_damaged", "gauge",
                 "Objects that were found damaged and not pushed again since.");
     xeno_metric_int(out, "xstored_objects_damaged", NULL, NULL, t.damaged);
+    xeno_metric(out, "xstored_heads", "gauge", "Heads of tags kept that something else replaced.");
+    xeno_metric_int(out, "xstored_heads", NULL, NULL, heads);
     xeno_metric(out, "xstored_uploads", "gauge", "Open uploads.");
     xeno_metric_int(out, "xstored_uploads", NULL, NULL, HASH_COUNT(d->uploads));
     xeno_metric(out, "xstored_upload_bytes", "gauge", "Bytes in open uploads.");
@@ -108,6 +111,7 @@ static void counted(const struct xstored *d, struct xeno_buf *out)
           d->counts.scrubbed_bytes },
         { "xstored_passes_total", "Passes given to tools without a certificate.",
           d->counts.passes },
+        { "xstored_restored_total", "Tags set back to what they stood for.", d->counts.restored },
         { "xstored_fetched_bytes_total", "Bytes fetched from the object store to be read.",
           d->counts.fetched_bytes },
         { "xstored_mended_total", "Damaged objects fetched again from mirrors.", d->counts.mended },

@@ -37,6 +37,8 @@ const struct xeno_http_route xstored_routes[] = {
     { "HEAD", REPO "/blobs/{digest}", OPEN, 0, xstored_get_blob },
     { "DELETE", REPO "/blobs/{digest}", OPEN, 0, xstored_delete_blob },
     { "GET", "/v1/token", OPEN, 0, xstored_get_token },
+    { "GET", "/v1/history", OPEN, 0, xstored_get_history },
+    { "POST", "/v1/history", OPEN, 1024, xstored_post_history },
     { "GET", "/v1/usage", OPEN, 0, xstored_get_usage },
     { "GET", "/v1/certificates", OPEN, 0, xstored_get_certificates },
     { "POST", "/v1/certificates", OPEN, XENO_ORDER_BYTES_MAX + XENO_WRITECERT_BYTES_MAX + 1024,

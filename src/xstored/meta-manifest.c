@@ -88,19 +88,28 @@ static int add_manifest(struct xeno_db *db, const char *repo, const char *digest
     return r < 0 ? r : add_needs(db, repo, digest, doc, now_ms, limits, refusal, err);
 }
 
-static int set_tag(struct xeno_db *db, const char *repo, const char *tag, const char *digest,
-                   const struct xstored_limits *limits, struct xstored_refusal *refusal,
-                   struct xeno_err *err)
+/* What it stood for is kept; to say the same again changes nothing. */
+int meta_set_tag(struct xeno_db *db, const char *repo, const char *tag, const char *digest,
+                 int64_t now_ms, const struct xstored_limits *limits,
+                 struct xstored_refusal *refusal, struct xeno_err *err)
 {
-    int r = xeno_db_run(db, err, "UPDATE tag SET digest = $1 WHERE repository = $2 AND name = $3",
-                        "ttt", digest, repo, tag);
+    int64_t same = 0;
+    int r = xeno_db_one_int(db, -1, &same, err,
+                            "SELECT digest = $1 FROM tag WHERE repository = $2 AND name = $3",
+                            "ttt", digest, repo, tag);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = meta_entries(db, xstored_name_owner(repo).s, 1, limits, refusal, err);
-    if (r == 0)
-        r = xeno_db_run(db, err, "INSERT INTO tag (repository, name, digest) VALUES ($1, $2, $3)",
-                        "ttt", repo, tag, digest);
+    if (r == 0 && same == 0)
+        r = meta_keep_head(db, repo, tag, now_ms, limits, refusal, err);
+    if (r == 0 && same >= 0)
+        r = xeno_db_run(db, err, "UPDATE tag SET digest = $1 WHERE repository = $2 AND name = $3",
+                        "ttt", digest, repo, tag);
+    if (r == 0 && same < 0) {
+        r = meta_entries(db, xstored_name_owner(repo).s, 1, limits, refusal, err);
+        if (r == 0)
+            r = xeno_db_run(db, err,
+                            "INSERT INTO tag (repository, name, digest) VALUES ($1, $2, $3)", "ttt",
+                            repo, tag, digest);
+    }
     return r < 0 ? r : 0;
 }
 
@@ -121,7 +130,7 @@ int xstored_meta_put(struct xeno_db *db, const char *repo, const struct xstored_
     if (r == 0 && !there)
         r = add_manifest(db, repo, digest, size_bytes, doc, now_ms, limits, refusal, err);
     if (r == 0 && tag)
-        r = set_tag(db, repo, tag, digest, limits, refusal, err);
+        r = meta_set_tag(db, repo, tag, digest, now_ms, limits, refusal, err);
     return r;
 }
 
@@ -199,6 +208,8 @@ static int drop_manifest(struct xeno_db *db, const char *repo, const char *diges
                          "%s is listed by an index of %.255s: delete that first", digest, repo);
     if (r == 0)
         r = drop_tags(db, repo, digest, err);
+    if (r == 0)
+        r = meta_drop_heads(db, repo, digest, err);
     if (r == 0)
         r = drop_needs(db, repo, digest, now_ms, err);
     if (r == 0)

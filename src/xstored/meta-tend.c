@@ -196,6 +196,8 @@ static const struct {
       " + (SELECT count(*) FROM need n JOIN repository r ON r.name = n.repository"
       "    WHERE r.owner = o.id)"
       " + (SELECT count(*) FROM tag t JOIN repository r ON r.name = t.repository"
+      "    WHERE r.owner = o.id)"
+      " + (SELECT count(*) FROM head h JOIN repository r ON r.name = h.repository"
       "    WHERE r.owner = o.id)" },
     { "links of an object", "SELECT count(*) FROM blob b"
                             " WHERE links <> (SELECT count(*) FROM link WHERE digest = b.digest)" },

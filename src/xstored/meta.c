@@ -52,6 +52,13 @@ static const char *const schema[] = {
     " PRIMARY KEY (repository, digest),"
     " FOREIGN KEY (repository, digest) REFERENCES manifest (repository, digest));"
     "CREATE INDEX unpaid_since ON unpaid (since_ms) WHERE since_ms >= 0;",
+    "CREATE TABLE head ("
+    " repository text NOT NULL, name text NOT NULL, n bigint NOT NULL, digest text NOT NULL,"
+    " until_ms bigint NOT NULL, doomed bigint NOT NULL,"
+    " PRIMARY KEY (repository, name, n),"
+    " FOREIGN KEY (repository, digest) REFERENCES manifest (repository, digest));"
+    "CREATE INDEX head_digest ON head (repository, digest);"
+    "CREATE INDEX head_until ON head (until_ms);",
 };
 
 int xstored_meta_open(struct xeno_db *db, struct xeno_err *err)

@@ -14,7 +14,7 @@
  * that write are called in a transaction (on the writer), those that read on any connection.
  *
  *  1 owner.used_bytes is the sum of the sizes of the distinct objects that its links name, and
- *    owner.entries the number of its links, needs and tags.
+ *    owner.entries the number of its links, needs, tags and kept heads.
  *  2 blob.links is the number of links that name it; link.needs that of the manifests that need it.
  *  3 What a manifest needs has a link in the manifest's repository.
  *  4 total is the count and size of the rows of blob, and how many of them are damaged.
@@ -96,6 +96,31 @@ int xstored_meta_manifest(struct xeno_db *db, const char *repo, const char *ref,
  * index lists it. */
 int xstored_meta_delete(struct xeno_db *db, const char *repo, const char *ref, int64_t now_ms,
                         struct xeno_err *err);
+
+/* --- what tags stood for before: kept for a time, whoever moved them --- */
+
+#define XSTORED_HEADS_MAX 1000 /* of a tag, told at once */
+
+/* Of a tag: [{"n","digest","size_bytes","until_ms"}], the latest first; n is what restore names it
+ * by, until_ms when something else took its place. */
+int xstored_meta_heads(struct xeno_db *db, const char *repo, const char *tag,
+                       struct xeno_json **ret, struct xeno_err *err);
+/* Let the tag stand for head `n` again; what it stands for now becomes a head. Errors: -ENOENT
+ * store.head, -EPERM store.entries. */
+int xstored_meta_restore(struct xeno_db *db, const char *repo, const char *tag, int64_t n,
+                         int64_t now_ms, const struct xstored_limits *limits,
+                         struct xstored_refusal *refusal, char ret_digest[XENO_DIGEST_TEXT],
+                         struct xeno_err *err);
+/* What deleting does for somebody who must not shorten the history: tags go, and a manifest that is
+ * or was a head goes when the time of its last one is over. Errors: as xstored_meta_delete(). */
+int xstored_meta_doom(struct xeno_db *db, const char *repo, const char *ref, int64_t now_ms,
+                      const struct xstored_limits *limits, struct xstored_refusal *refusal,
+                      struct xeno_err *err);
+/* Forget heads that something else replaced before `before_ms`, at most `max`. Returns: how many.
+ */
+int xstored_meta_forget_heads(struct xeno_db *db, int64_t before_ms, int64_t now_ms, int max,
+                              struct xeno_err *err);
+int xstored_meta_count_heads(struct xeno_db *db, int64_t *ret, struct xeno_err *err);
 
 /* --- what is paid for (keep/keep.h, in the same database) --- */
 

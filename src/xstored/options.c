@@ -43,6 +43,11 @@ static const struct xeno_conf_item items[] = {
     ITEM(grace, "grace", DURATION, .fallback = "1d", .min = 1000, .max = 90 * DAY_MS,
          .reloadable = true,
          .help = "How long a blob is kept that no manifest of its repository needs"),
+    ITEM(history, "history", DURATION, .fallback = "7d", .min = 1000, .max = 365 * DAY_MS,
+         .reloadable = true,
+         .help =
+             "How long what a tag stood for is kept after something else took its place, at the "
+             "owner's cost"),
     ITEM(scrub_bytes, "scrub-rate", SIZE, .fallback = "8M", .min = 4096, .max = INT64_C(1) << 34,
          .reloadable = true, .unit = "bytes a second",
          .help = "How fast the objects are read again to find damage"),

@@ -12,7 +12,7 @@
 struct xstored_options {
     char *dir, *listen, *corp_url, *objects, *user, *operators, *mirrors;
     int64_t quota_bytes, entries, uploads_per_owner, reserve_bytes, scrub_bytes;
-    xeno_time upload_life, grace, scrub_every;
+    xeno_time upload_life, grace, scrub_every, history;
     int64_t connections, connections_per_address, running_per_peer;
     bool debug;
     char *s3_url, *s3_region, *s3_keys, *s3_ca; /* s3_url empty: objects are in a directory */

@@ -52,8 +52,11 @@ static int act_over(struct job *j, struct xeno_db *db, struct xeno_err *err)
 {
     struct over *o = j->args;
     int64_t before = j->now_ms - j->d->opt.grace.ns / XENO_NS_PER_MS;
-    int r = xstored_meta_expire(db, before, TICK_ROWS, err);
+    int64_t heads = j->now_ms - j->d->opt.history.ns / XENO_NS_PER_MS;
+    int r = xstored_meta_forget_heads(db, heads, j->now_ms, TICK_ROWS, err);
 
+    if (r >= 0)
+        r = xstored_meta_expire(db, before, TICK_ROWS, err);
     o->expired = r;
     o->removed = 0;
     while (r >= 0 && o->removed < TICK_ROWS) {

@@ -29,7 +29,8 @@ struct xstored_mend;
 /* Since the start, for /metrics. Only the loop's thread writes. */
 struct xstored_counts {
     int64_t requests, refused, received_bytes, pushed, mounted, expired, collected, scrubbed_bytes,
-        quarantined, passes, fetched_bytes, mended;
+        quarantined, passes, fetched_bytes, mended,
+        restored;
 };
 
 struct xstored {
@@ -160,6 +161,8 @@ void xstored_get_base(struct xeno_http_req *q, void *user);
 void xstored_get_catalog(struct xeno_http_req *q, void *user);
 void xstored_get_tags(struct xeno_http_req *q, void *user);
 void xstored_get_referrers(struct xeno_http_req *q, void *user);
+void xstored_get_history(struct xeno_http_req *q, void *user);
+void xstored_post_history(struct xeno_http_req *q, void *user);
 void xstored_get_blob(struct xeno_http_req *q, void *user); /* HEAD, too */
 void xstored_delete_blob(struct xeno_http_req *q, void *user);
 void xstored_get_manifest(struct xeno_http_req *q, void *user); /* HEAD, too */

@@ -275,6 +275,12 @@ is "$status" 202 "which is enough to push"
 call alice GET "$store_url/v1/usage"
 is "$status $(jq -r .used_bytes <<<"$body")" "200 0" "what is there can be asked"
 
+verbs "overlay log" "overlay restore"
+call alice GET "$store_url/v1/history?repository=$(id_of alice)/x&tag=1"
+is "$status $(jq -c .heads <<<"$body")" "200 []" "what a tag stood for can be asked"
+json alice POST "$store_url/v1/history" "{\"repository\":\"$(id_of alice)/x\",\"tag\":\"1\",\"to\":1}"
+is "$status" 404 "and brought back, when there is something"
+
 call alice GET "$store_url/v1/certificates"
 is "$status $(jq -c .certificates <<<"$body")" "200 []" "what is paid for can be asked"
 json alice POST "$store_url/v1/certificates/aaaaaaaaaaaaaaaa/reclaim" '{"reclaim":"x"}'

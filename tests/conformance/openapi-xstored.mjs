@@ -79,6 +79,19 @@ const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: 'appl
                                               config: await put(config), layers: [await put(layer)] }));
 is((await request(alice, 'PUT', `${base}/v2/${alice.id}/paid/manifests/1`, { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json',
                   'Content-Length': manifest.length }, manifest)).status, 201, 'an image is pushed');
+const repository = `${alice.id}/paid`, successor = Buffer.from(manifest.toString().replace('{"schema', '{ "schema'));
+is((await request(alice, 'PUT', `${base}/v2/${repository}/manifests/1`, { 'Content-Type': 'application/vnd.oci.image.manifest.v1+json',
+                  'Content-Length': successor.length }, successor)).status, 201, 'another takes its place');
+const asked = { repository, tag: '1' };
+is((await call(alice, 'getHistory', 200, { query: asked })).json.heads.map(h => h.digest).join(), digestOf(manifest), 'what was there is kept');
+await call(alice, 'getHistory', 400, { query: { repository, tag: digestOf(manifest) } });
+await call(anybody, 'getHistory', 401, { query: asked });
+await call(eve, 'getHistory', 403, { query: asked });
+await call(anybody, 'restoreHead', 401, { json: { repository, tag: '1', to: 1 } });
+await call(eve, 'restoreHead', 403, { json: { repository, tag: '1', to: 1 } });
+await call(alice, 'restoreHead', 400, { json: { repository, tag: '1' } });
+await call(alice, 'restoreHead', 404, { json: { repository, tag: '1', to: 7 } });
+is((await call(alice, 'restoreHead', 200, { json: { repository, tag: '1', to: 1 } })).json.digest, digestOf(manifest), 'and brought back');
 const order = (await corp(alice, 'createOrder', 201, { json: { amount: 1000000, lifetime_s: 600 } })).json;
 const chain = await present(order.chain, aliceKey, none.store);
 const all = [manifest, config, layer];

@@ -133,6 +133,8 @@ cat >"$work/cases" <<CASES
 0 overlay create over $work/tree:/srv --base tree
 0 overlay ls
 0 overlay tree over
+1 overlay log nosuch:1
+1 overlay restore nosuch:1 --to 1
 1 store show
 1 template push tree
 1 template pull tree

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/env.h"
+#include "keep/keep.h"
 #include "xstored/meta.h"
 
 #define OWNER_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -82,7 +83,7 @@ static int act(struct world *w)
     const char *tag = tags[number(w, 2)];
     char digest[XENO_DIGEST_TEXT];
 
-    switch (number(w, 12)) {
+    switch (number(w, 15)) {
     case 0:
     case 1:
     case 2:
@@ -104,6 +105,14 @@ static int act(struct world *w)
         return xstored_meta_expire(w->db, w->now_ms - 5, 2, NULL);
     case 10:
         return xstored_meta_collect(w->db, digest, NULL);
+    case 11:
+        return xstored_meta_doom(w->db, repo, b % 2 ? tag : w->manifest[m], w->now_ms, &w->limits,
+                                 NULL, NULL);
+    case 12:
+        return xstored_meta_restore(w->db, repo, tag, 1 + b, w->now_ms, &w->limits, NULL, digest,
+                                    NULL);
+    case 13:
+        return xstored_meta_forget_heads(w->db, w->now_ms - 30, w->now_ms, 2, NULL);
     default:
         return b == 0 ? xstored_meta_damaged(w->db, w->blob[m], NULL) : 0;
     }
@@ -118,6 +127,7 @@ static int64_t print_of(struct xeno_db *db)
         xeno_db_one_int(db, 0, &n, NULL,
                         "SELECT (SELECT count(*) FROM link) + 100 * (SELECT count(*) FROM tag)"
                         " + 10000 * (SELECT count(*) FROM manifest)"
+                        " + 100000000000 * (SELECT count(*) FROM head)"
                         " + 1000000 * (SELECT coalesce(sum(used_bytes + entries), 0) FROM owner)",
                         ""),
         0);
@@ -153,6 +163,7 @@ static void one_life(uint64_t seed)
 
     xeno_env_test_init(&w.env, xeno_s(1), seed);
     assert_int_equal(xeno_db_open("sqlite::memory:", &w.db, NULL), 0);
+    assert_int_equal(xeno_keep_open(w.db, NULL), 0);
     assert_int_equal(xstored_meta_open(w.db, NULL), 0);
     make_docs(&w);
     for (int i = 0; i < ACTS; i++) {
