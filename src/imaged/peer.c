@@ -1,15 +1,12 @@
 /* src/imaged/peer.c - connections: requests in, replies and bytes out. */
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "base/log.h"
 #include "imaged/imaged.h"
+#include "rpc/listen.h"
 #include "rpc/message.h"
 
 #define FRAMES_A_TURN 16
@@ -179,17 +176,16 @@ static size_t count_of(const struct peers *ps, pid_t pid)
 static int on_accept(sd_event_source *s, int fd, uint32_t events, void *data)
 {
     struct imaged *d = data;
-    xeno_autoclose int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct ucred who = { .uid = (uid_t)-1 };
-    socklen_t len = sizeof who;
+    struct ucred who;
+    xeno_autoclose int conn = xeno_rpc_accept(fd, &who);
     struct peer *p;
 
     (void)s;
     (void)events;
     if (conn < 0)
         return 0;
-    if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || !is_ours(&who) ||
-        d->peers->count >= IMAGED_PEERS_MAX || count_of(d->peers, who.pid) >= OF_ONE_MAX) {
+    if (!is_ours(&who) || d->peers->count >= IMAGED_PEERS_MAX ||
+        count_of(d->peers, who.pid) >= OF_ONE_MAX) {
         xeno_log(LOG_WARNING, "peer.refused", "pid=%d uid=%u peers=%zu", (int)who.pid, who.uid,
                  d->peers->count);
         return 0;
@@ -208,23 +204,14 @@ static int on_accept(sd_event_source *s, int fd, uint32_t events, void *data)
  * open one that is ours alone. */
 int peers_listen(struct imaged *d, struct xeno_err *err)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    const char *path = d->opt.socket;
+    int r;
 
     d->peers = xeno_new0(struct peers);
-    if (strlen(path) >= sizeof address.sun_path)
-        return xeno_fail(err, -ENAMETOOLONG, "agent.socket",
-                         "the socket's path has %zu bytes, the limit is %zu", strlen(path),
-                         sizeof address.sun_path - 1);
-    strcpy(address.sun_path, path); /* its length was checked */
-    unlink(path); /* of a daemon before us: the folder's lock says that it is gone */
-    d->peers->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (d->peers->listener < 0 ||
-        bind(d->peers->listener, (struct sockaddr *)&address, sizeof address) < 0 ||
-        chmod(path, 0666) < 0 || listen(d->peers->listener, 64) < 0)
-        return xeno_fail_errno(err, -errno, "agent.socket", "listen on '%s'", path);
-    sd_event_add_io(d->loop, &d->peers->accept, d->peers->listener, EPOLLIN, on_accept, d);
-    return 0;
+    d->peers->listener = -1;
+    r = xeno_rpc_listen(d->opt.socket, 0666, "agent.socket", &d->peers->listener, err);
+    if (r == 0)
+        sd_event_add_io(d->loop, &d->peers->accept, d->peers->listener, EPOLLIN, on_accept, d);
+    return r;
 }
 
 void peers_close(struct imaged *d)

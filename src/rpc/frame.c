@@ -44,11 +44,8 @@ struct xeno_frames *xeno_frames_new(int fd, const struct xeno_frames_kind *kind)
     return f;
 }
 
-/* The token is the protocol's: "task.closed". */
-static int fail(const struct xeno_frames *f, int code, const char *what, struct xeno_err *err,
-                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-static int fail(const struct xeno_frames *f, int code, const char *what, struct xeno_err *err,
-                const char *fmt, ...)
+int xeno_frames_fail(const struct xeno_frames_kind *kind, int code, const char *what,
+                     struct xeno_err *err, const char *fmt, ...)
 {
     char token[XENO_ERR_TOKEN_MAX], text[XENO_ERR_TEXT_MAX];
     va_list ap;
@@ -56,7 +53,7 @@ static int fail(const struct xeno_frames *f, int code, const char *what, struct 
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    snprintf(token, sizeof token, "%s.%s", f->kind.name, what);
+    snprintf(token, sizeof token, "%s.%s", kind->name, what);
     return xeno_fail(err, code, token, "%s", text);
 }
 
@@ -153,10 +150,10 @@ static int receive(struct xeno_frames *f, void *to, size_t len, struct xeno_err 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
     if (n <= 0)
-        return fail(f, -ECONNRESET, "closed", err, "the other side is gone");
+        return xeno_frames_fail(&f->kind, -ECONNRESET, "closed", err, "the other side is gone");
     if (!collect(f, &msg))
-        return fail(f, -EPROTO, "frame", err, "a frame brings over %d descriptors",
-                    XENO_FRAME_FDS_MAX);
+        return xeno_frames_fail(&f->kind, -EPROTO, "frame", err,
+                                "a frame brings over %d descriptors", XENO_FRAME_FDS_MAX);
     return (int)n;
 }
 
@@ -174,8 +171,8 @@ static int read_head(struct xeno_frames *f, struct xeno_err *err)
     len = (uint32_t)f->head[0] << 24 | (uint32_t)f->head[1] << 16 | (uint32_t)f->head[2] << 8 |
           f->head[3];
     if (len == 0 || len > f->kind.frame_max)
-        return fail(f, -EPROTO, "frame", err, "a frame of %u bytes, the limit is %zu", len,
-                    f->kind.frame_max);
+        return xeno_frames_fail(&f->kind, -EPROTO, "frame", err,
+                                "a frame of %u bytes, the limit is %zu", len, f->kind.frame_max);
     f->body = xeno_alloc0(1, len + 1);
     f->body_len = len;
     f->have = 0;
@@ -212,7 +209,7 @@ int xeno_frames_read_bytes(struct xeno_frames *f, void *buf, size_t len, struct 
     int n = receive(f, buf, len, err);
 
     if (n > 0 && f->n_in_fds > 0)
-        return fail(f, -EPROTO, "frame", err, "bytes that bring descriptors");
+        return xeno_frames_fail(&f->kind, -EPROTO, "frame", err, "bytes that bring descriptors");
     return n;
 }
 
@@ -246,7 +243,7 @@ static int send_some(struct xeno_frames *f, struct xeno_err *err)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
     if (n < 0)
-        return fail(f, -EPIPE, "closed", err, "the other side is gone");
+        return xeno_frames_fail(&f->kind, -EPIPE, "closed", err, "the other side is gone");
     close_all(o->fds, &o->nfds);
     return (int)n;
 }
@@ -279,9 +276,11 @@ int xeno_frames_write(struct xeno_frames *f, const char *text, size_t len, const
     int r = 0;
 
     if (len == 0 || len > f->kind.frame_max || nfds > XENO_FRAME_FDS_MAX)
-        r = fail(f, -EMSGSIZE, "size", err, "a frame of %zu bytes with %zu descriptors", len, nfds);
+        r = xeno_frames_fail(&f->kind, -EMSGSIZE, "size", err,
+                             "a frame of %zu bytes with %zu descriptors", len, nfds);
     else if (f->queued + len > f->kind.queue_max)
-        r = fail(f, -ENOBUFS, "slow", err, "the other side has %zu bytes to read", f->queued);
+        r = xeno_frames_fail(&f->kind, -ENOBUFS, "slow", err,
+                             "the other side has %zu bytes to read", f->queued);
     if (r < 0) {
         for (size_t i = 0; i < nfds; i++)
             close(fds[i]);

@@ -28,6 +28,11 @@ struct xeno_frames_kind {
     size_t frame_max, queue_max;
 };
 
+/* xeno_fail() with the token NAME.`what`. */
+int xeno_frames_fail(const struct xeno_frames_kind *kind, int code, const char *what,
+                     struct xeno_err *err, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
 /* Takes fd, which becomes non-blocking and close-on-exec. kind: copied. */
 struct xeno_frames *xeno_frames_new(int fd, const struct xeno_frames_kind *kind);
 void xeno_frames_free(struct xeno_frames *f);

@@ -41,22 +41,6 @@ struct xeno_rpc_link {
 
 static int try_connect(struct xeno_rpc_link *l);
 
-/* The token is the protocol's: "task.away". */
-static int fail(const struct xeno_rpc_link *l, int code, const char *what, struct xeno_err *err,
-                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-static int fail(const struct xeno_rpc_link *l, int code, const char *what, struct xeno_err *err,
-                const char *fmt, ...)
-{
-    char token[XENO_ERR_TOKEN_MAX], text[XENO_ERR_TEXT_MAX];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    snprintf(token, sizeof token, "%s.%s", l->opts.kind.name, what);
-    return xeno_fail(err, code, token, "%s", text);
-}
-
 /* --- open requests --- */
 
 static void drop_request(struct open_request *o)
@@ -90,7 +74,8 @@ static int on_timeout(sd_event_source *s, uint64_t usec, void *data)
 
     (void)s;
     (void)usec;
-    fail(o->link, -ETIMEDOUT, "timeout", &err, "%s did not answer in time", o->link->opts.peer);
+    xeno_frames_fail(&o->link->opts.kind, -ETIMEDOUT, "timeout", &err, "%s did not answer in time",
+                     o->link->opts.peer);
     finish(o, NULL, NULL, 0, &err);
     return 0;
 }
@@ -145,7 +130,8 @@ static void lost(struct xeno_rpc_link *l, const struct xeno_err *why)
     xeno_frames_free(xeno_take(&l->frames));
     l->retry_us = RETRY_MIN_US;
     plan_retry(l);
-    fail(l, -ENOTCONN, "away", &err, "the connection to %s was lost: %s", l->opts.peer, why->text);
+    xeno_frames_fail(&l->opts.kind, -ENOTCONN, "away", &err, "the connection to %s was lost: %s",
+                     l->opts.peer, why->text);
     while (l->open)
         finish(l->open, NULL, NULL, 0, &err);
     if (!l->ending && l->opts.state)
@@ -267,8 +253,9 @@ int xeno_rpc_link_new(sd_event *loop, const struct xeno_rpc_opts *opts, struct x
 
     l->opts = *opts;
     if (len >= sizeof l->address.sun_path) {
-        fail(l, -ENAMETOOLONG, "socket", err, "the socket's path has %zu bytes, the limit is %zu",
-             len, sizeof l->address.sun_path - 1);
+        xeno_frames_fail(&l->opts.kind, -ENAMETOOLONG, "socket", err,
+                         "the socket's path has %zu bytes, the limit is %zu", len,
+                         sizeof l->address.sun_path - 1);
         free(l);
         return -ENAMETOOLONG;
     }
@@ -311,13 +298,15 @@ int xeno_rpc_link_ask(struct xeno_rpc_link *l, int64_t id, const char *text, siz
     int r;
 
     if (!l->frames)
-        return fail(l, -ENOTCONN, "away", err, "%s is not there", l->opts.peer);
+        return xeno_frames_fail(&l->opts.kind, -ENOTCONN, "away", err, "%s is not there",
+                                l->opts.peer);
     if (l->nopen >= l->opts.open_max)
-        return fail(l, -ENOBUFS, "slow", err, "%zu requests wait for their answer",
-                    l->opts.open_max);
+        return xeno_frames_fail(&l->opts.kind, -ENOBUFS, "slow", err,
+                                "%zu requests wait for their answer", l->opts.open_max);
     r = xeno_frames_write(l->frames, text, len, NULL, 0, err);
     if (r == -EPIPE || r == -ECONNRESET)
-        return fail(l, -ENOTCONN, "away", err, "%s has just gone", l->opts.peer);
+        return xeno_frames_fail(&l->opts.kind, -ENOTCONN, "away", err, "%s has just gone",
+                                l->opts.peer);
     if (r < 0)
         return r; /* a broken connection is found by the loop, which then tells the others */
     o = xeno_new0(struct open_request);

@@ -1,13 +1,11 @@
 /* src/taskd/peer.c - connections: frames in, replies and events out. */
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "rpc/listen.h"
 #include "rpc/message.h"
 #include "taskd/taskd.h"
 
@@ -166,17 +164,15 @@ static int on_io(sd_event_source *s, int fd, uint32_t events, void *data)
 static int on_accept(sd_event_source *s, int fd, uint32_t events, void *data)
 {
     struct taskd *d = data;
-    xeno_autoclose int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct ucred who = { .uid = (uid_t)-1 };
-    socklen_t len = sizeof who;
+    struct ucred who;
+    xeno_autoclose int conn = xeno_rpc_accept(fd, &who);
     struct peer *p;
 
     (void)s;
     (void)events;
     if (conn < 0)
         return 0;
-    if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
-        who.uid != (uid_t)d->conf.peer_uid || d->npeers >= TASKD_PEERS_MAX) {
+    if (who.uid != (uid_t)d->conf.peer_uid || d->npeers >= TASKD_PEERS_MAX) {
         xeno_log(LOG_WARNING, "peer.refused", "pid=%d uid=%u peers=%zu", (int)who.pid, who.uid,
                  d->npeers);
         return 0;
@@ -196,22 +192,13 @@ static int on_accept(sd_event_source *s, int fd, uint32_t events, void *data)
 
 int peers_listen(struct taskd *d, struct xeno_err *err)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
     const char *path = d->conf.socket;
+    int r = xeno_rpc_listen(path, 0600, "taskd.socket", &d->listener, err);
 
-    if (strlen(path) >= sizeof address.sun_path)
-        return xeno_fail(err, -ENAMETOOLONG, "taskd.socket",
-                         "the socket's path has %zu bytes, the limit is %zu", strlen(path),
-                         sizeof address.sun_path - 1);
-    strcpy(address.sun_path, path);
-    unlink(path); /* of a daemon before us: the folder's lock says that it is gone */
-    d->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (d->listener < 0 || fchmod(d->listener, 0600) < 0 ||
-        bind(d->listener, (struct sockaddr *)&address, sizeof address) < 0 ||
-        chmod(path, 0600) < 0 ||
-        (geteuid() == 0 && chown(path, (uid_t)d->conf.peer_uid, (gid_t)-1) < 0) ||
-        listen(d->listener, 16) < 0)
-        return xeno_fail_errno(err, -errno, "taskd.socket", "listen on '%s'", path);
+    if (r < 0)
+        return r;
+    if (geteuid() == 0 && chown(path, (uid_t)d->conf.peer_uid, (gid_t)-1) < 0)
+        return xeno_fail_errno(err, -errno, "taskd.socket", "set the owner of '%s'", path);
     sd_event_add_io(d->loop, &d->accept, d->listener, EPOLLIN, on_accept, d);
     return 0;
 }
