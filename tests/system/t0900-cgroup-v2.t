@@ -24,7 +24,8 @@ ok "the programs are installed for it" env DESTDIR="$share/install" \
 # short run: chance has its long one outside. Not t0210, which passes, but in 90 s and more: the
 # pressure files it reads are version 2 outside, too.
 inside=("$top"/tests/vm/t-units.t "$top"/tests/system/t0203-*.t "$top"/tests/system/t0204-*.t
-    "$top"/tests/system/t020[1259]-*.t "$top"/tests/system/t0301-*.t "$top"/tests/vm/t-machine.t)
+    "$top"/tests/system/t020[1259]-*.t "$top"/tests/system/t0301-*.t "$top"/tests/vm/t-nfs.t
+    "$top"/tests/vm/t-machine.t)
 cat >"$share/one" <<EOF
 export XENO_BUILD='$build' XENO_IN_VM=1 XENO_ROUNDS=4
 n=\$(basename "\$1" .t)
