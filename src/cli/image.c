@@ -39,6 +39,15 @@ int cli_store_open(struct cli *cli, const struct cli_args *args, int mode, struc
 
 static const struct cli_option store_options[] = { STORE_OPTION, { NULL } };
 
+/* As far as its manifest says. */
+static bool has_mounts(const struct xeno_image *im)
+{
+    for (size_t i = 0; i < im->layer_count; i++)
+        if (im->layers[i].mounts)
+            return true;
+    return false;
+}
+
 static struct xeno_json *image_json(const char *name, const struct xeno_image *im,
                                     const struct xeno_seen_list *seen)
 {
@@ -56,6 +65,7 @@ static struct xeno_json *image_json(const char *name, const struct xeno_image *i
     for (size_t i = 0; i < im->layer_count; i++)
         xeno_json_append_str(layers, im->layers[i].digest);
     xeno_json_set(j, "layers", layers);
+    xeno_json_set_bool(j, "mounts", has_mounts(im));
     for (char **p = im->env; p && *p; p++)
         xeno_json_append_str(env, *p);
     xeno_json_set(j, "env", env);
@@ -175,6 +185,8 @@ static void show_image(struct cli *cli, const char *name, const struct xeno_imag
     for (size_t i = 0; i < im->layer_count; i++)
         cli_field(cli, i ? "" : "layers", "%s %s", im->layers[i].digest,
                   xeno_size_text(im->layers[i].size_bytes, size));
+    if (has_mounts(im))
+        cli_field(cli, "mount files", "yes: xeno overlay tree %s", cli_clean(name));
     for (char **p = im->env; p && *p; p++)
         cli_field(cli, p == im->env ? "environment" : "", "%s", cli_clean(*p));
     for (char **p = im->argv; p && *p; p++)

@@ -293,8 +293,11 @@ static int ask_agent(struct xeno_cowfs_images *im, struct xeno_registry_name *na
         return xeno_fail(err, -EINVAL, "cowfs.image", "it needs --imaged-store");
     r = xeno_agent_resolve(im->agent, text, XENO_IMAGE_ANY, &found, err);
     if (r >= 0 && name->digest[0] && strcmp(name->digest, found->manifest) != 0)
-        r = xeno_fail(err, -EBADMSG, "image.corrupt", "the image manager gives another one, %s",
-                      found->manifest);
+        r = xeno_fail(
+            err, -EBADMSG, "image.corrupt",
+            "the image manager gives %s: is the digest that of a list of images for several "
+            "machines? Name the one for this",
+            found->manifest);
     if (r >= 0)
         r = xeno_store_open(im->opts.imaged_store, XENO_STORE_READ, &st, err);
     if (r >= 0)

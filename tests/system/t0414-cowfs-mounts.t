@@ -67,6 +67,7 @@ manifest=$("$tool" here list | sed -n 's/^main:* sha256:\([0-9a-f]*\) .*/\1/p')
 like "$(cat "here/blobs/sha256/$manifest")" '"org.xenoserver.layer.mounts":"yes"' "its manifest says that there are such"
 
 # --- what it says before it is mounted ---
+like "$(xeno template show main)" "mount files +yes: xeno overlay tree main" "xeno template show says so"
 not_ok "xeno overlay tree fails for what cannot be" eval 'xeno overlay tree main --insecure-http >tree.out'
 like "$(tr -s ' \n' ' ' <tree.out)" "main sha256:[0-9a-f]{64} layer sha256:[0-9a-f]{64} [^/]* /bad/above ! line 1" "it shows layers, and what is wrong"
 like "$(tr -s ' \n' ' ' <tree.out)" "/docs oci://$at/shop/docs:stable sha256:[0-9a-f]{64} \(the name can move\) layer sha256:[0-9a-f]{64} [0-9.]+ MiB template://extra .* /pool file://$work/shared/pool /posix" \
