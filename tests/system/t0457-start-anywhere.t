@@ -63,8 +63,14 @@ ok "as after the image manager was killed" run --template "$base" -- sha256sum /
 store_start
 ok "with the store what was not read can be read" inside two 'wc -c </usr/big4'
 
+# --- what documents mean that name nothing ---
+echo "template = $base" >>"$work/x1/xenod.conf"
+kill -HUP "$(cat "$work/x1/xenod.pid")"
+meant() { [ "$(at x1 nobody GET /v1/status | jq -r .status.template)" = "$base" ]; }
+ok "a XenoServer whose template is elsewhere" wait_for 10 meant
+ok "starts it" run -- grep -q root /etc/passwd
+
 # --- what waits is not paid ---
-chain_free() { xeno account --json | jq .held; }
 as_ pub
 root_of "$work/other"
 head -c 3000000 /dev/urandom >"$work/other/usr/more"

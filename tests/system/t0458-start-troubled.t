@@ -23,11 +23,12 @@ as_ me
 # --- ended while it waits ---
 ok "what the image is, is known" run --dry-run --template "$base" -- true
 kill -STOP "$store_pid"
-timeout 60 xeno run -q --name early --template "$base" -- true >"$work/early" 2>&1 &
+TERM=xterm timeout 60 script -qefc "xeno run --name early --template $base -- true" "$work/early" </dev/null >"$work/o" 2>&1 &
 early=$!
 state() { xeno session show "$1" --json 2>/dev/null | jq -r '"\(.state) \(.image.state)"'; }
 waits() { [ "$(state early)" = "creating fetching" ]; }
 ok "a session that waits for its image" wait_for 20 waits
+ok "is seen to wait" wait_for 10 grep -q "fetching the image" "$work/early"
 began=$SECONDS
 ok "is ended" end early
 ok "at once" [ $((SECONDS - began)) -lt "$(patience 15)" ]
