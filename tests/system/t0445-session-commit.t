@@ -16,7 +16,7 @@ in_it() { # SESSION SCRIPT
 }
 # Everything but what the host puts there and what changes, as somebody inside sees it.
 tree() {
-    in_it "$1" 'cd / && find . -xdev ! -path "./proc*" ! -path "./sys*" ! -path "./dev*" ! -name aa ! -name zz ! -name t ! -path "./etc/host*" |
+    in_it "$1" 'cd / && find ./srv ./etc ./new ./bulk -xdev ! -path "./etc/host*" |
         sort | while read -r f; do
             stat -c "%n %F %a %u %g %h %s" "$f" | sed "s/^\(.* directory [^ ]* [^ ]* [^ ]*\) .*/\1/"
             [ -L "$f" ] && readlink "$f"
@@ -101,9 +101,9 @@ xeno run -q -d --name c --server x1 --disk 128M -- sh -c "$(cat "$work/task")" >
 wait_for 20 eval '[ "$(in_it c "cat /zz")" -gt 10 ]'
 url=$(xeno server list --json | jq -r '.servers[] | select(.name == "x1").url')
 had=$(images)
-begin() { # a slow commit of c
+begin() { # RATE: a slow commit of c
     rm -f "$work/slow.tar"
-    background slow curl -sS --limit-rate 200k --cacert "$XENO_HOME/ca.pem" --cert "$XENO_HOME/credential.pem" \
+    background slow curl -sS --limit-rate "$1" --cacert "$XENO_HOME/ca.pem" --cert "$XENO_HOME/credential.pem" \
         --key "$XENO_HOME/key.pem" -o "$work/slow.tar" "$url/v1/sessions/$(xeno session show c --json | jq -r .session)/layer"
     reader=$pid
     wait_for 10 test -s "$work/slow.tar"
@@ -111,19 +111,19 @@ begin() { # a slow commit of c
 # curl: "transfer closed with outstanding read data remaining", or a connection that was reset
 told() { wait "$reader" 2>/dev/null && return 1 || case $? in 18 | 56) ;; *) return 1 ;; esac; }
 goes_on() { local n; n=$(in_it c 'cat /aa') && wait_for 10 eval "[ \"\$(in_it c 'cat /aa')\" -gt $n ]"; }
-begin
+begin 1M
 ok "it stands still meanwhile" eval '! in_it c true && grep -q "being committed" "$work/exec.err"'
 is "$(status xeno session commit c --as never) $(grep -c 'committed already' "$work/e")" "3 1" "one commit at a time"
 kill -9 "$reader"
 wait "$reader" 2>/dev/null
 ok "its reader is killed: it goes on" wait_for 20 goes_on
-begin
+begin 2M
 kill -9 "$(pid_of 'x1 xeno-taskd')"
 told
 ok "the task manager is killed: the reader is told" test $? = 0
 xeno platform up --dir "$plat" >/dev/null 2>&1
 ok "and it goes on" wait_for 30 goes_on
-begin
+begin 2M
 is "$(status xeno session end c)" 0 "it can be ended"
 told
 ok "and the reader is told" test $? = 0
