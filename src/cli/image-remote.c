@@ -10,6 +10,7 @@
 #include "cli/remote.h"
 #include "cli/signed.h"
 #include "cli/store-pay.h"
+#include "doc/storage.h"
 #include "image/pull.h"
 #include "image/push.h"
 
@@ -48,11 +49,10 @@ static const char *local_name(const struct cli *cli, const char *word, char **re
 
 /* --- push --- */
 
-/* `paid` is taken. */
+/* `paid` is taken; NULL: nothing is. */
 static void print_pushed(struct cli *cli, const char *where, const struct xeno_pushed *sent,
                          struct xeno_json *paid)
 {
-    struct xeno_json_at top = xeno_json_top(paid);
     char size[32];
 
     if (cli->json) {
@@ -71,24 +71,69 @@ static void print_pushed(struct cli *cli, const char *where, const struct xeno_p
         cli_json(j);
     }
     cli_say(cli, "%s %s", where, sent->digest);
-    if (paid)
-        cli_note(cli, "kept until %s by certificate %s", cli_when(cli_int(&top, "ends_ms", 0)),
-                 cli_clean(cli_str(&top, "certificate")));
-    xeno_json_unref(paid);
     cli_note(cli, "sent %s in %" PRId64 " requests; %zu of %zu blobs were there already",
              xeno_size_text(sent->sent_bytes, size), sent->requests, sent->there + sent->mounted,
              sent->blobs);
+    cli_store_paid(cli, paid);
+    xeno_json_unref(paid);
+}
+
+/* *ret_name: where it is then. */
+static int push_to(struct cli *cli, const struct cli_args *args, struct xeno_store *st,
+                   const char *ref, const char *name, const char *to,
+                   struct xeno_registry_name *ret_name, struct xeno_pushed *ret,
+                   struct xeno_err *err)
+{
+    xeno_auto(cli_remote) remote = NULL;
+    xeno_auto(cli_progress) p = NULL;
+    struct xeno_progress hook;
+    struct xeno_push_opts opts = { .ref = ref };
+    int r = cli_remote_open(cli, args, to, cli_value(args, "from"), true, &remote, err);
+
+    if (r < 0)
+        return r;
+    opts.registry = remote->registry;
+    opts.tag = remote->name.tag[0] ? remote->name.tag : NULL;
+    p = cli_progress_new(cli, "sending %s", name);
+    hook = cli_progress_hook(p);
+    opts.progress = &hook;
+    r = xeno_image_push(st, &opts, ret, err);
+    *ret_name = remote->name;
+    return r;
+}
+
+/* The further copies that are asked for, and paying for all of them. */
+static int push_copies(struct cli *cli, const struct cli_args *args, struct xeno_store *st,
+                       const char *ref, const char *name, const struct xeno_registry_name *first,
+                       const char *digest, struct xeno_json **ret_paid, struct xeno_err *err)
+{
+    const char *hosts[XENO_WRITECERT_COPIES] = { first->host };
+    size_t count = 0;
+    const char *const *copies = cli_values(args, "copy", &count);
+    int r = 0;
+
+    if (!cli_value(args, "pay"))
+        return count == 0 ? 0 : cli_usage(err, "--copy: say what it may cost (--pay)");
+    if (count >= XENO_LEN(hosts))
+        return cli_usage(err, "--copy: %d copies at most, with the first", XENO_WRITECERT_COPIES);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        xeno_autofree char *to = xeno_asprintf("oci://%s/%s%s%s", copies[i], first->repo,
+                                               first->tag[0] ? ":" : "", first->tag);
+        struct xeno_registry_name there;
+        struct xeno_pushed sent;
+
+        hosts[i + 1] = copies[i];
+        r = push_to(cli, args, st, ref, name, to, &there, &sent, err);
+    }
+    return r < 0 ? r : cli_store_pay(cli, args, hosts, count + 1, st, digest, ret_paid, err);
 }
 
 int cli_image_push(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
     xeno_auto(xeno_store) st = NULL;
-    xeno_auto(cli_remote) remote = NULL;
-    xeno_auto(cli_progress) p = NULL;
     xeno_autofree char *ref = NULL, *where = NULL;
     const char *name = local_name(cli, args->words[0], &ref);
-    struct xeno_progress hook;
-    struct xeno_push_opts opts = { .ref = ref };
+    struct xeno_registry_name place;
     struct xeno_json *paid = NULL;
     struct xeno_pushed sent;
     int r;
@@ -97,22 +142,13 @@ int cli_image_push(struct cli *cli, const struct cli_args *args, struct xeno_err
         return cli_usage(err, "say what it shall be called there");
     r = cli_store_open(cli, args, XENO_STORE_READ, &st, err);
     if (r >= 0)
-        r = cli_remote_open(cli, args, args->word_count > 1 ? args->words[1] : name,
-                            cli_value(args, "from"), true, &remote, err);
+        r = push_to(cli, args, st, ref, name, args->word_count > 1 ? args->words[1] : name, &place,
+                    &sent, err);
+    if (r >= 0)
+        r = push_copies(cli, args, st, ref, name, &place, sent.digest, &paid, err);
     if (r < 0)
         return r;
-    opts.registry = remote->registry;
-    opts.tag = remote->name.tag[0] ? remote->name.tag : NULL;
-    where = xeno_registry_name_format(&remote->name);
-    p = cli_progress_new(cli, "sending %s", name);
-    hook = cli_progress_hook(p);
-    opts.progress = &hook;
-    r = xeno_image_push(st, &opts, &sent, err);
-    cli_progress_free(xeno_take(&p));
-    if (r >= 0 && cli_value(args, "pay"))
-        r = cli_store_pay(cli, args, remote->name.host, st, sent.digest, &paid, err);
-    if (r < 0)
-        return r;
+    where = xeno_registry_name_format(&place);
     print_pushed(cli, where, &sent, paid);
     return CLI_OK;
 }

@@ -13,7 +13,7 @@
 #include "image/manifest.h"
 
 #define DEFAULT_S    (30 * 86400)
-#define LIFE_MIN_S   60
+#define LIFE_MIN_S   10
 #define LIFE_MAX_S   (365 * 86400)
 #define ORDER_MORE_S 300 /* the order outlives the certificate, which begins a little later */
 #define HOUR_MS      INT64_C(3600000)
@@ -66,15 +66,14 @@ static int add_image(struct xeno_store *st, struct xeno_writecert *c, struct xen
 }
 
 static int make_cert(struct cli *cli, struct xeno_store *st, const char *digest, xeno_time life,
-                     struct xeno_writecert *c, char **ret, struct xeno_err *err)
+                     int64_t copies, struct xeno_writecert *c, char **ret, struct xeno_err *err)
 {
-    struct xeno_env const *env = cli->env;
     int r;
 
-    xeno_session_id_new(env, c->id);
+    xeno_session_id_new(cli->env, c->id);
     snprintf(c->digest, sizeof c->digest, "%s", digest);
-    c->copies = 1;
-    c->issued = xeno_wall(env);
+    c->copies = copies;
+    c->issued = xeno_wall(cli->env);
     c->expires = xeno_time_add(c->issued, life);
     r = add_image(st, c, err);
     return r < 0 ? r : xeno_writecert_sign(cli->profile->key, c, ret, err);
@@ -93,23 +92,35 @@ static const char *days_text(xeno_time life, char buf[32])
     return buf;
 }
 
-static int check_price(struct cli *cli, const struct cli_shop *shop, int64_t size, xeno_time life,
-                       xeno_credit limit, int64_t *ret, struct xeno_err *err)
+static int64_t cost_of(const struct cli_shop *shop, int64_t size, xeno_time life)
 {
-    char days[32], bytes[32], a[XENO_CREDIT_TEXT], b[XENO_CREDIT_TEXT];
     int64_t cost = xeno_stored_cost(size, shop->price, life.ns / XENO_NS_PER_MS);
 
-    cli_note(cli, "keeping %s for %s costs %s credits at %s (%s a GiB and day)",
-             xeno_size_text(size, bytes), days_text(life, days),
-             xeno_credit_text(xeno_micro(cost), a), shop->host,
-             xeno_credit_text(xeno_micro(shop->price), b));
-    if (cost > limit.micro)
+    return cost > 0 ? cost : 1;
+}
+
+static int check_price(struct cli *cli, const struct cli_shop *shops, size_t count, int64_t size,
+                       xeno_time life, xeno_credit limit, struct xeno_err *err)
+{
+    char days[32], bytes[32], a[XENO_CREDIT_TEXT], b[XENO_CREDIT_TEXT];
+    xeno_credit all = xeno_micro(0);
+
+    for (size_t i = 0; i < count; i++) {
+        int64_t cost = cost_of(&shops[i], size, life);
+
+        if (cost > XENO_CREDIT_MAX || !xeno_credit_add(all, xeno_micro(cost), &all))
+            all.micro = XENO_CREDIT_MAX + 1;
+        cli_note(cli, "keeping %s for %s costs %s credits at %s (%s a GiB and day)",
+                 xeno_size_text(size, bytes), days_text(life, days),
+                 xeno_credit_text(xeno_micro(cost), a), shops[i].host,
+                 xeno_credit_text(xeno_micro(shops[i].price), b));
+    }
+    if (all.micro > limit.micro)
         return xeno_fail(err, -EDQUOT, "price.limit",
                          "keeping it for %s costs %s credits, --pay allows %s: keep it for less "
                          "time (--for), or pay more",
-                         days_text(life, days), xeno_credit_text(xeno_micro(cost), a),
+                         days_text(life, days), xeno_credit_text(all, a),
                          xeno_credit_text(limit, b));
-    *ret = cost > 0 ? cost : 1;
     return 0;
 }
 
@@ -172,22 +183,17 @@ static int check_receipt(const struct cli_shop *shop, const struct xeno_writecer
     return r < 0 ? xeno_context(err, r, "the receipt of %s", shop->host) : 0;
 }
 
-static int pay(struct cli *cli, const struct cli_shop *shop, struct xeno_store *st,
-               const char *digest, xeno_time life, xeno_credit limit, struct xeno_json **ret,
-               struct xeno_err *err)
+/* One copy: an order, bound to it. */
+static int pay_one(struct cli *cli, const struct cli_shop *shop, const struct xeno_writecert *c,
+                   const char *text, xeno_time life, struct xeno_json *list, struct xeno_err *err)
 {
     xeno_autofree struct xeno_order_terms *t = xeno_new0(struct xeno_order_terms);
-    xeno_auto(xeno_writecert) c = xeno_new0(struct xeno_writecert);
-    xeno_autofree char *text = NULL, *chain = NULL;
+    xeno_autofree char *chain = NULL;
     xeno_auto(xeno_json) view = NULL;
-    int64_t cost = 0;
-    int r = make_cert(cli, st, digest, life, c, &text, err), closed;
+    int closed, r;
 
-    if (r == 0)
-        r = check_price(cli, shop, c->size, life, limit, &cost, err);
-    if (r == 0)
-        r = cli_order_make(cli, xeno_micro(cost), xeno_time_add(life, xeno_s(ORDER_MORE_S)), NULL,
-                           &chain, t, err);
+    r = cli_order_make(cli, xeno_micro(cost_of(shop, c->size, life)),
+                       xeno_time_add(life, xeno_s(ORDER_MORE_S)), NULL, &chain, t, err);
     if (r < 0)
         return r;
     r = buy(cli, shop, c, text, chain, &view, err);
@@ -197,31 +203,70 @@ static int pay(struct cli *cli, const struct cli_shop *shop, struct xeno_store *
         r = check_receipt(shop, c, view, err);
     if (r < 0 || closed < 0)
         return r < 0 ? r : closed;
-    *ret = xeno_take(&view);
+    xeno_json_append(list, xeno_take(&view));
     return 0;
 }
 
-int cli_store_pay(struct cli *cli, const struct cli_args *args, const char *host,
-                  struct xeno_store *st, const char *digest, struct xeno_json **ret,
+static int pay(struct cli *cli, const struct cli_shop *shops, size_t count, struct xeno_store *st,
+               const char *digest, xeno_time life, xeno_credit limit, struct xeno_json *list,
+               struct xeno_err *err)
+{
+    xeno_auto(xeno_writecert) c = xeno_new0(struct xeno_writecert);
+    xeno_autofree char *text = NULL;
+    int r = make_cert(cli, st, digest, life, (int64_t)count, c, &text, err);
+
+    if (r == 0)
+        r = check_price(cli, shops, count, c->size, life, limit, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = pay_one(cli, &shops[i], c, text, life, list, err);
+    return r;
+}
+
+void cli_store_paid(struct cli *cli, const struct xeno_json *list)
+{
+    xeno_auto(xeno_json) all = xeno_json_object();
+    struct xeno_json_at top, items;
+    size_t count = 0;
+
+    if (!list)
+        return;
+    xeno_json_set(all, "list", xeno_json_ref((struct xeno_json *)list));
+    top = xeno_json_top(all);
+    items = cli_list(&top, "list", &count);
+    for (size_t i = 0; i < count; i++) {
+        struct xeno_json_at c = xeno_json_item(&items, i);
+
+        cli_note(cli, "copy %" PRId64 " is kept until %s by certificate %s", cli_int(&c, "copy", 0),
+                 cli_when(cli_int(&c, "ends_ms", 0)), cli_clean(cli_str(&c, "certificate")));
+    }
+}
+
+int cli_store_pay(struct cli *cli, const struct cli_args *args, const char *const *hosts,
+                  size_t count, struct xeno_store *st, const char *digest, struct xeno_json **ret,
                   struct xeno_err *err)
 {
+    struct cli_shop shops[XENO_WRITECERT_COPIES];
+    xeno_auto(xeno_json) list = xeno_json_array();
     xeno_time life = xeno_s(DEFAULT_S);
     xeno_credit limit = xeno_micro(0);
-    struct cli_shop shop;
+    size_t n = 0;
     int r = cli_credit(args, "pay", &limit, err);
 
-    *ret = NULL;
     if (r == 0)
         r = cli_duration(args, "for", &life, err);
     if (r == 0 && (life.ns < xeno_s(LIFE_MIN_S).ns || life.ns > xeno_s(LIFE_MAX_S).ns))
-        r = cli_usage(err, "--for: from 1m to 365d, not %s", cli_value(args, "for"));
-    if (r == 0)
-        r = cli_shop_open(cli, host, &shop, err);
+        r = cli_usage(err, "--for: from 10s to 365d, not %s", cli_value(args, "for"));
+    for (size_t i = 0; r == 0 && i < count && n < XENO_LEN(shops); i++) {
+        r = cli_shop_open(cli, hosts[i], &shops[n], err);
+        if (r == 0 && shops[n].price == 0)
+            cli_note(cli, "keeping it costs nothing at %s", hosts[i]);
+        else
+            n++;
+    }
+    if (r == 0 && n > 0)
+        r = pay(cli, shops, n, st, digest, life, limit, list, err);
     if (r < 0)
         return r;
-    if (shop.price == 0) {
-        cli_note(cli, "keeping it costs nothing at %s", host);
-        return 0;
-    }
-    return pay(cli, &shop, st, digest, life, limit, ret, err);
+    *ret = xeno_take(&list);
+    return 0;
 }

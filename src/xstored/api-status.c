@@ -28,7 +28,7 @@ void xstored_get_usage(struct xeno_http_req *q, void *user)
     struct xeno_err err = XENO_ERR_INIT;
     struct xstored_asker who;
     struct xeno_json *body, *sums;
-    struct xeno_keep_sums paid;
+    struct xeno_keep_sums have;
     char key[XENO_PUB_TEXT];
     int r = xstored_who(d, q, &who, &err);
 
@@ -39,17 +39,17 @@ void xstored_get_usage(struct xeno_http_req *q, void *user)
     if (r == 0)
         r = xstored_meta_entries(d->view, who.id.s, &entries, &err);
     if (r == 0)
-        r = xeno_keep_sums(d->view, who.id.s, &paid, &err);
+        r = xeno_keep_sums(d->view, who.id.s, &have, &err);
     if (r < 0) {
         xstored_refuse(d, q, &err);
         return;
     }
     sums = xeno_json_object();
-    xeno_json_set_int(sums, "kept", paid.kept);
-    xeno_json_set_int(sums, "paying_bytes", paid.paying_bytes);
-    xeno_json_set_int(sums, "per_day", paid.per_day);
-    xeno_json_set_int(sums, "charged", paid.charged);
-    xeno_json_set_int(sums, "posted", paid.posted);
+    xeno_json_set_int(sums, "kept", have.kept);
+    xeno_json_set_int(sums, "paying_bytes", have.paying_bytes);
+    xeno_json_set_int(sums, "per_day", have.per_day);
+    xeno_json_set_int(sums, "charged", have.charged);
+    xeno_json_set_int(sums, "posted", have.posted);
     HASH_FIND_STR(d->uses, who.id.s, use);
     body = xeno_json_object();
     xeno_json_set_str(body, "owner", who.id.s);
@@ -90,6 +90,32 @@ static void kept(const struct xstored *d, struct xeno_buf *out)
     xeno_metric_int(out, "xstored_uploads", NULL, NULL, HASH_COUNT(d->uploads));
     xeno_metric(out, "xstored_upload_bytes", "gauge", "Bytes in open uploads.");
     xeno_metric_int(out, "xstored_upload_bytes", NULL, NULL, bytes);
+}
+
+static void paid(const struct xstored *d, struct xeno_buf *out)
+{
+    static const struct {
+        const char *name, *type, *help, *sql;
+    } rows[] = {
+        { "xstored_certificates", "gauge", "Certificates that are kept and paid for.",
+          "SELECT count(*) FROM kept WHERE state = 2" },
+        { "xstored_paying_bytes", "gauge", "Bytes they pay for.",
+          "SELECT coalesce(sum(paying), 0) FROM kept WHERE state = 2" },
+        { "xstored_charged_micro_total", "counter", "Micro-credits charged.",
+          "SELECT coalesce(sum(charged), 0) FROM kept" },
+        { "xstored_posted_micro_total", "counter", "Of those, taken by the XenoCorp.",
+          "SELECT coalesce(sum(posted), 0) FROM kept" },
+        { "xstored_outbox", "gauge", "Charges that the XenoCorp has not answered.",
+          "SELECT count(*) FROM outbox" },
+    };
+
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        int64_t n = 0;
+
+        (void)xeno_db_one_int(d->view, 0, &n, NULL, rows[i].sql, "");
+        xeno_metric(out, rows[i].name, rows[i].type, rows[i].help);
+        xeno_metric_int(out, rows[i].name, NULL, NULL, n);
+    }
 }
 
 static void counted(const struct xstored *d, struct xeno_buf *out)
@@ -147,6 +173,7 @@ void xstored_get_metrics(struct xeno_http_req *q, void *user)
         return;
     }
     kept(d, &out);
+    paid(d, &out);
     counted(d, &out);
     own(d, &out);
     xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);

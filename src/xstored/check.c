@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "keep/keep.h"
 #include "member/check.h"
 #include "xstored/xstored.h"
 
@@ -20,6 +21,8 @@ static void check_books(struct xstored *d, struct xeno_check *c)
         r = xstored_open_books(d, &err);
         if (r == 0)
             r = xstored_meta_check(d->view, &err);
+        if (r == 0)
+            r = xeno_keep_check(d->view, &err);
         if (r == 0)
             r = xstored_meta_total(d->view, &t, &err);
     }
