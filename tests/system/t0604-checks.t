@@ -88,6 +88,25 @@ like "$(line listen)" 'note .*is taken: .*ss -ltnp' "a port that is taken"
 is "$(check "${xenod[@]}" --listen "10.9.9.9:$nc" --check)" 1 "an address of another machine"
 like "$(line listen)" 'MISSING .*Cannot assign' "is named"
 
+# --- image manager ---
+imaged=(xeno-imaged --dir "$work/i" --socket "$work/i/socket" --identity "$work/x")
+is "$(check "${imaged[@]}" --check)" 1 "nothing is there yet"
+like "$(line folder)" 'MISSING .*owned by the user xeno-imaged runs as' "its folder"
+mkdir -m 755 "$work/i"
+is "$(check "${imaged[@]}" --check)" 0 "nothing is missing"
+for what in clock folder socket credential registries seccomp; do
+    like "$(line "$what")" '^ok' "$what"
+done
+like "$(line registries)" 'of the public internet only' "where it connects to is said"
+is "$(check "${imaged[@]}" --registry-ca "$work/none.pem" --registry-auth "$work/none.json" --check) $(grep -c MISSING "$work/o")" "1 2" "files that are not there"
+is "$(check "${imaged[@]}" --registries 'a.example, https://b.example' --check)" 1 "registries that cannot be read"
+like "$(cat "$work/e")" "registries: 'https://b.example' is not HOST" "are named"
+is "$(check "${imaged[@]}" --status)" 1 "the numbers of one that does not run"
+like "$(cat "$work/e")" 'agent.away' "are not to be had"
+background imaged "${imaged[@]}"
+wait_for 20 check "${imaged[@]}" --status
+is "$(check "${imaged[@]}" --status) $(jq .images "$work/o")" "0 0" "those of one that does are"
+
 # --- store ---
 xstored=(xstored --dir "$work/s" --corp-url "$url" --listen "127.0.0.1:$(free_port)")
 is "$(check "${xstored[@]}" --check)" 1 "nothing is there yet"
