@@ -41,6 +41,8 @@ is "$(in_session 'rm /etc/text; echo more >>/usr/text2; chown 33:33 /new; ls -ln
     "-rw-r--r--
 a second text
 more" "it changes files"
+ask commit $s >"$work/layer.tar" 2>"$work/layer"
+is "$(tar tf "$work/layer.tar" | grep -v '^etc/[hr]' | xargs)" "./ etc/ etc/.wh.text new usr/ usr/text2" "which can be committed"
 is "$(ls "$work/D/sessions/$s/upper/data")" "etc
 new
 usr" "on its own disk"
