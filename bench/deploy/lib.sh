@@ -1,7 +1,7 @@
 # bench/deploy/lib.sh - the world of bench/deploy: a user, a home (XenoCorp and XenoStore), and XenoServers at
 # the ends of lines, each in a network namespace of its own; source ../lib.sh and ../line/lib.sh first.
 #
-#     world_up N            namespaces user, home, x1..xN; `xeno platform up` with its XenoServers moved
+#     world_up N [OPTION...] namespaces user, home, x1..xN; `xeno platform up` with its XenoServers moved
 #                           to theirs; the client's profile in $XENO_HOME asks for home at $home
 #     world_lines OPTION... (again) lines between home and each XenoServer, with these of bench-line
 #     server_start I / server_stop I     the daemons of a XenoServer; `fresh I` in between: nothing fetched
@@ -140,9 +140,10 @@ world_end() {
     bench_end
 }
 
-world_up() { # N
+world_up() { # N [OPTION of platform up...]
     local i name pid key all=127.0.0.1,localhost
     world_n=$1
+    shift
     trap world_end EXIT
     world_spaces
     platform=$work/platform
@@ -150,7 +151,7 @@ world_up() { # N
     in_space home xeno platform up --dir "$platform" --servers "$world_n" --store --port $corp_port \
         --corp-set "listen=0.0.0.0:$corp_port" --corp-set "hosts=localhost 127.0.0.1 $home" \
         --store-set "listen=0.0.0.0:$store_port" --store-set "hosts=127.0.0.1,localhost,$home" --store-set "endpoint=https://$home:$store_port" \
-        --server-set "corp-url=https://$home:$corp_port" --server-set "hosts=$all" >"$work/up.log" 2>&1 ||
+        --server-set "corp-url=https://$home:$corp_port" --server-set "hosts=$all" "$@" >"$work/up.log" 2>&1 ||
         { cat "$work/up.log" >&2; exit 1; }
     xeno platform status --dir "$platform" --json >"$work/status.json"
     cp -a "$platform/images" "$work/pristine" # busybox
@@ -171,3 +172,23 @@ world_up() { # N
     sed -i "s/127\.0\.0\.1/$home/g" "$XENO_HOME"/*.json
     for i in $(seq "$world_n"); do sed -i "s/$home:$((corp_port + i))/198.19.$i.2:$((corp_port + i))/g" "$XENO_HOME"/*.json; done
 }
+
+# --- the web server ---
+# TEMPLATE OVERLAY: a service of one task, with what Debian's apache2ctl sets.
+service() {
+    local v
+    cat <<EOF
+<Service>
+  <EnvironmentalRequirements>
+    <Basic><EnvName>apache</EnvName><EnvType>Linux</EnvType><EnvTemplate>$1</EnvTemplate><EnvOverlay>$2</EnvOverlay></Basic>
+    <Network><Port port="80"/></Network>
+  </EnvironmentalRequirements>
+  <Task>
+    <Command><Argument>/usr/sbin/apache2</Argument><Argument>-D</Argument><Argument>FOREGROUND</Argument></Command>
+EOF
+    for v in RUN_USER=www-data RUN_GROUP=www-data PID_FILE=/run/apache2.pid RUN_DIR=/run LOCK_DIR=/run LOG_DIR=/tmp; do
+        echo "    <Environment name=\"APACHE_${v%%=*}\" value=\"${v#*=}\"/>"
+    done
+    printf '  </Task>\n</Service>\n'
+}
+page_comes() { as_user curl -sf --retry 20 --retry-connrefused --retry-delay 1 --max-time 300 "http://$1:$2/" >/dev/null; }
