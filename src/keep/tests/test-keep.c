@@ -348,6 +348,151 @@ static void refused(void **state)
     assert_int_equal(number(s, s->owner, 'a', "posted", NOW), 1000000);
 }
 
+/* --- dying at every commit: before it, or after it and before anybody hears of it --- */
+
+#define HOURS 30
+
+struct life {
+    struct shop *s;
+    int commits, fatal; /* 0: none is */
+    bool late;
+    bool added[2], reclaimed;
+    bool posted[2][HOURS * 2 + 4]; /* what XenoCorp has, by sequence */
+    int64_t sum[2];
+};
+
+/* Ends what xeno_db_begin() began. Returns: whether it was done, and its end was heard. */
+static bool commit(struct life *l)
+{
+    bool dies = ++l->commits == l->fatal;
+
+    if (dies && !l->late)
+        xeno_db_rollback(l->s->db);
+    else
+        assert_int_equal(xeno_db_commit(l->s->db, NULL), 0);
+    return !dies;
+}
+
+/* XenoCorp posts each charge once. */
+static struct xeno_json *post(struct life *l, const char *batch)
+{
+    xeno_auto(xeno_charge_batch) b = NULL;
+    struct xeno_json *reply = xeno_json_object(), *list = xeno_json_array();
+
+    assert_int_equal(
+        xeno_charge_batch_read(batch, strlen(batch), xeno_key_pub(l->s->store), &b, NULL), 0);
+    for (size_t i = 0; i < b->count; i++) {
+        const struct xeno_charge *c = &b->charges[i];
+        int which = c->session[0] - 'a';
+        struct xeno_json *one = xeno_json_object();
+
+        assert_true(c->seq < (int64_t)XENO_LEN(l->posted[0]));
+        xeno_json_set_str(one, "session", c->session);
+        xeno_json_set_int(one, "seq", c->seq);
+        xeno_json_set_str(one, "status", l->posted[which][c->seq] ? "repeated" : "posted");
+        if (!l->posted[which][c->seq])
+            l->sum[which] += c->amount.micro;
+        l->posted[which][c->seq] = true;
+        xeno_json_append(list, one);
+    }
+    xeno_json_set(reply, "results", list);
+    return reply;
+}
+
+static struct xeno_json *corp(struct life *l, const struct xeno_keep_op *op)
+{
+    struct xeno_json *reply;
+
+    if (op->kind == XENO_KEEP_CHARGES)
+        return post(l, op->body);
+    reply = xeno_json_object();
+    xeno_json_set_int(reply, "epoch", 1);
+    xeno_json_set_int(reply, "left", 100000000);
+    xeno_json_set_int(reply, "expires_ms", NOW + 9 * DAY_MS);
+    xeno_json_set_int(reply, "copy", 1);
+    return reply;
+}
+
+static void talk(struct life *l, int64_t now_ms)
+{
+    for (int kind = 0; kind < XENO_KEEP_KINDS; kind++) {
+        struct xeno_keep_op op;
+        bool heard = true;
+
+        while (heard &&
+               xeno_keep_next(l->s->db, l->s->store, (enum xeno_keep_kind)kind, &op, NULL) > 0) {
+            xeno_auto(xeno_json) reply = corp(l, &op);
+
+            assert_int_equal(xeno_db_begin(l->s->db, NULL), 0);
+            assert_int_equal(xeno_keep_answered(l->s->db, l->s->store, &op, reply, NULL,
+                                                &l->s->terms, now_ms, NULL),
+                             0);
+            heard = commit(l);
+            xeno_keep_op_release(&op);
+        }
+    }
+}
+
+static void reclaim_a(struct life *l, int64_t now_ms)
+{
+    struct xeno_reclaim doc = { .time = xeno_ms(NOW) };
+    xeno_autofree char *text = NULL, *receipt = NULL;
+
+    memset(doc.certificate, 'a', XENO_SESSION_ID_CHARS);
+    text = xeno_reclaim_sign(l->s->owner, &doc);
+    assert_int_equal(xeno_db_begin(l->s->db, NULL), 0);
+    assert_int_equal(
+        xeno_keep_reclaim(l->s->db, l->s->store, doc.certificate, text, now_ms, &receipt, NULL), 0);
+    l->reclaimed = commit(l);
+}
+
+static void one_life(struct life *l)
+{
+    for (int64_t now = NOW, h = 0; h < HOURS; h++, now += HOUR_MS) {
+        for (int i = 0; i < 2; i++) {
+            while (!l->added[i]) {
+                assert_int_equal(xeno_db_begin(l->s->db, NULL), 0);
+                assert_true(add(l->s, l->s->owner, (char)('a' + i), i ? "12" : "01", GIB,
+                                26 * HOUR_MS, now, NULL) >= 0);
+                l->added[i] = commit(l);
+            }
+        }
+        for (bool done = false; !done;) {
+            assert_int_equal(xeno_db_begin(l->s->db, NULL), 0);
+            assert_int_equal(xeno_keep_tick(l->s->db, HOUR_MS, now, NULL), 0);
+            done = commit(l);
+        }
+        talk(l, now);
+        talk(l, now);
+        while (h >= 10 && !l->reclaimed)
+            reclaim_a(l, now);
+        assert_int_equal(xeno_keep_check(l->s->db, NULL), 0);
+    }
+}
+
+static void at_every_commit(void **state)
+{
+    int all = 0;
+
+    tear_down(state);
+    for (int fatal = 0; fatal <= all; fatal++)
+        for (int late = 0; late < 2; late++) {
+            struct life l = { .fatal = fatal, .late = late };
+
+            set_up(state);
+            l.s = *state;
+            one_life(&l);
+            all = fatal == 0 ? l.commits : all;
+            /* 10 hours of two, then: 26 of what a had not, and 16 of what a let go */
+            assert_int_equal(l.sum[0], 2 * 10 * 1000000 / 24);
+            assert_int_equal(l.sum[1], (26 + 16) * INT64_C(1000000) / 24);
+            assert_int_equal(outbox(l.s, "SELECT count(*) FROM outbox"), 0);
+            tear_down(state);
+        }
+    assert_true(all > 60);
+    set_up(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +502,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(overlap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(at_every_commit, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
