@@ -1,7 +1,7 @@
 #!/bin/bash
 # Random operations on xeno-cowfs and on a plain directory agree, with the server killed in between
-# and in the middle; over directories, and over images read by pieces, of which some are evicted and
-# spoilt meanwhile. XENO_STORM_SECONDS and XENO_STORM_SEED make it longer and another one.
+# and in the middle; over directories, over directories that a mount file names, and over images read by
+# pieces, of which some are evicted and spoilt meanwhile. XENO_STORM_SECONDS and XENO_STORM_SEED make it longer and another one.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/image.sh"
 need_root
@@ -9,15 +9,26 @@ need_root
 seconds=${XENO_STORM_SECONDS:-10} seed=${XENO_STORM_SEED:-$RANDOM}
 cd "$work" || exit 1
 
-storm() { # FOLDER SERVER
+storm() { # FOLDER SERVER SECONDS
     mkdir "$1"
     at_end "umount -l \"$work/$1/m\""
-    said=$(timeout $((seconds * 2 + 120)) "$build/src/cowfs/tests/cowfs-storm" "$seed" $((seconds / 2)) "$1" "$2" 2>&1)
+    said=$(timeout $((seconds * 2 + 120)) "$build/src/cowfs/tests/cowfs-storm" "$seed" "$3" "$1" "$2" 2>&1)
     like "$said" "^agree: seed $seed" "$1: both agree all the time"
     echo "# $(tail -n 1 <<<"$said")"
     like "$said" ", [1-9][0-9]* kills" "$1: the server was killed meanwhile"
 }
-storm directories "$build/src/cowfs/xeno-cowfs"
+storm directories "$build/src/cowfs/xeno-cowfs" $((seconds / 4))
+
+# The layers are mounted in the root of one that has nothing else; its mount file is hidden by the upper, where it counts
+# all the same.
+cat >mounting <<SH
+#!/bin/bash
+[ -d top ] || { mkdir top && printf 'file://%s/b\nfile://%s/a\n' "\$PWD" "\$PWD" >top/.mount; }
+[ -e u/.mount ] || mknod u/.mount c 0 0
+exec "$build/src/cowfs/xeno-cowfs" --lower=top --mount-dirs="\$PWD" "\${@:2}"
+SH
+chmod +x mounting
+storm mounts "$work/mounting" $((seconds / 4))
 
 # The same server, over images of the two layers; what hides in them is written as an image has it.
 cat >by-pieces <<SH
@@ -36,7 +47,7 @@ done
 exec "$build/src/cowfs/xeno-cowfs" --images=b,a --image-store=images --cache=cache --cache-bytes=1M --shift=0 "\${@:2}" 2>>server.log
 SH
 chmod +x by-pieces
-storm images "$work/by-pieces"
+storm images "$work/by-pieces" $((seconds / 2))
 most=$(sort -n images/pieces.count | tail -n 1)
 ok "pieces were read, $most of them" [ "$most" -gt 4 ]
 ok "some were evicted for others" grep -q "evicted=[1-9]" images/server.log
