@@ -147,7 +147,7 @@ static bool have_a(void *ctx, const char *digest)
 
 static void nothing_elsewhere(void **state)
 {
-    static const char *const rows[] = { "", "template://debian", A, "oci://h/r@" A };
+    static const char here[] = "oci://h/r@" A, *const rows[] = { "", "template://debian", A, here };
     xeno_auto(xenod_elsewhere) e = xenod_elsewhere_new(&world.env, manager, have_a, NULL);
 
     (void)state;
