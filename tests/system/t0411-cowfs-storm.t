@@ -17,7 +17,7 @@ storm() { # FOLDER SERVER SECONDS
     echo "# $(tail -n 1 <<<"$said")"
     like "$said" ", [1-9][0-9]* kills" "$1: the server was killed meanwhile"
 }
-storm directories "$build/src/cowfs/xeno-cowfs" $((seconds / 4))
+storm directories "$build/src/cowfs/xeno-cowfs" $((seconds * 3 / 10))
 
 # The layers are mounted in the root of one that has nothing else; its mount file is hidden by the upper, where it counts
 # all the same.
@@ -28,7 +28,7 @@ cat >mounting <<SH
 exec "$build/src/cowfs/xeno-cowfs" --lower=top --mount-dirs="\$PWD" "\${@:2}"
 SH
 chmod +x mounting
-storm mounts "$work/mounting" $((seconds / 4))
+storm mounts "$work/mounting" $((seconds * 3 / 10))
 
 # The same server, over images of the two layers; what hides in them is written as an image has it.
 cat >by-pieces <<SH
