@@ -28,7 +28,7 @@
 #define DAY_MS   INT64_C(86400000)
 #define HOUR_MS  INT64_C(3600000)
 #define MONTH_MS (30 * DAY_MS)
-#define INTERVAL (2 * HOUR_MS)
+#define INTERVAL (6 * HOUR_MS)
 #define PRICE    INT64_C(70000000000) /* so that a few kilobytes cost something each hour */
 
 struct cert {

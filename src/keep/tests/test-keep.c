@@ -186,6 +186,7 @@ static void rounded_once(void **state)
         { 1 << 20, INT64_C(1024) * 86400000, 1, 7, 7 },
     };
 
+    tear_down(state);
     for (size_t i = 0; i < XENO_LEN(rows); i++) {
         struct shop *s;
 
