@@ -67,6 +67,10 @@ static int make_object(int dir, const char *tmp, const struct xeno_cowfs_new *wh
 {
     int r;
 
+    if (what->nameless) {
+        *ret_fd = xeno_cowfs_beneath(dir, ".", O_RDWR | O_TMPFILE, mode & 0777);
+        return *ret_fd < 0 ? *ret_fd : 0;
+    }
     switch (what->mode & S_IFMT) {
     case S_IFREG:
         *ret_fd = xeno_cowfs_beneath(dir, tmp, O_RDWR | O_CREAT | O_EXCL, mode & 0777);
@@ -85,23 +89,29 @@ static int make_object(int dir, const char *tmp, const struct xeno_cowfs_new *wh
     return r < 0 ? -errno : 0;
 }
 
-/* The owner, then the bits that a change of owner clears. */
-static int own_object(int dir, const char *tmp, const struct xeno_cowfs_new *what,
+/* The owner, then the bits that a change of owner clears. fd: of a file without a name, else -1. */
+static int own_object(int dir, const char *tmp, int fd, const struct xeno_cowfs_new *what,
                       const struct stat *parent)
 {
     bool inherit = (parent->st_mode & S_ISGID) != 0;
     gid_t gid = inherit ? parent->st_gid : what->who.gid;
-    mode_t special = what->mode & (S_ISUID | S_ISGID | S_ISVTX);
+    mode_t special = what->mode & (S_ISUID | S_ISGID | S_ISVTX), mode;
     struct stat st;
 
-    if (fstatat(dir, tmp, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fd >= 0) {
+        dir = fd;
+        tmp = "";
+    }
+    if (fstatat(dir, tmp, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
         return -errno;
     if ((st.st_uid != what->who.uid || st.st_gid != gid) &&
-        fchownat(dir, tmp, what->who.uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        fchownat(dir, tmp, what->who.uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
         return -errno;
     if (S_ISDIR(what->mode) && inherit)
         special |= S_ISGID;
-    if (special && !S_ISLNK(what->mode) && fchmodat(dir, tmp, (st.st_mode & 0777) | special, 0) < 0)
+    mode = (st.st_mode & 0777) | special;
+    if (special && !S_ISLNK(what->mode) &&
+        (fd >= 0 ? fchmod(fd, mode) : fchmodat(dir, tmp, mode, 0)) < 0)
         return -errno;
     return 0;
 }
@@ -127,10 +137,10 @@ static int prepare(struct xeno_cowfs *c, int parent, const char *tmp,
         mode &= ~what->who.umask;
     r = make_object(dir, tmp, what, mode, ret_fd);
     if (r == 0)
-        r = own_object(dir, tmp, what, &st);
+        r = own_object(dir, tmp, what->nameless ? *ret_fd : -1, what, &st);
     if (folder < 0)
         return r;
-    if (r == 0 && renameat2(folder, tmp, c->work, tmp, RENAME_NOREPLACE) < 0)
+    if (r == 0 && !what->nameless && renameat2(folder, tmp, c->work, tmp, RENAME_NOREPLACE) < 0)
         r = -errno;
     unlinkat(folder, tmp, S_ISDIR(what->mode) ? AT_REMOVEDIR : 0);
     unlinkat(c->work, name, AT_REMOVEDIR);
@@ -189,6 +199,29 @@ static int make_locked(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, con
     return r == 0 ? probe_name(c, parent, name, false, ret) : r;
 }
 
+/* As above, of a file without a name: its node is as one whose name is gone. */
+static int make_nameless(struct xeno_cowfs *c, struct xeno_cowfs_node *parent,
+                         const struct xeno_cowfs_new *what, int *ret_fd,
+                         struct xeno_cowfs_node **ret, struct probe *p)
+{
+    xeno_autoclose int held = -1;
+    char tmp[WORK_NAME];
+    int r = parent->gone ? -ENOENT : take_over_dir(c, parent);
+
+    if (r == 0)
+        r = prepare(c, upper_fd(c, parent), work_name(c, tmp), what, ret_fd);
+    if (r < 0)
+        return r;
+    *p = (struct probe){ .count = 1, .layers = { UPPER } };
+    held = fcntl(*ret_fd, F_DUPFD_CLOEXEC, 0);
+    if (held < 0 || fstat(held, &p->st) < 0)
+        return -errno;
+    p->ino = ino_of(c, UPPER, &p->st);
+    *ret = node_get(c, parent, "", p);
+    node_drop_name(c, *ret, xeno_take_fd(&held));
+    return 0;
+}
+
 int xeno_cowfs_make(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const char *name,
                     const struct xeno_cowfs_new *what, struct xeno_cowfs_node **ret,
                     struct stat *ret_st, struct xeno_cowfs_file **ret_file)
@@ -204,9 +237,14 @@ int xeno_cowfs_make(struct xeno_cowfs *c, struct xeno_cowfs_node *parent, const 
         return r;
     trim(c);
     pthread_rwlock_wrlock(&c->tree);
-    r = make_locked(c, parent, name, what, &fd, &p);
+    if (what->nameless) {
+        r = make_nameless(c, parent, what, &fd, ret, &p);
+    } else {
+        r = make_locked(c, parent, name, what, &fd, &p);
+        if (r == 0)
+            *ret = node_get(c, parent, name, &p);
+    }
     if (r == 0) {
-        *ret = node_get(c, parent, name, &p);
         *ret_st = p.st;
         stat_as_node(*ret, ret_st);
         if (ret_file)

@@ -29,7 +29,10 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     struct xeno_cowfs_node *n = NULL;
     struct fuse_entry_param e;
     struct stat st;
-    int r = xeno_cowfs_make(c, node_of(req, parent), name, &what, &n, &st, &f);
+    int r;
+
+    what.nameless = fuse_raw_nameless();
+    r = xeno_cowfs_make(c, node_of(req, parent), name, &what, &n, &st, &f);
 
     if (r < 0) {
         reply_result(req, r);

@@ -9,7 +9,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static __thread bool initial, kills; /* of the request of this thread */
+/* FUSE_TMPFILE of newer kernel headers: it asks, and is answered, as CREATE. */
+#define OPCODE_TMPFILE 51
+
+static __thread bool initial, kills, nameless; /* of the request of this thread */
 
 /* Of the body of a request, as much as there is. */
 static void body_of(const struct fuse_buf *request, void *out, size_t size)
@@ -25,7 +28,7 @@ void fuse_raw_look(const struct fuse_buf *request)
 {
     struct fuse_in_header head;
 
-    initial = kills = false;
+    initial = kills = nameless = false;
     if ((request->flags & FUSE_BUF_IS_FD) || request->size < sizeof head)
         return;
     memcpy(&head, request->mem, sizeof head);
@@ -34,6 +37,10 @@ void fuse_raw_look(const struct fuse_buf *request)
 
         body_of(request, &in, sizeof in);
         initial = (in.flags & FUSE_HANDLE_KILLPRIV_V2) != 0;
+    } else if (head.opcode == OPCODE_TMPFILE) {
+        nameless = true;
+        head.opcode = FUSE_CREATE;
+        memcpy(request->mem, &head, sizeof head);
     } else if (head.opcode == FUSE_WRITE) {
         struct fuse_write_in in;
 
@@ -50,6 +57,11 @@ void fuse_raw_look(const struct fuse_buf *request)
 bool fuse_raw_kills(void)
 {
     return kills;
+}
+
+bool fuse_raw_nameless(void)
+{
+    return nameless;
 }
 
 /* --- libfuse's way to and from the kernel --- */

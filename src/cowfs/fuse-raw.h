@@ -2,9 +2,10 @@
  *
  * FUSE_HANDLE_KILLPRIV_V2: the server clears the set-id bits of what is written. Without it the
  * kernel asks for "security.capability" before each write(2), cached or not, which then waits for
- * one request; with it, once for a file. libfuse's own reply to INIT cannot say it, and a request's
- * wish to have the bits cleared does not come through libfuse: so the reply is written by us, and
- * requests are looked at before libfuse takes them apart (linux/fuse.h).
+ * one request; with it, once for a file. FUSE_TMPFILE: a file without a name. libfuse's own reply
+ * to INIT cannot say it, and a request's wish to have the bits cleared does not come through
+ * libfuse: so the reply is written by us, and requests are looked at before libfuse takes them
+ * apart (linux/fuse.h).
  */
 #ifndef XENO_COWFS_FUSE_RAW_H
 #define XENO_COWFS_FUSE_RAW_H
@@ -22,5 +23,8 @@ void fuse_raw_look(const struct fuse_buf *request);
 /* Shall the request that this thread serves clear set-id bits? Only of writes and of changes of
  * size; allocations and copies say nothing, and nothing is known of who asks but his uid. */
 bool fuse_raw_kills(void);
+
+/* Shall what it creates have no name? For libfuse, which does not know O_TMPFILE, it creates. */
+bool fuse_raw_nameless(void);
 
 #endif

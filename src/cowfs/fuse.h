@@ -5,9 +5,8 @@
  * it is served. Writes are cached too: what was written is in the upper after close(2), fsync(2) or
  * msync(2) have returned, so a kill -9 of the server loses nothing that was acknowledged by these.
  * The server remembers as many nodes as the kernel does, and keeps a bounded number of directories
- * open. O_TMPFILE is not offered (Debian's libfuse has no call for it). Under Landlock nothing
- * can be unmounted: a server that mounted for itself, and unmounts at its end, cannot be confined
- * by it; one that was given the mount can.
+ * open. Under Landlock nothing can be unmounted: a server that mounted for itself, and unmounts at
+ * its end, cannot be confined by it; one that was given the mount can.
  */
 #ifndef XENO_COWFS_FUSE_H
 #define XENO_COWFS_FUSE_H

@@ -32,7 +32,7 @@
  * Rights are the front end's business: nothing is checked here. New objects belong to `who`, and
  * take the parent's group (set-group-id) and default ACL as in any file system.
  *
- * Not there: hard links kept over taking over, O_TMPFILE. A directory
+ * Not there: hard links kept over taking over. A directory
  * of more than XENO_COWFS_LIST_MAX_BYTES of names cannot be listed.
  *
  * Units:   sizes in bytes. Errors: a negative errno, as the system call of that name has it.
@@ -146,6 +146,7 @@ struct xeno_cowfs_new {
     dev_t rdev;         /* of devices */
     const char *target; /* of symbolic links */
     struct xeno_cowfs_who who;
+    bool nameless; /* a regular file for xeno_cowfs_link(), or for its maker alone: O_TMPFILE */
     const uint64_t *tag; /* of regular files: kept with it from its first moment; may be NULL */
 };
 /* ret_file: of a regular file, NULL or where it is to be opened for reading and writing. */

@@ -7,18 +7,22 @@ at_end 'umount -l "$work/disk"'
 # posix_disk UPPER...: mounts a small file system, which can be full, at $work/disk, with the layers
 # bottom and middle, and the uppers; one case finds a file with as many links as there may be.
 posix_disk() {
-    local many number upper
+    local many number upper path part
     many=$(grep -h '^=' "$cases" | grep -n '= more links than' | cut -d: -f1)
     number=$(printf %03d $((many - 1)))
     mkdir "$work/disk" && truncate -s 384M "$work/disk.img" || return 1
-    mkfs.ext4 -q -F -m 0 -b 4096 -N 100000 -O ^has_journal "$work/disk.img" && mount -o loop "$work/disk.img" "$work/disk" || return 1
-    mkdir "$work"/disk/{bottom,middle} && "$suite" "$cases" prepare "$work/disk/bottom" "$work/disk/middle" || return 1
+    mkfs.ext4 -q -F -m 0 -b 4096 -N 100000 -O ^has_journal "$work/disk.img" || return 1
     for upper; do
-        mkdir -p "$work/disk/$upper/$number" && chmod 777 "$work/disk/$upper/$number" && : >"$work/disk/$upper/$number/many"
-    done
-    umount "$work/disk" || return 1
-    for upper; do echo "set_inode_field /$upper/$number/many links_count 65000"; done | /sbin/debugfs -w -f - "$work/disk.img" >"$work/debugfs.log" 2>&1
-    mount -o loop "$work/disk.img" "$work/disk"
+        path=
+        echo "cd /"
+        for part in ${upper//\// } "$number"; do
+            path+=/$part
+            echo "mkdir $path"
+        done
+        printf '%s\n' "set_inode_field $path mode 040777" "cd $path" "write /dev/null many" "set_inode_field many links_count 65000"
+    done | /sbin/debugfs -w -f - "$work/disk.img" >"$work/debugfs.log" 2>&1
+    mount -o loop "$work/disk.img" "$work/disk" || return 1
+    mkdir "$work"/disk/{bottom,middle} && "$suite" "$cases" prepare "$work/disk/bottom" "$work/disk/middle"
 }
 
 # posix_differs SYSTEM OUTPUT: what is known to differ does, and nothing else.
