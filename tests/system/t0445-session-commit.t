@@ -29,7 +29,7 @@ pid_of() { xeno platform status --dir "$plat" --json | jq -r --arg n "$1" '.proc
 ok "platform up" xeno platform up --servers 2 --dir "$plat" || bail "no platform"
 [ "$(xeno platform status --dir "$plat" --json | jq -r .driver)" = oci ] || bail "containers cannot run here"
 
-# --- something to keep: aa is always written before zz, and 24 MB are read between the two ---
+# --- something to keep: aa is always written before zz, and so many MiB are read between the two ---
 cat >"$work/task" <<'SH'
 mkdir -p /srv/deep/er /new
 echo text >/srv/deep/er/file
@@ -44,14 +44,15 @@ dd if=/dev/zero of=/srv/sparse bs=1 count=1 seek=8000000 2>/dev/null
 mkfifo /srv/pipe
 echo odd >'/srv/ä b'
 chmod 700 /new
-dd if=/dev/urandom of=/bulk bs=1M count=16 2>/dev/null
+dd if=/dev/urandom of=/bulk bs=1M count=MIB 2>/dev/null
 i=0
 while :; do
     i=$((i + 1)); echo $i >/t; mv /t /aa; echo $i >/t; mv /t /zz
     sleep 0.01
 done
 SH
-ok "a session" xeno run -q -d --name a --server x1 --disk 128M -- sh -c "$(cat "$work/task")"
+task() { sed "s/MIB/$1/" "$work/task"; }
+ok "a session" xeno run -q -d --name a --server x1 --disk 128M -- sh -c "$(task 6)"
 ok "it writes" wait_for 20 eval '[ "$(in_it a "cat /zz")" -gt 10 ]'
 tree a >"$work/a"
 like "$(cat "$work/a")" './srv/second regular file 644 7 8 2 5' "it has what it wrote"
@@ -97,7 +98,7 @@ status xeno session end a >/dev/null
 is "$(status xeno session commit a --as x) $(grep -c 'ended' "$work/e")" "3 1" "a session that has ended" || cat "$work/e"
 
 # --- interrupted: a slow reader, with more on the way than sockets hold ---
-xeno run -q -d --name c --server x1 --disk 128M -- sh -c "$(cat "$work/task")" >"$work/c"
+xeno run -q -d --name c --server x1 --disk 128M -- sh -c "$(task 16)" >"$work/c"
 wait_for 20 eval '[ "$(in_it c "cat /zz")" -gt 10 ]'
 url=$(xeno server list --json | jq -r '.servers[] | select(.name == "x1").url')
 had=$(images)
