@@ -100,8 +100,9 @@ cat >"$work/service.xml" <<END
 <Task><Command><Argument>sleep</Argument><Argument>1000</Argument></Command></Task></Service>
 END
 ok "a service of such names" timeout 60 xeno deploy "$work/service.xml" --on 2 --share
-is "$(xeno session ls --json | jq -r '[.sessions[] | select(.name | startswith("web")) | .image.way] | join(" ")')" \
-    "pieces pieces" "has them in each replica"
+ways() { xeno session ls --json | jq -r '[.sessions[] | select(.name | startswith("web")) | .image.way] | join(" ")'; }
+wait_for 20 eval '[ "$(ways)" = "pieces pieces" ]' # how far an image is, is asked now and then
+is "$(ways)" "pieces pieces" "has them in each replica"
 for s in $(xeno session ls --json | jq -r '.sessions[].session'); do xeno session end "$s" >"$work/o" 2>&1; done
 is "$(findmnt -rno TARGET -t fuse.xeno-cowfs | grep -c "$work")" 0 "nothing is left mounted"
 done_testing
