@@ -341,6 +341,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *data)
     xeno_time now = xeno_mono(d->env);
     size_t asked = 0;
 
+    (void)usec;
     xenod_elsewhere_tick(d->elsewhere);
     xeno_host_each(d->host, on_each, d);
     HASH_ITER (hh, d->image_of, e, next) {
@@ -358,7 +359,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *data)
     if (xeno_agent_link_up(d->agent) &&
         (d->keep_due || now.ns - d->keep_told.ns > KEEP_S * XENO_NS_PER_S))
         tell_kept(d);
-    (void)sd_event_source_set_time(s, usec + TICK_US);
+    (void)sd_event_source_set_time_relative(s, TICK_US);
     return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
