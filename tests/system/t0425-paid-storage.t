@@ -10,7 +10,7 @@ at_end "xeno platform down --dir $plat --purge"
 price=4000 # credits for a GiB and day
 up() {
     xeno platform up --null --servers 1 --dir "$plat" --store --store-set price-gib-day=$price \
-        --store-set charge-every=1s --store-set grace=4s --corp-set audit-every=300d
+        --store-set charge-every=1s --store-set grace=8s --corp-set audit-every=300d
 }
 ok "a platform whose store has a price" up || bail "no platform"
 mkdir -p "$work/root/etc"
