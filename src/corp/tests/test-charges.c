@@ -330,6 +330,20 @@ static void fees_do_not_drift(void **state)
 
 /* --- binding --- */
 
+/* All that is said; between the texts and the numbers there may be anything. */
+static void assert_same_bound(const struct xeno_bound *a, const struct xeno_bound *b)
+{
+    assert_string_equal(a->order, b->order);
+    assert_string_equal(a->session, b->session);
+    assert_int_equal(a->epoch, b->epoch);
+    assert_int_equal(a->limit.micro, b->limit.micro);
+    assert_int_equal(a->charged.micro, b->charged.micro);
+    assert_int_equal(a->left.micro, b->left.micro);
+    assert_int_equal(a->expires_ms, b->expires_ms);
+    assert_int_equal(a->deadline_ms, b->deadline_ms);
+    assert_int_equal(a->copy, b->copy);
+}
+
 static void bindings_exclude_each_other(void **state)
 {
     struct xeno_err err = XENO_ERR_INIT;
@@ -344,9 +358,9 @@ static void bindings_exclude_each_other(void **state)
     assert_int_equal(b.epoch, 1);
     assert_int_equal(b.left.micro, CREDITS(10));
     assert_int_equal(fixture_validate(&w.f, &w.server, &w.client, w.chain, S1, 0, &again, NULL), 0);
-    assert_memory_equal(&b, &again, sizeof b);
+    assert_same_bound(&b, &again);
     assert_int_equal(fixture_validate(&w.f, &w.server, &w.client, w.chain, S1, 1, &again, NULL), 0);
-    assert_memory_equal(&b, &again, sizeof b);
+    assert_same_bound(&b, &again);
     assert_int_equal(fixture_validate(&w.f, &w.server, &w.client, w.chain, S2, 0, &b, &err),
                      -EBUSY);
     assert_string_equal(err.token, "order.bound");

@@ -656,14 +656,15 @@ static void names_are_pinned(void **state)
     check(w, "d/x", "new");
 }
 
+#define NO_DIGEST "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
 static const char *const bad_pins[] = {
     "",
     "xeno-mounts 2\n",
     "xeno-mounts 1\ntemplate://a\n",
     "xeno-mounts 1\ntemplate://a sha256:12\n",
-    "xeno-mounts 1\na sha256:0000000000000000000000000000000000000000000000000000000000000000\n",
-    "xeno-mounts 1\ntemplate://a "
-    "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "xeno-mounts 1\na " NO_DIGEST "\n",
+    ("xeno-mounts 1\ntemplate://a " NO_DIGEST),
 };
 
 static void pins_that_are_none(void **state)
