@@ -5,6 +5,9 @@
 
 #include "cowfs/nfs-priv.h"
 
+/* Copying so many takes longer than a way to another thread, who goes on meanwhile. */
+#define MANY_BYTES (64 << 10)
+
 /* The owner may, whatever the mode: the client has checked it when the file was opened. Who may
  * execute a file may read it, since that is how it is executed. */
 static nfsstat3 check_data(struct call *c, struct xeno_nfs_object *b, const struct stat *st,
@@ -29,8 +32,11 @@ static ssize_t read_file(struct xeno_cowfs_file *f, char *data, size_t size, off
 {
     struct iovec iov = { data, size };
     int fd = xeno_cowfs_file_fd(f);
-    ssize_t n = fd < 0 ? 0 : preadv2(fd, &iov, 1, at, RWF_NOWAIT), rest;
+    ssize_t n, rest;
 
+    if (size > MANY_BYTES && end - at > MANY_BYTES)
+        nfs_may_wait();
+    n = fd < 0 ? 0 : preadv2(fd, &iov, 1, at, RWF_NOWAIT);
     n = n < 0 ? 0 : n;
     if ((size_t)n == size || (n > 0 && at + n >= end))
         return n;
@@ -127,6 +133,8 @@ static nfsstat3 write_data(struct call *c, struct xeno_nfs_object *b, const stru
     r = xeno_nfs_object_file(c->s->objects, b, true, &f);
     if (r == 0)
         r = clear_set_id(c, b, st);
+    if (a->count > MANY_BYTES)
+        nfs_may_wait();
     if (r == 0)
         r = write_whole(xeno_cowfs_file_fd(f), a->data.data_val, a->count, (off_t)a->offset);
     return status_of(r);
