@@ -86,13 +86,8 @@ static int begin(struct asked_hold *a, struct xeno_err *err)
     const struct xeno_id *who = &xeno_http_peer(a->q)->id;
     int r = xenod_client(a->q, err);
 
-    if (r == 0) {
-        xenod_image_default(a->d, a->req);
-        r = xenod_elsewhere_named(a->req) ? xeno_host_possible(a->d->host, who, a->req, true, err)
-                                          : 0;
-    }
     if (r == 0)
-        r = xenod_elsewhere_pin(a->d->elsewhere, who->s, a->req, on_pinned, a, &a->pin, err);
+        r = xenod_image_pin(a->d, who, a->req, true, on_pinned, a, &a->pin, err);
     return r != 0 ? r : take(a, err);
 }
 

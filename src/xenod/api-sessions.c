@@ -179,13 +179,8 @@ static int begin(struct asked_session *a, struct xeno_err *err)
         r = xenod_client(a->q, err);
     if (r == 0 && text)
         r = xeno_requirement_parse(text, strlen(text), &a->req, err);
-    if (r == 0 && text) {
-        xenod_image_default(a->d, a->req);
-        r = xenod_elsewhere_named(a->req) ? xeno_host_possible(a->d->host, who, a->req, false, err)
-                                          : 0;
-    }
     if (r == 0 && text)
-        r = xenod_elsewhere_pin(a->d->elsewhere, who->s, a->req, on_pinned, a, &a->pin, err);
+        r = xenod_image_pin(a->d, who, a->req, false, on_pinned, a, &a->pin, err);
     return r != 0 ? r : make(a, err);
 }
 

@@ -20,6 +20,7 @@
 #include "json/json.h"
 #include "spec/requirement.h"
 #include "spec/task-doc.h"
+#include "xenod/elsewhere.h"
 #include "xenod/xenod.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -107,10 +108,18 @@ static int find_part(struct xenod *d, const char *ref, struct parts *p, struct x
     return 0;
 }
 
-void xenod_image_default(const struct xenod *d, struct xeno_requirement *req)
+int xenod_image_pin(struct xenod *d, const struct xeno_id *who, struct xeno_requirement *req,
+                    bool hold, void (*done)(void *arg, const struct xeno_err *err), void *arg,
+                    struct xenod_pin **ret, struct xeno_err *err)
 {
+    int r;
+
     if (!*req->template_ref && d->opt.template_ref)
         snprintf(req->template_ref, sizeof req->template_ref, "%s", d->opt.template_ref);
+    if (!xenod_elsewhere_named(req))
+        return 0;
+    r = xeno_host_possible(d->host, who, req, hold, err);
+    return r < 0 ? r : xenod_elsewhere_pin(d->elsewhere, who->s, req, done, arg, ret, err);
 }
 
 /* What a requirement means; nothing when it means nothing and nothing is needed. */

@@ -28,6 +28,7 @@
 
 struct xeno_agent_link;
 struct xeno_store;
+struct xenod_pin;
 struct xenod_elsewhere; /* names that are asked of the image manager: elsewhere.h */
 struct xenod_image;     /* what a session is made of, and how far that is: fetching.c */
 struct xenod_message;   /* what the host wants sent, kept until the commit: ports.c */
@@ -140,8 +141,13 @@ int xenod_image_port(void *ctx, const struct xeno_requirement *req, struct xeno_
                      struct xeno_err *err);
 /* Has our own store the image of that manifest? ctx: struct xenod. */
 bool xenod_image_here(void *ctx, const char *digest);
-/* The template that documents without one mean, put into the document. */
-void xenod_image_default(const struct xenod *d, struct xeno_requirement *req);
+/* Put digests in place of what a document names elsewhere, or what documents without a template
+ * mean, when nothing else speaks against a hold, or else a session, of that client: nobody is asked
+ * for one who would be refused. Returns and errors: as xenod_elsewhere_pin(), and those of
+ * xeno_host_possible(). */
+int xenod_image_pin(struct xenod *d, const struct xeno_id *who, struct xeno_requirement *req,
+                    bool hold, void (*done)(void *arg, const struct xeno_err *err), void *arg,
+                    struct xenod_pin **ret, struct xeno_err *err);
 /* Remember what a hold's or session's image gives its programs (environment, folder, user) and what
  * it is made of, as one JSON text; by its requirement, or from a hold. */
 void xenod_image_remember(struct xenod *d, const char *id, const struct xeno_requirement *req);
