@@ -60,9 +60,10 @@ static int make_mark(struct s3 *s, struct xeno_err *err)
 int s3_check_mark(struct s3 *s, struct xeno_err *err)
 {
     struct text t = { .len = 0 };
+    bool first = s->fresh && !s->marked; /* asked before: another thread may make it meanwhile */
     int r = bucket_get(s->bucket, MARK, 0, begin_text, add_text, &t, err);
 
-    if (r == -ENOENT && s->fresh && !s->marked) {
+    if (r == -ENOENT && first) {
         r = make_mark(s, err);
         if (r < 0)
             return r;
