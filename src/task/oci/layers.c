@@ -206,15 +206,21 @@ static int choose(struct job *j, const struct xeno_stack *before, struct xeno_er
 
 /* --- making it so --- */
 
-static int unpack(struct job *j, enum way way, struct xeno_store *store, struct xeno_err *err)
+/* The store at `path` is opened when something is wanted of it: the image manager's may not be
+ * there before it has run once. */
+static int unpack(struct job *j, enum way way, const char *path, struct xeno_store **store,
+                  struct xeno_err *err)
 {
     const char *digests[XENO_TASK_LAYERS_MAX];
     size_t n = 0;
+    int r = 0;
 
     for (size_t i = 0; i < j->spec->nlayers; i++)
         if (j->ways[i] == way)
             digests[n++] = j->spec->layers[i];
-    return n > 0 ? xeno_cache_fill(j->cache, store, digests, n, NULL, err) : 0;
+    if (n > 0 && !*store)
+        r = xeno_store_open(path, XENO_STORE_READ, store, err);
+    return n > 0 && r == 0 ? xeno_cache_fill(j->cache, *store, digests, n, NULL, err) : r;
 }
 
 /* Pinned before they are unpacked: the collector may come at any time. Returns: as
@@ -233,15 +239,9 @@ static int pin_whole(struct job *j, const char *pin, struct xeno_err *err)
 
 static int unpack_all(struct job *j, struct xeno_err *err)
 {
-    int r = xeno_store_open(j->l->images, XENO_STORE_READ, &j->images, err);
+    int r = unpack(j, FROM_IMAGES, j->l->images, &j->images, err);
 
-    if (r == -ENOENT && has_imaged(j->l))
-        r = 0;
-    if (r == 0 && has_imaged(j->l) && !j->imaged)
-        r = xeno_store_open(j->l->imaged_store, XENO_STORE_READ, &j->imaged, err);
-    if (r == 0)
-        r = unpack(j, FROM_IMAGES, j->images, err);
-    return r < 0 ? r : unpack(j, FROM_IMAGED, j->imaged, err);
+    return r < 0 ? r : unpack(j, FROM_IMAGED, j->l->imaged_store, &j->imaged, err);
 }
 
 static int make_ready(struct job *j, const char *pin, const struct xeno_stack *before,

@@ -311,6 +311,22 @@ static void without_an_image_manager(void **state)
     assert_int_equal(asked, 0);
 }
 
+/* Its store appears when it first runs; nobody needs it for what is here. */
+static void an_image_manager_that_never_ran(void **state)
+{
+    xeno_auto(xeno_stack) s = NULL;
+
+    (void)state;
+    free((char *)layers.imaged_store);
+    layers.imaged_store = in_folder("nothing");
+    spec.nlayers = 1;
+    spec.nimages = 0;
+    strcpy(spec.layers[0], here);
+    assert_int_equal(xeno_oci_layers_ready(&layers, &spec, PIN, NULL, &s, NULL), 0);
+    assert_null(s);
+    assert_int_equal(asked, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(cannot_be_had, setup, teardown),
         cmocka_unit_test_setup_teardown(several_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(without_an_image_manager, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_image_manager_that_never_ran, setup, teardown),
     };
 
     xeno_crypto_init();
