@@ -6,7 +6,7 @@
  * moment leaves what the folder says, and start is one with restart.
  *
  *     request --> quick:  answered in the same turn         (query.c)
- *             '-> slow:   waits for the session --> job --> network --> answer   (ops.c)
+ *             '-> slow:   waits for the session --> job --> network --> answer   (work.c)
  *             '-> exec:   a job of its own, until the program ends               (exec.c)
  *
  * Of one session at most one slow request is at work at a time; of all sessions so many as job.c
@@ -32,6 +32,8 @@
 #define TASKD_SESSIONS_MAX 4096
 #define TASKD_WAITING_MAX  64 /* slow requests waiting for one session */
 #define TASKD_EXECS_MAX    1024
+#define TASKD_WORK_S       120  /* for a job about a session */
+#define TASKD_CREATE_S     1800 /* for one that may have to unpack a big template first */
 
 /* From options, files and arguments (options.c). */
 struct taskd_conf {
@@ -128,7 +130,7 @@ void session_unwatch_server(struct session *s);
 void session_usage(struct taskd *d, struct session *s, const struct xeno_net_counters *net,
                    struct xeno_task_usage *ret);
 
-/* --- ops.c, exec.c, query.c --- */
+/* --- work.c, exec.c, query.c --- */
 
 /* Put work behind what waits for the session. */
 void work_add(struct taskd *d, struct session *s, struct peer *p, struct xeno_task_request *q,
@@ -139,6 +141,10 @@ void work_forget_peer(struct taskd *d, struct peer *p);
 
 /* The first work of its session fails. */
 void work_fail(struct taskd *d, struct work *w, int code, const char *token, const char *text);
+/* Is the session ready for what is asked? Answers when it is not. */
+bool work_ready(struct taskd *d, struct work *w, bool may_be_paused);
+/* What one session has used, its network included. */
+void work_usage(struct taskd *d, struct session *s, struct xeno_task_usage *ret);
 /* In the child: the session as its folder says, locked. *ret_lock is to be closed. */
 int work_load(struct taskd *d, const struct work *w, struct xeno_run **ret, int *ret_lock,
               struct xeno_err *err);
@@ -153,11 +159,25 @@ bool exec_find(struct taskd *d, const char *session, const char *exec, int *ret_
                int64_t *ret_pid);
 void exec_cancel_all(struct taskd *d, const struct session *s);
 
-/* What we ask of ourselves: begin functions for work_add() without a peer. */
+/* --- create.c, stop.c, ops.c: begin functions for work_add() --- */
+
+void begin_create(struct taskd *d, struct work *w);
+void begin_start(struct taskd *d, struct work *w);
+void begin_pause(struct taskd *d, struct work *w); /* and resume */
+void begin_snapshot(struct taskd *d, struct work *w);
+void begin_restore(struct taskd *d, struct work *w);
+void begin_resize(struct taskd *d, struct work *w);
+/* Those that we ask of ourselves, without a peer, too. */
 void begin_destroy(struct taskd *d, struct work *w);
 void begin_settle(struct taskd *d, struct work *w); /* to stopped, whatever it was */
 void begin_reap(struct taskd *d, struct work *w);
 void begin_repause(struct taskd *d, struct work *w);
+
+bool same_layers(const struct xeno_task_spec *a, const struct xeno_task_spec *b);
+/* In the child: everything of a session is built that is missing. */
+int create_job(struct taskd *d, void *arg, struct xeno_task_channel *ch, struct xeno_err *err);
+/* And what follows it. */
+void create_done(struct taskd *d, void *arg, int value, const struct xeno_err *why);
 
 /* --- commit.c: the writable layer as a tar, to whoever asked --- */
 
