@@ -24,8 +24,8 @@ void cli_print_made(struct cli *cli, const char *name, const struct xeno_made *m
 
 extern const struct cli_option cli_template_build_options[], cli_template_import_options[],
     cli_template_export_options[], cli_template_diff_options[], cli_overlay_create_options[],
-    cli_push_options[], cli_pull_options[], cli_publish_options[], cli_overlay_tree_options[], cli_overlay_log_options[],
-    cli_overlay_restore_options[];
+    cli_push_options[], cli_pull_options[], cli_publish_options[], cli_overlay_tree_options[],
+    cli_overlay_log_options[], cli_overlay_restore_options[];
 int cli_template_build(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_template_import(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_template_export(struct cli *cli, const struct cli_args *args, struct xeno_err *err);

@@ -57,6 +57,14 @@ static int ask(struct cli *cli, const char *method, const struct xeno_registry_n
                    ret, err);
 }
 
+static bool is_empty(const struct xeno_json_at *top)
+{
+    size_t n;
+
+    (void)cli_list(top, "heads", &n);
+    return n == 0;
+}
+
 static void print_heads(const struct cli *cli, const struct xeno_json_at *top)
 {
     static const char *const names[] = { "N", "DIGEST", "SIZE", "UNTIL" };
@@ -94,11 +102,17 @@ int cli_overlay_log(struct cli *cli, const struct cli_args *args, struct xeno_er
         r = ask(cli, "GET", &name, id, NULL, &j, err);
     if (r < 0)
         return r;
+    top = xeno_json_top(j);
+    if (!*cli_str(&top, "digest") && is_empty(&top)) {
+        xeno_json_unref(j);
+        return xeno_fail(err, -ENOENT, "oci.unknown",
+                         "%s has no %s:%s, and keeps nothing that it stood for", name.host,
+                         name.repo, name.tag);
+    }
     if (cli->json) {
         cli_json(j);
         return CLI_OK;
     }
-    top = xeno_json_top(j);
     print_heads(cli, &top);
     cli_note(cli, "a head is kept for %" PRId64 " days after something else took its place",
              cli_int(&top, "kept_s", 0) / 86400);

@@ -20,7 +20,7 @@
 #define XENO_TYP_LOG_HEAD    "xeno-log-head+json"    /* rfc/0006 */
 #define XENO_TYP_PASS_LOGIN  "xeno-store-login+json" /* rfc/0009 */
 #define XENO_TYP_PASS_ACCESS "xeno-store-access+json"
-#define XENO_TYP_NAME        "xeno-name+json" /* rfc/0010 */
+#define XENO_TYP_NAME        "xeno-name+json"              /* rfc/0010 */
 #define XENO_TYP_WRITECERT   "xeno-write-certificate+json" /* rfc/0013, as the next ones */
 #define XENO_TYP_RECEIPT     "xeno-store-receipt+json"
 #define XENO_TYP_RECLAIM     "xeno-reclaim+json"

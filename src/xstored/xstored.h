@@ -29,8 +29,7 @@ struct xstored_mend;
 /* Since the start, for /metrics. Only the loop's thread writes. */
 struct xstored_counts {
     int64_t requests, refused, received_bytes, pushed, mounted, expired, collected, scrubbed_bytes,
-        quarantined, passes, fetched_bytes, mended,
-        restored;
+        quarantined, passes, fetched_bytes, mended, restored;
 };
 
 struct xstored {

@@ -35,6 +35,7 @@ two=$(version two)
 is "$(heads)" "$one" "what was overwritten is kept"
 ok "and paid for" test "$(used)" -gt "$before"
 like "$(xeno overlay log page:1)" "^ *1 +$one" "log shows it"
+like "$(xeno overlay log nothing:1 2>&1)" 'has no [a-z2-7]*/nothing:1, and keeps nothing' "of what was never there it says so"
 
 # --- a tool with a pass, as a session would have one ---
 pass=$(to ann GET "/v1/token?service=$(id_of store)&scope=repository:$ann/page:pull,push,delete" | jq -r .token)
