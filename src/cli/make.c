@@ -35,6 +35,8 @@ void cli_making_release(struct cli_making *m)
     free(m->hold);
     free(m->chain);
     free(m->terms);
+    if (m->claim)
+        fclose(m->claim);
     cli_found_free(m->session);
 }
 
@@ -170,6 +172,31 @@ static int given_order(struct cli *cli, const char *ref, struct cli_making *m, s
     return r < 0 ? r : permits(cli, m, m->terms, err);
 }
 
+static bool is_free(const struct xeno_json_at *order)
+{
+    return strcmp(cli_str(order, "state"), "open") == 0 && !cli_obj(order, "bound").j;
+}
+
+/* Several commands may look for an order at a time: one that is claimed is looked at once more,
+ * since whoever had it may have used it meanwhile. */
+static bool claim(struct cli *cli, struct cli_making *m, const char *order)
+{
+    xeno_auto(xeno_json) j = NULL;
+    struct xeno_json_at top;
+
+    m->claim = cli_wallet_claim(cli, order);
+    if (!m->claim)
+        return false;
+    if (cli_corp_get(cli, &j, NULL, "/v1/orders/%s", order) == 0) {
+        top = xeno_json_top(j);
+        if (is_free(&top))
+            return true;
+    }
+    fclose(m->claim);
+    m->claim = NULL;
+    return false;
+}
+
 /* One of ours that pays for nothing now, allows this, and has enough left. */
 static bool found_order(struct cli *cli, struct cli_making *m)
 {
@@ -186,12 +213,11 @@ static bool found_order(struct cli *cli, struct cli_making *m)
         struct xeno_json_at o = xeno_json_item(&list, i);
         xeno_autofree char *chain = NULL;
 
-        if (strcmp(cli_str(&o, "state"), "open") != 0 || cli_obj(&o, "bound").j ||
-            cli_int(&o, "amount", 0) - cli_int(&o, "charged", 0) < needed(m).micro)
+        if (!is_free(&o) || cli_int(&o, "amount", 0) - cli_int(&o, "charged", 0) < needed(m).micro)
             continue;
         if (cli_wallet_find(cli, cli_str(&o, "order"), &chain, m->terms, NULL) < 0 ||
             permits(cli, m, m->terms, NULL) < 0 || m->terms->not_after.ns < until.ns ||
-            m->terms->max_total.micro < needed(m).micro)
+            m->terms->max_total.micro < needed(m).micro || !claim(cli, m, cli_str(&o, "order")))
             continue;
         m->chain = xeno_take(&chain);
         return true;
@@ -207,10 +233,8 @@ static int new_order(struct cli *cli, struct cli_making *m, struct xeno_err *err
     if (r < 0)
         return r;
     m->made_order = true;
-    r = cli_wallet_put(cli, m->chain, id, err);
-    if (r == 0)
-        cli_wallet_mark(cli, id);
-    return r;
+    cli_wallet_mark(cli, m->terms->order); /* first: nobody else is to find it without */
+    return cli_wallet_put(cli, m->chain, id, err);
 }
 
 int cli_make_order(struct cli *cli, const struct cli_args *args, struct cli_making *m,

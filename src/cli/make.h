@@ -56,6 +56,7 @@ struct cli_making {
     char *chain; /* the order */
     struct xeno_order_terms *terms;
     bool made_order; /* by us, for this session only */
+    FILE *claim;     /* of an order that was found: cli_wallet_claim() */
     struct cli_found *session;
 };
 void cli_making_release(struct cli_making *m);

@@ -17,6 +17,8 @@
 #ifndef XENO_CLI_PROFILE_H
 #define XENO_CLI_PROFILE_H
 
+#include <stdio.h>
+
 #include "cli/cli.h"
 #include "crypto/x509.h"
 #include "doc/order.h"
@@ -71,6 +73,9 @@ void cli_wallet_drop(struct cli *cli, const char *order);
 /* It was made for one session only, and is closed when that ends, by whichever command. */
 void cli_wallet_mark(struct cli *cli, const char *order);
 bool cli_wallet_marked(struct cli *cli, const char *order);
+/* For who picks an order by himself: no other command that does so has it until the file is closed.
+ * Returns: NULL when one has it, or when it was made a moment ago, for that one's session. */
+FILE *cli_wallet_claim(struct cli *cli, const char *order);
 /* Ids of the orders in the wallet, NULL-terminated; the caller's with its strings. */
 char **cli_wallet_list(struct cli *cli);
 void cli_strv_free(char **list);

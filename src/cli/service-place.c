@@ -185,10 +185,8 @@ static int keep_order(struct cli *cli, struct cli_making *m, const struct xeno_j
     r = xeno_order_append(whole, strlen(whole), &cli->profile->corp, cli->profile->key, &narrow,
                           NULL, &m->chain, err);
     if (r == 0)
-        r = cli_wallet_put(cli, m->chain, id, err);
-    if (r == 0)
-        cli_wallet_mark(cli, id);
-    return r;
+        cli_wallet_mark(cli, m->terms->order);
+    return r < 0 ? r : cli_wallet_put(cli, m->chain, id, err);
 }
 
 static void on_order(struct cli_asked *a, void *arg)

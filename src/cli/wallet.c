@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/enc.h"
@@ -14,6 +16,7 @@
 
 #define SUFFIX ".chain"
 #define MARK   ".once"
+#define NEW_S  600 /* what was made for a session is bound by then, or was left behind */
 
 void cli_strv_free(char **list)
 {
@@ -156,6 +159,7 @@ void cli_wallet_mark(struct cli *cli, const char *order)
 {
     xeno_autofree char *mark = xeno_asprintf("wallet/%s" MARK, order);
 
+    (void)xeno_mkdirs(cli->profile->dirfd, "wallet", 0700, NULL);
     xeno_file_write(cli->profile->dirfd, mark, 0600, "", 0, NULL);
 }
 
@@ -164,4 +168,29 @@ bool cli_wallet_marked(struct cli *cli, const char *order)
     xeno_autofree char *mark = xeno_asprintf("wallet/%s" MARK, order);
 
     return faccessat(cli->profile->dirfd, mark, F_OK, 0) == 0;
+}
+
+static bool is_new(struct cli *cli, const char *order)
+{
+    xeno_autofree char *mark = xeno_asprintf("wallet/%s" MARK, order);
+    struct stat st;
+
+    return fstatat(cli->profile->dirfd, mark, &st, 0) == 0 && st.st_mtime + NEW_S > time(NULL);
+}
+
+FILE *cli_wallet_claim(struct cli *cli, const char *order)
+{
+    xeno_autofree char *name = xeno_asprintf("wallet/%s" SUFFIX, order);
+    FILE *f;
+    int fd;
+
+    if (is_new(cli, order))
+        return NULL;
+    fd = openat(cli->profile->dirfd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    f = xeno_lock(fd, 0) == 0 ? fdopen(fd, "re") : NULL;
+    if (!f)
+        close(fd);
+    return f;
 }

@@ -195,6 +195,22 @@ last=$(xeno bill once --json | jq -r .session)
 ok "the name means the last" [ "$last" != "$first" ]
 is "$(xeno bill "$first" --json | jq -r .session)" "$first" "the other has its id"
 
+# --- two commands at once must not choose the same order: the second would fail ---
+at_once() {
+    local first second
+    xeno run -q -d --name "$1a" -- sleep 100 >/dev/null 2>"$work/e-a" & first=$!
+    xeno run -q -d --name "$1b" -- sleep 100 >/dev/null 2>"$work/e-b"
+    second=$?
+    wait $first && [ $second = 0 ]
+    second=$?
+    for name in "$1a" "$1b"; do xeno session end -q "$name" >/dev/null 2>&1; done
+    return $second
+}
+xeno order create 5 >/dev/null # one that anybody may choose
+for n in 1 2 3 4 5; do
+    ok "two commands at once take two orders, turn $n" at_once "$n" || cat "$work/e-a" "$work/e-b"
+done
+
 # --- an order handed on ---
 export XENO_HOME=$work/agent
 is "$(status xeno register "$(jq -r .corp_url "$work/me/profile.json")" --name agent \
