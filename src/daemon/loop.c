@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
 #include "base/log.h"
@@ -76,6 +77,16 @@ int xeno_daemon_loop_new(const struct xeno_daemon_loop_opts *opts, struct xeno_d
         return xeno_fail_errno(err, r, "loop.source", "prepare the event loop");
     *ret = xeno_take(&l);
     return 0;
+}
+
+int xeno_daemon_run(struct sd_event *event, struct xeno_err *err)
+{
+    int r;
+
+    sd_notify(0, "READY=1");
+    r = sd_event_loop(event);
+    sd_notify(0, "STOPPING=1");
+    return r < 0 ? xeno_fail_errno(err, r, "loop.run", "run the event loop") : 0;
 }
 
 void xeno_daemon_loop_free(struct xeno_daemon_loop *l)

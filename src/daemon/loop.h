@@ -22,6 +22,9 @@ struct xeno_daemon_loop_opts {
  * asks for it. Call xeno_signals_for_loop() before the first thread. Errors: loop.source. */
 int xeno_daemon_loop_new(const struct xeno_daemon_loop_opts *opts, struct xeno_daemon_loop **ret,
                          struct xeno_err *err);
+/* Say that we are ready, run until something ends the loop, and say that we stop. Errors: loop.run.
+ */
+int xeno_daemon_run(struct sd_event *event, struct xeno_err *err);
 void xeno_daemon_loop_free(struct xeno_daemon_loop *l);
 XENO_DEFINE_AUTO(xeno_daemon_loop, xeno_daemon_loop_free);
 

@@ -243,25 +243,16 @@ static int read_members(const struct xeno_json_at *at, struct xeno_agent_request
     return r < 0 ? r : 0;
 }
 
-/* A member that the op does not have says that the two sides do not mean the same thing. */
 static int check_members(const struct xeno_json_at *at, unsigned has, struct xeno_err *err)
 {
-    static const struct {
-        unsigned bits;
-        const char *key;
-    } members[] = {
+    static const struct xeno_rpc_member members[] = {
         { HAS_NAME, "name" },    { HAS_NAME, "kind" },     { HAS_LAYER, "layer" },
         { HAS_RANGE, "offset" }, { HAS_RANGE, "length" },  { HAS_RANGE, "sha256" },
         { HAS_RANGE, "size" },   { HAS_LAYERS, "layers" }, { HAS_IMAGES, "images" },
         { HAS_IMAGES, "more" },  { MAY_WAIT, "wait_ms" },
     };
-    const char *keys[XENO_LEN(members) + 3] = { "id", "op" };
-    size_t n = 2;
-
-    for (size_t i = 0; i < XENO_LEN(members); i++)
-        if (has & members[i].bits)
-            keys[n++] = members[i].key;
-    return xeno_json_only(at, keys, err);
+    _Static_assert(XENO_LEN(members) <= XENO_RPC_MEMBERS_MAX, "too many members");
+    return xeno_rpc_only(at, members, XENO_LEN(members), has, err);
 }
 
 int xeno_agent_request_parse(const char *text, size_t len, struct xeno_agent_request **ret,
@@ -276,9 +267,7 @@ int xeno_agent_request_parse(const char *text, size_t len, struct xeno_agent_req
     if (r < 0)
         return r;
     top = xeno_json_top(root);
-    r = xeno_json_int(&top, "id", 0, INT64_MAX, &q->id, err);
-    if (r == 0)
-        r = xeno_json_str(&top, "op", 1, 16, &op, err);
+    r = xeno_rpc_head_read(&top, &q->id, &op, err);
     if (r < 0)
         return r;
     while (q->op < XENO_AGENT_OPS && strcmp(ops[q->op].name, op) != 0)

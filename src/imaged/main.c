@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
 #include "base/signals.h"
+#include "daemon/loop.h"
 #include "imaged/imaged.h"
 #include "sandbox/sandbox.h"
 
@@ -51,12 +51,7 @@ static int serve(struct imaged *d, struct xeno_err *err)
 {
     int r = start(d, err);
 
-    if (r < 0)
-        return r;
-    sd_notify(0, "READY=1");
-    r = sd_event_loop(d->loop);
-    sd_notify(0, "STOPPING=1");
-    return r < 0 ? xeno_fail_errno(err, r, "agent.loop", "run the event loop") : 0;
+    return r < 0 ? r : xeno_daemon_run(d->loop, err);
 }
 
 static int status(const struct imaged *d, struct xeno_err *err)

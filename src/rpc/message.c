@@ -61,3 +61,23 @@ int xeno_rpc_reply_read(const struct xeno_json_at *at, struct xeno_json_at *ret_
         r = xeno_rpc_error_read(&error, ret_why, err);
     return r < 0 ? r : 1;
 }
+
+int xeno_rpc_head_read(const struct xeno_json_at *at, int64_t *ret_id, const char **ret_op,
+                       struct xeno_err *err)
+{
+    int r = xeno_json_int(at, "id", 0, INT64_MAX, ret_id, err);
+
+    return r < 0 ? r : xeno_json_str(at, "op", 1, 16, ret_op, err);
+}
+
+int xeno_rpc_only(const struct xeno_json_at *at, const struct xeno_rpc_member *members,
+                  size_t count, unsigned has, struct xeno_err *err)
+{
+    const char *keys[XENO_RPC_MEMBERS_MAX + 3] = { "id", "op" };
+    size_t n = 2;
+
+    for (size_t i = 0; i < count && i < XENO_RPC_MEMBERS_MAX; i++)
+        if (has & members[i].bits)
+            keys[n++] = members[i].key;
+    return xeno_json_only(at, keys, err);
+}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/enc.h"
+#include "rpc/message.h"
 
 /* Which members a request of each op has besides id and op. */
 enum {
@@ -512,26 +513,17 @@ static int read_request(const struct xeno_json_at *at, struct xeno_task_request 
     return r;
 }
 
-/* A member that the op does not have says that the two sides do not mean the same thing. */
 static int check_members(const struct xeno_json_at *at, unsigned has, struct xeno_err *err)
 {
-    static const struct {
-        unsigned bits;
-        const char *key;
-    } members[] = {
+    static const struct xeno_rpc_member members[] = {
         { HAS_SESSION, "session" },      { HAS_DRIVER, "driver" },        { HAS_SPEC, "spec" },
         { HAS_TASK | MAY_TASK, "task" }, { HAS_EXEC | MAY_EXEC, "exec" }, { HAS_PROGRAM, "argv" },
         { HAS_PROGRAM, "env" },          { HAS_PROGRAM, "cwd" },          { HAS_PROGRAM, "user" },
         { HAS_PROGRAM, "terminal" },     { HAS_PROGRAM, "stdin" },        { HAS_SIGNAL, "signal" },
         { HAS_SIZE | MAY_SIZE, "cols" }, { HAS_SIZE | MAY_SIZE, "rows" }, { MAY_AFTER, "after" },
     };
-    const char *keys[XENO_LEN(members) + 3] = { "id", "op" };
-    size_t n = 2;
-
-    for (size_t i = 0; i < XENO_LEN(members); i++)
-        if (has & members[i].bits)
-            keys[n++] = members[i].key;
-    return xeno_json_only(at, keys, err);
+    _Static_assert(XENO_LEN(members) <= XENO_RPC_MEMBERS_MAX, "too many members");
+    return xeno_rpc_only(at, members, XENO_LEN(members), has, err);
 }
 
 int xeno_task_request_parse(const char *text, size_t len, struct xeno_task_request **ret,
@@ -547,9 +539,7 @@ int xeno_task_request_parse(const char *text, size_t len, struct xeno_task_reque
     if (r < 0)
         return r;
     top = xeno_json_top(root);
-    r = xeno_json_int(&top, "id", 0, INT64_MAX, &q->id, err);
-    if (r == 0)
-        r = xeno_json_str(&top, "op", 1, 16, &op, err);
+    r = xeno_rpc_head_read(&top, &q->id, &op, err);
     if (r < 0)
         return r;
     while (q->op < XENO_TASK_OPS && strcmp(ops[q->op].name, op) != 0)

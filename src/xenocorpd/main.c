@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
 #include "base/log.h"
@@ -105,13 +104,8 @@ static int serve(struct corpd *d, struct xeno_err *err)
 {
     int r = start(d, err);
 
-    if (r == 0) {
-        sd_notify(0, "READY=1");
-        r = sd_event_loop(d->loop);
-        sd_notify(0, "STOPPING=1");
-        if (r < 0)
-            xeno_fail_errno(err, r, "corpd.loop", "run the event loop");
-    }
+    if (r == 0)
+        r = xeno_daemon_run(d->loop, err);
     stop(d);
     return r;
 }

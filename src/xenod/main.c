@@ -1,9 +1,9 @@
 /* src/xenod/main.c - the environment manager: faces the network, holds no rights. */
 #include <stdio.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
 #include "base/signals.h"
+#include "daemon/loop.h"
 #include "sandbox/sandbox.h"
 #include "xenod/xenod.h"
 
@@ -38,12 +38,7 @@ static int serve(struct xenod *d, struct xeno_err *err)
         r = enter_sandbox(d, err);
     if (r == 0)
         r = xenod_adopt(d, err);
-    if (r < 0)
-        return r;
-    sd_notify(0, "READY=1");
-    r = sd_event_loop(d->loop);
-    sd_notify(0, "STOPPING=1");
-    return r < 0 ? xeno_fail_errno(err, r, "loop.run", "event loop") : 0;
+    return r < 0 ? r : xeno_daemon_run(d->loop, err);
 }
 
 int main(int argc, char **argv)

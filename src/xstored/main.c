@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
 #include "base/signals.h"
+#include "daemon/loop.h"
 #include "sandbox/sandbox.h"
 #include "xstored/xstored.h"
 
@@ -36,12 +36,7 @@ static int serve(struct xstored *d, struct xeno_err *err)
 {
     int r = start(d, err);
 
-    if (r < 0)
-        return r;
-    sd_notify(0, "READY=1");
-    r = sd_event_loop(d->loop);
-    sd_notify(0, "STOPPING=1");
-    return r < 0 ? xeno_fail_errno(err, r, "store.loop", "run the event loop") : 0;
+    return r < 0 ? r : xeno_daemon_run(d->loop, err);
 }
 
 static int run(struct xstored *d, const struct xeno_conf_ask *ask, struct xeno_err *err)
