@@ -14,9 +14,11 @@
 
 #include "task/cgroup-priv.h"
 
-#define HEAVY_WEIGHT 10000
-#define DIVIDE_TRIES 50
-#define FIND_DEPTH   6 /* "/xeno.slice/xeno-sessions.service" is two */
+#define HEAVY_WEIGHT   10000
+#define DIVIDE_TRIES   50  /* at once, */
+#define DIVIDE_WAITS   500 /* and then each after a rest: ten seconds in all */
+#define DIVIDE_REST_MS 20
+#define FIND_DEPTH     6 /* "/xeno.slice/xeno-sessions.service" is two */
 
 static char *base_file(const struct xeno_cgroups *cg, const char *tail)
 {
@@ -117,8 +119,27 @@ static int empty_top(const struct xeno_cgroups *cg, const char *top)
     return cg->apart ? 0 : xeno_cgroup_write(to, "%d", (int)getpid());
 }
 
-/* Processes fork while they are moved, so that one is left behind: then try again. The root may
- * have both, processes and children with controllers. */
+/* Name one that stays in a group which is to be empty. */
+static int still_there(const char *top, int r, struct xeno_err *err)
+{
+    xeno_autofree char *procs = xeno_asprintf("%s/cgroup.procs", top);
+    char text[4096], comm[64] = "?\n";
+    int pid = 0;
+
+    if (!xeno_cgroup_read(procs, text, sizeof text) || sscanf(text, "%d", &pid) != 1)
+        return r;
+    xeno_autofree char *file = xeno_asprintf("/proc/%d/comm", pid);
+    xeno_cgroup_read(file, comm, sizeof comm);
+    return xeno_fail(err, r, "cgroup.none",
+                     "process %d (%.*s) cannot be moved out of '%s', which has to be empty to be "
+                     "divided: end it, or run as a unit with Delegate=yes",
+                     pid, (int)strcspn(comm, "\n"), comm, top);
+}
+
+/* Processes fork while they are moved, so that one is left behind: then try again. One that is
+ * ending cannot be moved any more, the kernel passes over it without a word, and what it has still
+ * to close or unmount may take its time: then wait for it. The root may have both, processes and
+ * children with controllers. */
 static int divide(const struct xeno_cgroups *cg, struct xeno_err *err)
 {
     xeno_autofree char *top = xeno_asprintf("%s%s", cg->trees[0].mount, cg->top);
@@ -137,8 +158,12 @@ static int divide(const struct xeno_cgroups *cg, struct xeno_err *err)
         if (r < 0)
             return xeno_fail_errno(err, r, "cgroup.write", "enter our own cgroup");
         r = enable(cg, top, err);
-        if (r != -EBUSY || tries == DIVIDE_TRIES)
+        if (r != -EBUSY)
             return r;
+        if (tries == DIVIDE_TRIES + DIVIDE_WAITS)
+            return still_there(top, r, err);
+        if (tries >= DIVIDE_TRIES)
+            usleep(DIVIDE_REST_MS * 1000);
     }
 }
 
