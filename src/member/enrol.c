@@ -67,7 +67,8 @@ static int make_request(const struct xeno_member *m, const char *token,
     xeno_json_set_str(body, "owner", told->owner);
     xeno_json_set_str(body, "contact", told->contact ? told->contact : told->owner);
     xeno_json_set(body, "payout", payout);
-    xeno_json_set(body, join->about, xeno_json_ref(join->has));
+    if (join->about)
+        xeno_json_set(body, join->about, xeno_json_ref(join->has));
     xeno_json_set_str(body, "endpoint", endpoint);
     xeno_json_set(body, "hosts", hosts_json(told->hosts));
     if (r < 0)

@@ -64,8 +64,8 @@ struct xeno_member_join {
      * listen; no payout: not told. */
     const struct xeno_member_told *told;
     const char *listen;    /* "0.0.0.0:8443" */
-    const char *about;     /* the member in which a kind says what it has: "machine", "storage" */
-    struct xeno_json *has; /* its value */
+    const char *about;     /* the member in which a kind says what it has: "machine", "storage"; */
+    struct xeno_json *has; /* its value; both NULL: it has nothing to say */
 };
 
 /* Join with `token`: make the key unless there is one, ask, save credential and CA. Runs the loop

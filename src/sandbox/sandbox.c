@@ -19,11 +19,9 @@ static const struct profile {
     const char *name;
     bool serves; /* files, with rights of its own */
     bool moves;  /* files between its folders, as an image store does */
-} profiles[] = { { "xenod", false, false },
-                 { "xenocorpd", false, false },
-                 { "xstored", false, false },
-                 { "imaged", false, true },
-                 { "cowfs", true, true } };
+} profiles[] = { { "xenod", false, false },   { "xenocorpd", false, false },
+                 { "xstored", false, false }, { "xrdd", false, false },
+                 { "imaged", false, true },   { "cowfs", true, true } };
 
 /* --- user --- */
 

@@ -133,13 +133,15 @@ static int read_machine(const struct xeno_json_at *at, struct xeno_err *err)
     return r;
 }
 
+/* A node that keeps nothing for others, as one of an XIS, has none. */
 static int read_storage(const struct xeno_json_at *at, struct xeno_err *err)
 {
     struct xeno_json_at s;
     int64_t n;
-    int r = xeno_json_obj(at, "storage", &s, err);
+    int r = xeno_json_obj_opt(at, "storage", &s, err);
 
-    return r < 0 ? r : xeno_json_int(&s, "capacity_bytes", 1, INT64_C(1) << 60, &n, err);
+    return r != 0 ? (r < 0 ? r : 0)
+                  : xeno_json_int(&s, "capacity_bytes", 1, INT64_C(1) << 60, &n, err);
 }
 
 /* Who serves: how it is reached, whose it is, how it is paid, and as member `about` what it has. */

@@ -1,0 +1,79 @@
+/* src/xrdd/api-status.c - how it fares. */
+#include <errno.h>
+#include <string.h>
+
+#include "conf/args.h"
+#include "http/metrics.h"
+#include "xrdd/xrdd.h"
+
+void xrdd_get_health(struct xeno_http_req *q, void *user)
+{
+    struct xrdd *d = user;
+    struct xeno_json *body = xeno_json_object();
+    bool corp = xeno_member_corp_answers(d->member);
+
+    xeno_json_set_str(body, "state", corp ? "ok" : "degraded");
+    xeno_json_set_bool(body, "corp", corp);
+    xeno_json_set_str(body, "version", xeno_version());
+    xeno_http_reply_json(q, 200, body);
+}
+
+static bool is_operator(const struct xrdd *d, const struct xeno_http_req *q)
+{
+    const struct xeno_cert *peer = xeno_http_peer(q);
+    const char *list = d->opt.operators;
+
+    while (peer && list && *list) {
+        size_t word = strcspn(list, ", ");
+
+        if (word == strlen(peer->id.s) && strncmp(list, peer->id.s, word) == 0)
+            return true;
+        list += word + strspn(list + word, ", ");
+    }
+    return false;
+}
+
+static void counted(const struct xrdd *d, struct xeno_buf *out)
+{
+    const struct {
+        const char *name, *help;
+        int64_t n;
+    } rows[] = {
+        { "xrdd_requests_total", "Questions asked.", d->counts.requests },
+        { "xrdd_refused_total", "Of those, refused.", d->counts.refused },
+        { "xrdd_answers_total", "Of those, answered.", d->counts.answers },
+        { "xrdd_empty_total", "Of those, with no XenoServer.", d->counts.empty },
+    };
+
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        xeno_metric(out, rows[i].name, "counter", rows[i].help);
+        xeno_metric_int(out, rows[i].name, NULL, NULL, rows[i].n);
+    }
+}
+
+static void own(const struct xrdd *d, struct xeno_buf *out)
+{
+    xeno_metric(out, "xrdd_corp_up", "gauge", "Did the XenoCorp answer the last request?");
+    xeno_metric_int(out, "xrdd_corp_up", NULL, NULL, xeno_member_corp_answers(d->member));
+    xeno_metric(out, "xrdd_credential_expires_seconds", "gauge",
+                "When the credential ends, in seconds since 1970.");
+    xeno_metric_int(out, "xrdd_credential_expires_seconds", NULL, NULL,
+                    xeno_member_cert(d->member)->not_after.ns / XENO_NS_PER_S);
+}
+
+void xrdd_get_metrics(struct xeno_http_req *q, void *user)
+{
+    struct xrdd *d = user;
+    xeno_autobuf out = XENO_BUF_INIT;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (!xeno_http_from_loopback(q) && !is_operator(d, q)) {
+        xeno_fail(&err, -EPERM, "api.loopback",
+                  "metrics are told to this machine and to operators only");
+        xrdd_refuse(d, q, &err);
+        return;
+    }
+    counted(d, &out);
+    own(d, &out);
+    xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);
+}

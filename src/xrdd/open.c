@@ -1,0 +1,169 @@
+/* src/xrdd/open.c - put the parts together, and take them apart. */
+#include <errno.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "daemon/loop.h"
+#include "xrdd/xrdd.h"
+
+#define TICK_US (1000 * 1000)
+
+int xrdd_loop(struct xrdd *d, struct xeno_err *err)
+{
+    int r = d->loop ? 0 : sd_event_default(&d->loop);
+
+    return r < 0 ? xeno_fail_errno(err, r, "rd.loop", "make an event loop") : 0;
+}
+
+/* --- the member of its XenoCorp --- */
+
+struct xeno_member *xrdd_member_new(const struct xrdd *d)
+{
+    struct xeno_member_opts opts = { .env = d->env,
+                                     .kind = XENO_PARTY_NODE,
+                                     .program = "xrdd",
+                                     .corp_url = d->opt.corp_url,
+                                     .dir = d->opt.dir,
+                                     .dirfd = d->dirfd };
+
+    return xeno_member_new(&opts);
+}
+
+static int open_dir(struct xrdd *d, struct xeno_err *err)
+{
+    int r = xeno_member_dir(d->opt.dir, &d->dirfd, err);
+
+    if (r == 0)
+        r = xrdd_loop(d, err);
+    if (r == 0)
+        d->member = xrdd_member_new(d);
+    return r;
+}
+
+int xrdd_enrol(struct xrdd *d, const char *token, struct xeno_err *err)
+{
+    struct xeno_member_join join = { .told = &d->opt.told, .listen = d->opt.listen };
+    int r = open_dir(d, err);
+
+    if (r == 0)
+        r = xeno_member_enrol(d->member, d->loop, token, &join, err);
+    if (r < 0)
+        return r;
+    printf("%s\n", xeno_member_id(d->member)->s);
+    return 0;
+}
+
+/* --- serving --- */
+
+static bool is_revoked(const char *serial, void *user)
+{
+    const struct xrdd *d = user;
+
+    return xeno_member_revoked(serial, d->member);
+}
+
+static int open_server(struct xrdd *d, struct xeno_err *err)
+{
+    struct xeno_http_limits limits = xeno_http_limits_default;
+    struct xeno_http_server_opts opts = {
+        .listen = d->opt.listen,
+        .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
+        .cert_pem = xeno_member_cert_pem(d->member),
+        .key = xeno_member_key(d->member),
+        .ca_pem = xeno_member_ca_pem(d->member),
+        .env = d->env,
+        .limits = &limits,
+        .routes = xrdd_routes,
+        .user = d,
+        .revoked = is_revoked,
+    };
+
+    limits.connections = (unsigned)d->opt.connections;
+    limits.connections_per_address = (unsigned)d->opt.connections_per_address;
+    limits.running_per_peer = (unsigned)d->opt.running_per_peer;
+    return xeno_http_server_new(d->loop, &opts, &d->server, err);
+}
+
+static int open_client(struct xrdd *d, struct xeno_err *err)
+{
+    struct xeno_http_client_opts opts = { .env = d->env,
+                                          .ca_pem = xeno_member_ca_pem(d->member),
+                                          .cert_pem = xeno_member_cert_pem(d->member),
+                                          .key = xeno_member_key(d->member) };
+
+    return xeno_http_client_new(d->loop, &opts, &d->client, err);
+}
+
+int xrdd_open(struct xrdd *d, struct xeno_err *err)
+{
+    int r = open_dir(d, err);
+
+    if (r == 0)
+        r = xeno_member_load(d->member, d->loop, err);
+    if (r == 0)
+        r = open_server(d, err);
+    if (r == 0)
+        r = open_client(d, err);
+    if (r == 0)
+        xeno_member_attach(d->member, d->client, d->server);
+    return r;
+}
+
+static void reload(void *user)
+{
+    struct xrdd *d = user;
+    struct xrdd_options fresh = { .dir = NULL };
+    struct xeno_conf_ask ask;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xeno_conf_args(&xrdd_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
+        xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
+    } else {
+        xeno_conf_take(xrdd_program.items, xrdd_program.count, &d->opt, &fresh);
+        xeno_member_fetch_now(d->member);
+        xeno_log_init("xrdd", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+        xeno_log(LOG_NOTICE, "config.reloaded", "debug=%d", d->opt.debug);
+    }
+    xeno_conf_release(xrdd_program.items, xrdd_program.count, &fresh);
+}
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *user)
+{
+    struct xrdd *d = user;
+
+    (void)usec; /* it may be long ago, after the machine slept */
+    xeno_member_tick(d->member);
+    (void)sd_event_source_set_time_relative(s, TICK_US);
+    return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+int xrdd_start(struct xrdd *d, struct xeno_err *err)
+{
+    struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
+    int r = xeno_daemon_loop_new(&opts, &d->basics, err);
+
+    if (r < 0)
+        return r;
+    r = sd_event_add_time(d->loop, &d->tick, CLOCK_BOOTTIME, 0, 0, on_tick, d);
+    if (r < 0)
+        return xeno_fail_errno(err, r, "rd.loop", "set up the timer");
+    xeno_log(LOG_NOTICE, "start", "version=%s rd=%s corp=%s port=%u", xeno_version(),
+             xeno_member_id(d->member)->s, xeno_member_corp(d->member)->s,
+             xeno_http_server_port(d->server));
+    return 0;
+}
+
+void xrdd_release(struct xrdd *d)
+{
+    xeno_http_server_free(xeno_take(&d->server));
+    xeno_http_client_free(xeno_take(&d->client));
+    xeno_daemon_loop_free(xeno_take(&d->basics));
+    sd_event_source_disable_unref(xeno_take(&d->tick));
+    xeno_member_free(xeno_take(&d->member));
+    sd_event_unref(xeno_take(&d->loop));
+    if (d->dirfd >= 0)
+        close(xeno_take_fd(&d->dirfd));
+    xeno_conf_release(xrdd_program.items, xrdd_program.count, &d->opt);
+}
