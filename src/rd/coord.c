@@ -1,0 +1,294 @@
+/* src/rd/coord.c - network coordinates: a robust fit of one point to measured round trips. */
+#include "rd/coord.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { VARS = XENO_COORD_DIM + 1 }; /* a point and a height */
+
+/* A round trip is believed to about this part of itself and this much beside: what differs by less
+ * fits. From five such scales on, a peer pulls less the further off it is. */
+#define SCALE_PART .15
+#define SCALE_MS   1.
+#define OUTLIER    2.
+
+struct peer {
+    struct xeno_id id;
+    struct xeno_coord at;
+    bool placed;                   /* `at` is set */
+    float rtt[XENO_COORD_HISTORY]; /* ring of the newest */
+    unsigned rtt_count, rtt_next;
+    uint64_t heard; /* number of the node's sample that was its last */
+    double rtt_ms;  /* the median of them */
+};
+
+struct xeno_coord_node {
+    struct xeno_coord at;
+    struct peer peers[XENO_COORD_PEERS];
+    size_t peer_count;
+    uint64_t samples;
+};
+
+static bool in_range(double v, double low)
+{
+    return isfinite(v) && v >= low && v <= XENO_COORD_MAX_MS;
+}
+
+bool xeno_coord_ok(const struct xeno_coord *c)
+{
+    for (int i = 0; i < XENO_COORD_DIM; i++)
+        if (!in_range(c->x[i], -XENO_COORD_MAX_MS))
+            return false;
+    return in_range(c->height_ms, 0) && in_range(c->error_ms, 0);
+}
+
+bool xeno_coord_useful(const struct xeno_coord *c)
+{
+    return c->samples >= XENO_COORD_FEW && c->error_ms <= 150;
+}
+
+static double distance(const struct xeno_coord *a, const struct xeno_coord *b)
+{
+    double sum = 0;
+
+    for (int i = 0; i < XENO_COORD_DIM; i++)
+        sum += (a->x[i] - b->x[i]) * (a->x[i] - b->x[i]);
+    return sqrt(sum);
+}
+
+static double predict(const struct xeno_coord *a, const struct xeno_coord *b)
+{
+    return fmax(distance(a, b) + a->height_ms + b->height_ms, XENO_COORD_MIN_MS);
+}
+
+double xeno_coord_rtt(const struct xeno_coord *a, const struct xeno_coord *b, double *ret_low,
+                      double *ret_high)
+{
+    double ms, off;
+
+    if (!xeno_coord_ok(a) || !xeno_coord_ok(b) || !xeno_coord_useful(a) || !xeno_coord_useful(b))
+        return NAN;
+    ms = predict(a, b);
+    off = 2.2 * sqrt((a->error_ms * a->error_ms + b->error_ms * b->error_ms) / 2);
+    if (ret_low)
+        *ret_low = fmax(ms - off, XENO_COORD_MIN_MS);
+    if (ret_high)
+        *ret_high = ms + off;
+    return ms;
+}
+
+void xeno_coord_rtts(const struct xeno_coord *from, const struct xeno_coord *to, size_t n,
+                     float *ret_ms)
+{
+    for (size_t i = 0; i < n; i++)
+        ret_ms[i] = (float)predict(from, &to[i]);
+}
+
+/* splitmix64, as base/env.c has it for tests: scatters a seed. */
+static uint64_t scatter(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+struct xeno_coord_node *xeno_coord_node_new(uint64_t seed)
+{
+    struct xeno_coord_node *n = xeno_new0(struct xeno_coord_node);
+
+    for (int i = 0; i < XENO_COORD_DIM; i++)
+        n->at.x[i] = (double)(scatter(&seed) >> 11) * 0x1p-53 * 10 - 5;
+    n->at.height_ms = 1;
+    n->at.error_ms = XENO_COORD_MAX_MS;
+    return n;
+}
+
+void xeno_coord_node_free(struct xeno_coord_node *n)
+{
+    free(n);
+}
+
+void xeno_coord_node_restore(struct xeno_coord_node *n, const struct xeno_coord *c)
+{
+    if (xeno_coord_ok(c) && c->samples > 0)
+        n->at = *c;
+}
+
+static struct peer *find(const struct xeno_coord_node *n, const struct xeno_id *id)
+{
+    for (size_t i = 0; i < n->peer_count; i++)
+        if (strcmp(n->peers[i].id.s, id->s) == 0)
+            return (struct peer *)&n->peers[i];
+    return NULL;
+}
+
+/* The peer's place, a new one perhaps: in place of the one longest unheard of when all are taken.
+ */
+static struct peer *place(struct xeno_coord_node *n, const struct xeno_id *id)
+{
+    struct peer *p = find(n, id);
+
+    if (p)
+        return p;
+    if (n->peer_count < XENO_COORD_PEERS) {
+        p = &n->peers[n->peer_count++];
+    } else {
+        p = &n->peers[0];
+        for (size_t i = 1; i < n->peer_count; i++)
+            if (n->peers[i].heard < p->heard)
+                p = &n->peers[i];
+    }
+    *p = (struct peer){ .id = *id };
+    return p;
+}
+
+static double median(const float *v, unsigned n)
+{
+    float s[XENO_COORD_HISTORY];
+
+    for (unsigned i = 0; i < n; i++) {
+        unsigned k = i;
+
+        for (; k > 0 && s[k - 1] > v[i]; k--)
+            s[k] = s[k - 1];
+        s[k] = v[i];
+    }
+    return n % 2 ? s[n / 2] : (s[n / 2 - 1] + s[n / 2]) / 2;
+}
+
+static double scale(const struct peer *p)
+{
+    return SCALE_PART * p->rtt_ms + SCALE_MS;
+}
+
+/* What a peer's word is worth: less when it is itself unsure, or far from what its place says. */
+static double weight(const struct peer *p, double residual)
+{
+    double s = scale(p), far = residual / (OUTLIER * s);
+    double unsure = p->at.error_ms / (s + p->at.error_ms);
+
+    return (1.05 - unsure) / (s * s * (1 + far * far));
+}
+
+/* Solve the symmetric system a·d = b in place (Gauss, diagonal dominant by the damping). */
+static void solve(double a[VARS][VARS], double b[VARS])
+{
+    for (int i = 0; i < VARS; i++)
+        for (int r = i + 1; r < VARS; r++) {
+            double f = a[r][i] / a[i][i];
+
+            for (int c = i; c < VARS; c++)
+                a[r][c] -= f * a[i][c];
+            b[r] -= f * b[i];
+        }
+    for (int i = VARS - 1; i >= 0; i--) {
+        for (int c = i + 1; c < VARS; c++)
+            b[i] -= a[i][c] * b[c];
+        b[i] /= a[i][i];
+    }
+}
+
+/* One damped Gauss-Newton step of the weighted least squares over all placed peers. */
+static void step(struct xeno_coord_node *n, double damping)
+{
+    double a[VARS][VARS] = { 0 }, b[VARS] = { 0 }, norm = 0;
+
+    for (size_t i = 0; i < n->peer_count; i++) {
+        const struct peer *p = &n->peers[i];
+        double d, f, w, g[VARS];
+
+        if (!p->placed)
+            continue;
+        d = distance(&n->at, &p->at);
+        f = d + n->at.height_ms + p->at.height_ms - p->rtt_ms;
+        w = weight(p, f);
+        for (int k = 0; k < XENO_COORD_DIM; k++)
+            g[k] = (n->at.x[k] - p->at.x[k]) / fmax(d, 1e-3);
+        g[XENO_COORD_DIM] = 1;
+        for (int k = 0; k < VARS; k++) {
+            for (int m = 0; m < VARS; m++)
+                a[k][m] += w * g[k] * g[m];
+            b[k] -= w * f * g[k];
+        }
+        norm += w;
+    }
+    for (int k = 0; k < VARS; k++)
+        a[k][k] += damping * norm + 1e-12;
+    solve(a, b);
+    for (int k = 0; k < XENO_COORD_DIM; k++)
+        norm = fmax(norm, fabs(b[k]));
+    for (int k = 0; k < XENO_COORD_DIM; k++)
+        n->at.x[k] += fmax(fmin(b[k], XENO_COORD_STEP_MS), -XENO_COORD_STEP_MS);
+    n->at.height_ms = fmax(fmin(n->at.height_ms + b[XENO_COORD_DIM], XENO_COORD_STEP_MS), 0.01);
+}
+
+/* The median of how far off the own predictions are, a little more when peers are few: a point with
+ * as much freedom as there are peers fits them all and says nothing. */
+static double error_of(const struct xeno_coord_node *n)
+{
+    double off[XENO_COORD_PEERS];
+    size_t count = 0;
+
+    for (size_t i = 0; i < n->peer_count; i++) {
+        const struct peer *p = &n->peers[i];
+        double f;
+        size_t k = count;
+
+        if (!p->placed)
+            continue;
+        f = fabs(predict(&n->at, &p->at) - p->rtt_ms);
+        for (; k > 0 && off[k - 1] > f; k--)
+            off[k] = off[k - 1];
+        off[k] = f;
+        count++;
+    }
+    if (count == 0)
+        return XENO_COORD_MAX_MS;
+    return fmin(off[count / 2] * (1 + (double)VARS / (double)count) + 50. / (double)(count * count),
+                XENO_COORD_MAX_MS);
+}
+
+bool xeno_coord_node_sample(struct xeno_coord_node *n, const struct xeno_id *peer,
+                            const struct xeno_coord *at, double rtt_ms)
+{
+    struct peer *p;
+
+    if (!in_range(rtt_ms, 0) || (at && !xeno_coord_ok(at)))
+        return false;
+    p = place(n, peer);
+    p->heard = ++n->samples;
+    p->rtt[p->rtt_next] = (float)fmax(rtt_ms, XENO_COORD_MIN_MS);
+    p->rtt_next = (p->rtt_next + 1) % XENO_COORD_HISTORY;
+    p->rtt_count += p->rtt_count < XENO_COORD_HISTORY;
+    p->rtt_ms = median(p->rtt, p->rtt_count);
+    if (!at)
+        return true;
+    p->at = *at;
+    p->placed = true;
+    step(n, .05);
+    n->at.error_ms = error_of(n);
+    n->at.samples += n->at.samples < UINT32_MAX;
+    return true;
+}
+
+void xeno_coord_node_forget(struct xeno_coord_node *n, const struct xeno_id *peer)
+{
+    struct peer *p = find(n, peer);
+
+    if (p)
+        *p = n->peers[--n->peer_count];
+}
+
+double xeno_coord_node_rtt(const struct xeno_coord_node *n, const struct xeno_id *peer)
+{
+    const struct peer *p = find(n, peer);
+
+    return p ? p->rtt_ms : NAN;
+}
+
+const struct xeno_coord *xeno_coord_node_at(const struct xeno_coord_node *n)
+{
+    return &n->at;
+}
