@@ -21,7 +21,8 @@ static const struct profile {
     bool moves;  /* files between its folders, as an image store does */
 } profiles[] = { { "xenod", false, false },   { "xenocorpd", false, false },
                  { "xstored", false, false }, { "xrdd", false, false },
-                 { "imaged", false, true },   { "cowfs", true, true } };
+                 { "xisd", false, false },    { "imaged", false, true },
+                 { "cowfs", true, true } };
 
 /* --- user --- */
 

@@ -20,10 +20,10 @@ int xeno_sandbox_user(const char *user, struct xeno_err *err);
 
 /* Enter. There is no way back.
  *
- * profile: "xenod", "xenocorpd", "xstored", "xrdd", "imaged" or "cowfs". folders: what may be
- * written to, NULL-terminated (missing ones are passed over); system folders stay readable. NULL:
- * the file system is not restricted. Context: one thread; sockets, keys and configuration are open
- * already. Landlock keeps files open that are. "cowfs" is that of a file server: it keeps the
+ * profile: "xenod", "xenocorpd", "xstored", "xrdd", "xisd", "imaged" or "cowfs". folders: what may
+ * be written to, NULL-terminated (missing ones are passed over); system folders stay readable.
+ * NULL: the file system is not restricted. Context: one thread; sockets, keys and configuration are
+ * open already. Landlock keeps files open that are. "cowfs" is that of a file server: it keeps the
  * capabilities that it has, and may in its folders make files of every kind, move and link them
  * between folders, and set attributes. Errors: -EINVAL sandbox.profile, and the errno of the step
  * with sandbox.capabilities, sandbox.landlock or sandbox.seccomp; the process is in an undefined

@@ -12,7 +12,7 @@
 set -u
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${XENO_BUILD:-$top/build}
-PATH=$build/src/cli:$build/src/xenocorpd:$build/src/xenod:$build/src/xstored:$build/src/taskd:$build/src/imaged:$PATH
+PATH=$build/src/cli:$build/src/xenocorpd:$build/src/xenod:$build/src/xstored:$build/src/xisd:$build/src/xrdd:$build/src/taskd:$build/src/imaged:$PATH
 work=$(mktemp -d /var/tmp/xeno-test.XXXXXX)
 chmod 755 "$work"
 tap_count=0 tap_failed=0 tap_pids=() tap_at_end=()

@@ -128,6 +128,19 @@ wait_for 20 grep -q ' port=' "$work/xstored.log"
 is "$(check "${xstored[@]}" --check)" 0 "one that runs is not in the way of its check"
 like "$(line listen)" 'note .*by this xstored if it runs' "which says so"
 
+# --- information service ---
+xisd=(xisd --dir "$work/i" --corp-url "$url" --listen "127.0.0.1:$(free_port)")
+is "$(check "${xisd[@]}" --check)" 1 "nothing is there yet"
+like "$(line folder)" 'MISSING .*owned by the user xisd runs as' "its folder"
+is "$(check "${xisd[@]}")" 1 "it does not start"
+like "$(cat "$work/e")" 'run xisd --enrol TOKEN' "and says what to do"
+as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' >/dev/null
+is "$(check "${xisd[@]}" --enrol "$(jq -r .token "$work/body")")" 0 "it enrols"
+is "$(check "${xisd[@]}" --check)" 0 "nothing is missing"
+background xisd "${xisd[@]}"
+wait_for 20 grep -q ' port=' "$work/xisd.log"
+is "$(check "${xisd[@]}" --check)" 0 "one that runs is not in the way of its check"
+
 # --- without a XenoCorp ---
 corp_stop
 is "$(check "${xstored[@]}" --check)" 1 "XenoCorp is away for a store"

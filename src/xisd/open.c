@@ -1,0 +1,139 @@
+/* src/xisd/open.c - put the parts together, and take them apart. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "daemon/loop.h"
+#include "xisd/xisd.h"
+
+int xisd_open_dir(struct xisd *d, struct xeno_err *err)
+{
+    return xeno_member_dir(d->opt.dir, &d->dirfd, err);
+}
+
+int xisd_loop(struct xisd *d, struct xeno_err *err)
+{
+    int r = d->loop ? 0 : sd_event_default(&d->loop);
+
+    return r < 0 ? xeno_fail_errno(err, r, "xis.loop", "make an event loop") : 0;
+}
+
+/* Two daemons of one identity would number the same changes twice. */
+static int lock_dir(struct xisd *d, struct xeno_err *err)
+{
+    if (xeno_lock(d->dirfd, XENO_LOCK_RESTART_MS) < 0)
+        return xeno_fail(err, -EBUSY, "xis.lock", "another xisd has '%s' open: end it first",
+                         d->opt.dir);
+    return 0;
+}
+
+int xisd_open(struct xisd *d, struct xeno_err *err)
+{
+    int r = xisd_open_dir(d, err);
+
+    if (r == 0)
+        r = xisd_loop(d, err);
+    if (r == 0)
+        r = xisd_identity_open(d, err);
+    if (r == 0)
+        r = lock_dir(d, err);
+    return r;
+}
+
+/* --- serving --- */
+
+static bool is_revoked(const char *serial, void *user)
+{
+    const struct xisd *d = user;
+
+    return xeno_member_revoked(serial, d->member);
+}
+
+static int open_server(struct xisd *d, struct xeno_err *err)
+{
+    struct xeno_http_limits limits = xeno_http_limits_default;
+    struct xeno_http_server_opts opts = {
+        .listen = d->opt.listen,
+        .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
+        .cert_pem = xeno_member_cert_pem(d->member),
+        .key = xeno_member_key(d->member),
+        .ca_pem = xeno_member_ca_pem(d->member),
+        .env = d->env,
+        .limits = &limits,
+        .routes = xisd_routes,
+        .user = d,
+        .revoked = is_revoked,
+    };
+
+    limits.connections = (unsigned)d->opt.connections;
+    limits.connections_per_address = (unsigned)d->opt.connections_per_address;
+    limits.running_per_peer = (unsigned)d->opt.running_per_peer;
+    return xeno_http_server_new(d->loop, &opts, &d->server, err);
+}
+
+int xisd_listen(struct xisd *d, struct xeno_err *err)
+{
+    int r = open_server(d, err);
+
+    return r < 0 ? r : xisd_identity_start(d, err);
+}
+
+static void reload(void *user)
+{
+    struct xisd *d = user;
+    struct xisd_options fresh = { .dir = NULL };
+    struct xeno_conf_ask ask;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xeno_conf_args(&xisd_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
+        xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
+    } else {
+        xeno_conf_take(xisd_program.items, xisd_program.count, &d->opt, &fresh);
+        xeno_member_fetch_now(d->member);
+        xeno_log_init("xisd", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+        xeno_log(LOG_NOTICE, "config.reloaded", NULL);
+    }
+    xeno_conf_release(xisd_program.items, xisd_program.count, &fresh);
+}
+
+int xisd_start(struct xisd *d, struct xeno_err *err)
+{
+    struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
+    int r = xeno_daemon_loop_new(&opts, &d->basics, err);
+
+    if (r < 0)
+        return r;
+    d->started = xeno_wall(d->env);
+    xeno_log(LOG_NOTICE, "start", "version=%s xis=%s corp=%s port=%u", xeno_version(),
+             xeno_member_id(d->member)->s, xeno_member_corp(d->member)->s,
+             xeno_http_server_port(d->server));
+    return 0;
+}
+
+void xisd_tick(struct xisd *d)
+{
+    (void)d;
+}
+
+/* What is at work is finished; the answers may not leave any more. */
+static void stop(struct xisd *d)
+{
+    xeno_http_server_free(xeno_take(&d->server));
+    xeno_daemon_loop_free(xeno_take(&d->basics));
+    while (d->source_count > 0)
+        sd_event_source_disable_unref(d->sources[--d->source_count]);
+    xisd_identity_stop(d);
+    sd_event_unref(xeno_take(&d->loop));
+}
+
+void xisd_release(struct xisd *d)
+{
+    stop(d);
+    if (d->dirfd >= 0)
+        close(d->dirfd);
+    xeno_conf_release(xisd_program.items, xisd_program.count, &d->opt);
+}
