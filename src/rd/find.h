@@ -13,7 +13,7 @@
  *     explain of the rest, what each fell to, and the least that would have to be asked otherwise
  *
  * Pure: no clock, no I/O, no randomness; round trips and paths to other addresses come in by
- * struct xeno_rd_latency (ready-made: rd/latency.h). The request is read by rd/request.h, the
+ * struct xeno_rd_network. The request is read by rd/request.h, the
  * answer (rfc/0019) written by rd/answer.h. Money is micro-credits, round trips are microseconds.
  *
  * Context: one thread at a time for one xeno_rd; a find writes into scratch columns of it.
@@ -29,6 +29,9 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "crypto/key.h"
+#include "rd/latency.h"
+#include "rd/nearest.h"
+#include "rd/paths.h"
 #include "spec/requirement.h"
 
 struct xeno_advert;
@@ -40,6 +43,7 @@ struct xeno_query_tree;
 #define XENO_RD_LAYERS     128 /* of the image */
 #define XENO_RD_COUNT      100 /* answers */
 #define XENO_RD_SETS       8   /* members of a set */
+#define XENO_RD_WHERES     16  /* parts of `where` that are told apart; the last has the rest */
 #define XENO_RD_WEIGHT     1000
 #define XENO_RD_WORST      10 /* the worst that one objective counts, in medians */
 #define XENO_RD_RELAX      4  /* relaxations that are told */
@@ -76,15 +80,20 @@ size_t xeno_rd_count(const struct xeno_rd *rd);
 /* Borrowed from rd, like everything that names an advert here: until the next put, remove, age. */
 const struct xeno_advert *xeno_rd_get(const struct xeno_rd *rd, const struct xeno_id *id);
 
-/* All servers, side by side. A server keeps its slot until one is taken away. */
-struct xeno_coord; /* rd/coord.h */
-struct xeno_rd_view {
-    size_t count;
-    const struct xeno_advert *const *adverts;
-    const struct xeno_coord *coords; /* samples 0: it tells none */
-};
-struct xeno_rd_view xeno_rd_view(const struct xeno_rd *rd);
-bool xeno_rd_slot(const struct xeno_rd *rd, const struct xeno_id *id, size_t *ret);
+/* Servers are numbered: a slot is a server's until it is taken away, and for some time nobody's
+ * after that. Slots below xeno_rd_slots(); NULL where there is none. */
+size_t xeno_rd_slots(const struct xeno_rd *rd);
+const struct xeno_advert *xeno_rd_at(const struct xeno_rd *rd, uint32_t slot);
+bool xeno_rd_slot(const struct xeno_rd *rd, const struct xeno_id *id, uint32_t *ret);
+
+/* What they say about coordinates and round trips, in the same slots, for searches (rd/nearest.h):
+ * unchanged until the next put, remove, age, settle. */
+const struct xeno_near_map *xeno_rd_map(const struct xeno_rd *rd);
+
+/* A round trip that an advert names belongs to a server that may become known later. Puts link old
+ * adverts to new servers bit by bit; this does it for all (a third of a second for 100,000, nothing
+ * when no server came or went): after a snapshot, and now and then. */
+void xeno_rd_settle(struct xeno_rd *rd);
 
 /* --- the question --- */
 
@@ -154,26 +163,19 @@ struct xeno_rd_client {
     } * attrs;
 };
 
-/* --- latency --- */
+/* --- what is known of the network beyond adverts --- */
 
-enum xeno_rd_how { XENO_RD_UNKNOWN, XENO_RD_PREDICTED, XENO_RD_MEASURED };
-
-struct xeno_rd_rtt {
-    int32_t us, low_us, high_us; /* 0 to 2^31-1; meaningless when unknown */
-    enum xeno_rd_how how;
-};
-
-/* Round trips from all servers, and how separate their paths are. Targets are numbered: the places
- * of `near`, then those of `equal`. */
-struct xeno_rd_latency {
+/* Round trips to places that are XenoServers come from the map. For any other, and for paths that
+ * were asked for, find asks here. Targets are numbered: places of `near`, then those of `equal`. */
+struct xeno_rd_network {
     void *ctx;
-    /* Fill ret[0..view->count), which is all unknown, for `place`, the target of that number. */
-    void (*fill)(void *ctx, size_t target, const struct xeno_rd_place *place,
-                 const struct xeno_rd_view *view, struct xeno_rd_rtt *ret);
-    /* The part of the hops to `to` that the paths of two servers share, in thousandths; -1 when it
-     * is not known. NULL: never known. */
-    int (*shared)(void *ctx, const char *to, const struct xeno_advert *a,
-                  const struct xeno_advert *b);
+    /* ret[i], which is unknown, of server slots[i] to the target; xeno_near_estimates() of a search
+     * does this. NULL: nothing is known. */
+    void (*estimate)(void *ctx, size_t target, const uint32_t *slots, size_t n,
+                     struct xeno_latency *ret);
+    /* The path from a server to `disjoint_to`, if it was measured; false: what its advert says. May
+     * be NULL. */
+    bool (*path)(void *ctx, uint32_t slot, struct xeno_path *ret);
 };
 
 /* --- the answer --- */
@@ -194,19 +196,20 @@ enum xeno_rd_constraint {
     XENO_RD_C_PROCESSES,
     XENO_RD_C_ADDRESSES,
     XENO_RD_C_PORTS,
-    XENO_RD_C_WHERE,
-    XENO_RD_C_HOUR,       /* MaxPricePerHour */
-    XENO_RD_C_TOTAL,      /* MaxTotal */
-    XENO_RD_C_COST,       /* max_cost */
-    XENO_RD_C_COMPLAINTS, /* max_complaints */
-    XENO_RD_C_RTT,        /* rtt_max of near[0]; the next ones follow */
-    XENO_RD_C_COUNT = XENO_RD_C_RTT + XENO_RD_PLACES
+    XENO_RD_C_HOUR,                                   /* MaxPricePerHour */
+    XENO_RD_C_TOTAL,                                  /* MaxTotal */
+    XENO_RD_C_COST,                                   /* max_cost */
+    XENO_RD_C_COMPLAINTS,                             /* max_complaints */
+    XENO_RD_C_RTT,                                    /* rtt_max of near[0]; the next ones follow */
+    XENO_RD_C_WHERE = XENO_RD_C_RTT + XENO_RD_PLACES, /* the first of its `and`; ... */
+    XENO_RD_C_COUNT = XENO_RD_C_WHERE + XENO_RD_WHERES
 };
-const char *xeno_rd_constraint_name(enum xeno_rd_constraint c); /* "MemoryMB", "near[1]" */
+const char *xeno_rd_constraint_name(enum xeno_rd_constraint c); /* "MemoryMB", "near[1]",
+                                                                   "where[0]" */
 
 struct xeno_rd_latency_of {
     const struct xeno_rd_place *place; /* of the request */
-    struct xeno_rd_rtt rtt;
+    struct xeno_latency rtt;
 };
 
 struct xeno_rd_answer {
@@ -236,8 +239,8 @@ struct xeno_rd_relax {
     struct xeno_rd_relaxed {
         enum xeno_rd_constraint constraint;
         bool drop;        /* do not ask for it at all */
-        int64_t from, to; /* otherwise: in the unit of the request (bytes, kbit/s, micro-credits,
-                             microseconds, isolation bits) */
+        int64_t from, to; /* otherwise: in the unit of the document or request (MB, Mbit/s,
+                             micro-credits, microseconds, isolation bits) */
     } part[2];
     size_t matches; /* in all, after it */
     char *text;     /* "MemoryMB from 512 to 384" */
@@ -259,7 +262,7 @@ XENO_DEFINE_AUTO(xeno_rd_result, xeno_rd_result_free);
  * Errors:  -EINVAL find.request (a request that req's reader would not have let through).
  */
 int xeno_rd_find(struct xeno_rd *rd, const struct xeno_rd_request *req,
-                 const struct xeno_rd_client *client, const struct xeno_rd_latency *latency,
+                 const struct xeno_rd_client *client, const struct xeno_rd_network *net,
                  xeno_time now, struct xeno_rd_result **ret, struct xeno_err *err);
 
 #endif
