@@ -110,7 +110,7 @@ int xeno_advert_peek(const char *jws, size_t len, enum xeno_advert_kind *ret_kin
 const struct xeno_leaf *xeno_advert_leaf(const struct xeno_advert *a, const char *path);
 const struct xeno_leaf *xeno_advert_leaf_next(const struct xeno_advert *a,
                                               const struct xeno_leaf *leaf);
-/* Its text or number; `none` where there is none, or it is of the other kind. */
+/* The text of the first leaf of that path, number or not; its number, if it is one; else `none`. */
 const char *xeno_advert_text(const struct xeno_advert *a, const char *path, const char *none);
 double xeno_advert_number(const struct xeno_advert *a, const char *path, double none);
 
