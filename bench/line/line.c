@@ -31,6 +31,7 @@
 
 #include "base/env.h"
 #include "base/mem.h"
+#include "line/held.h"
 
 #define PACKET_MAX  65536
 #define HELD_MAX    8192 /* packets under way in one direction */
@@ -39,16 +40,9 @@
 #define QUEUE_MAX   (1 << 30)
 #define DRAIN_BATCH 64
 
-struct packet {
-    int64_t due_ns;
-    size_t len;
-    uint8_t *data;
-};
-
-/* One direction: packets in the order in which they leave. */
+/* One direction. */
 struct way {
-    struct packet held[HELD_MAX]; /* a ring */
-    size_t first, count;
+    struct xeno_held *held;
     int64_t free_ns; /* when the last byte that was taken has been sent */
     uint64_t packets, bytes, lost;
 };
@@ -70,21 +64,16 @@ static void take(const struct line *l, struct way *w, const uint8_t *data, size_
 {
     int64_t now = now_ns();
     int64_t start = w->free_ns > now ? w->free_ns : now;
-    struct packet *p = &w->held[(w->first + w->count) % HELD_MAX];
+    int64_t sent = now;
 
-    if (w->count == HELD_MAX ||
-        (l->rate > 0 && (__int128)(start - now) * l->rate / XENO_NS_PER_S > l->queue_bytes)) {
+    if (l->rate > 0)
+        sent = start + (int64_t)((__int128)len * XENO_NS_PER_S / l->rate);
+    if ((l->rate > 0 && (__int128)(start - now) * l->rate / XENO_NS_PER_S > l->queue_bytes) ||
+        !xeno_held_put(w->held, sent + l->delay_ns, data, len)) {
         w->lost++;
         return;
     }
-    if (l->rate > 0)
-        w->free_ns = start + (int64_t)((__int128)len * XENO_NS_PER_S / l->rate);
-    else
-        w->free_ns = now;
-    p->due_ns = w->free_ns + l->delay_ns;
-    p->len = len;
-    p->data = xeno_memdup(data, len);
-    w->count++;
+    w->free_ns = sent;
 }
 
 static void receive(struct line *l, int side)
@@ -105,22 +94,17 @@ static int64_t deliver(struct line *l, int side)
 {
     struct way *w = &l->ways[side];
 
-    while (w->count > 0) {
-        struct packet *p = &w->held[w->first];
+    const struct xeno_held_packet *p;
 
-        if (p->due_ns > now_ns())
-            return p->due_ns;
+    while ((p = xeno_held_take(w->held, now_ns())) != NULL) {
         if (write(l->fds[!side], p->data, p->len) == (ssize_t)p->len) {
             w->packets++;
             w->bytes += p->len;
         } else {
             w->lost++;
         }
-        free(p->data);
-        w->first = (w->first + 1) % HELD_MAX;
-        w->count--;
     }
-    return INT64_MAX;
+    return xeno_held_next(w->held);
 }
 
 static void carry(struct line *l, int signals)
@@ -225,6 +209,7 @@ int main(int argc, char **argv)
     signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     prctl(PR_SET_TIMERSLACK, 1000UL); /* ns: the delay is to be as told */
     for (int i = 0; i < 2; i++) {
+        l.ways[i].held = xeno_held_new(HELD_MAX, (size_t)HELD_MAX * PACKET_MAX);
         l.fds[i] = attach(argv[optind + 2 * i], argv[optind + 2 * i + 1]);
         if (l.fds[i] < 0)
             return 1;

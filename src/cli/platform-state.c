@@ -11,6 +11,7 @@
 
 #include "base/io.h"
 #include "cli/platform.h"
+#include "line/mirror.h"
 
 #define STATE_BYTES 65536
 
@@ -20,6 +21,7 @@ void platform_free(struct platform *p)
         return;
     free(p->dir);
     free(p->client);
+    free(p->emulation.matrix);
     free(p);
 }
 
@@ -63,7 +65,7 @@ char *platform_corp_url(const struct platform *p)
 
 char *platform_server_url(const struct platform_server *s)
 {
-    return xeno_asprintf("https://127.0.0.1:%d", s->port);
+    return xeno_asprintf("https://%s:%d", s->seen, s->port);
 }
 
 char *platform_store_url(const struct platform_store *s)
@@ -165,6 +167,18 @@ static struct xeno_json *store_json(const struct platform_store *s)
     return j;
 }
 
+static struct xeno_json *emulation_json(const struct platform_emulation *e)
+{
+    struct xeno_json *j = xeno_json_object();
+
+    xeno_json_set_str(j, "matrix", e->matrix);
+    xeno_json_set_int(j, "nodes", (int64_t)e->nodes);
+    xeno_json_set_int(j, "client", (int64_t)e->client);
+    xeno_json_set_int(j, "subnet", e->subnet);
+    xeno_json_set(j, "process", process_json(&e->process));
+    return j;
+}
+
 int platform_save(const struct platform *p, struct xeno_err *err)
 {
     xeno_auto(xeno_json) j = xeno_json_object();
@@ -185,6 +199,8 @@ int platform_save(const struct platform *p, struct xeno_err *err)
     xeno_json_set(j, "servers", list);
     if (p->store.port)
         xeno_json_set(j, "store", store_json(&p->store));
+    if (p->emulation.matrix)
+        xeno_json_set(j, "emulation", emulation_json(&p->emulation));
     text = xeno_json_format(j, true, &len);
     return xeno_file_write(AT_FDCWD, path, 0644, text, len, err);
 }
@@ -278,9 +294,35 @@ static int read_store(const struct xeno_json_at *at, struct platform_store *s, s
     return r;
 }
 
+static int read_emulation(const struct xeno_json_at *at, struct platform_emulation *e,
+                          struct xeno_err *err)
+{
+    const char *matrix;
+    int nodes = 0, client = 0, subnet = 0, r;
+
+    r = xeno_json_str(at, "matrix", 1, 4096, &matrix, err);
+    if (r == 0)
+        r = read_int(at, "nodes", XENO_MATRIX_NODES, &nodes, err);
+    if (r == 0 && nodes < 2)
+        r = xeno_fail(err, -EINVAL, "platform.emulate", "a network has two nodes at least");
+    if (r == 0)
+        r = read_int(at, "client", nodes, &client, err);
+    if (r == 0)
+        r = read_int(at, "subnet", XENO_MIRROR_SUBNETS - 1, &subnet, err);
+    if (r == 0)
+        r = read_process(at, "process", &e->process, err);
+    if (r < 0)
+        return r;
+    e->matrix = xeno_strdup(matrix);
+    e->nodes = (size_t)nodes;
+    e->client = (size_t)client;
+    e->subnet = (unsigned)subnet;
+    return 0;
+}
+
 static int read_state(const struct xeno_json_at *top, struct platform *p, struct xeno_err *err)
 {
-    struct xeno_json_at list, store;
+    struct xeno_json_at list, store, emulation;
     const char *client = NULL;
     int r;
 
@@ -305,9 +347,15 @@ static int read_state(const struct xeno_json_at *top, struct platform *p, struct
     }
     if (r == 0)
         r = xeno_json_obj_opt(top, "store", &store, err);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    return read_store(&store, &p->store, err);
+    if (r == 0)
+        r = read_store(&store, &p->store, err);
+    if (r >= 0)
+        r = xeno_json_obj_opt(top, "emulation", &emulation, err);
+    if (r == 0)
+        r = read_emulation(&emulation, &p->emulation, err);
+    if (r >= 0)
+        platform_emulate_place(p);
+    return r < 0 ? r : 0;
 }
 
 int platform_load(const char *dir, struct platform **ret, struct xeno_err *err)

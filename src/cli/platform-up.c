@@ -37,6 +37,11 @@ const struct cli_option platform_up_options[] = {
     { "imaged-set", 0, "KEY=VALUE", "option for every xeno-imaged", true, 0 },
     { "store", 0, NULL, "a XenoStore node, too; the client pushes to and pulls from it", false, 0 },
     { "store-set", 0, "KEY=VALUE", "option for xstored", true, 0 },
+    { "emulate", 0, "FILE",
+      "put them as far from each other as this table of round trips says, or 'planetlab'; needs root",
+      false, CLI_OFFER_FILE },
+    { "client-node", 0, "NODE", "which of its nodes this machine's programs are (default 2)", false,
+      0 },
     { NULL },
 };
 
@@ -207,7 +212,7 @@ static void xenod_words(struct cli_words *w, const struct up *u, const struct pl
 
     cli_word(w, "--dir=%s/%s", p->dir, s->name);
     cli_word(w, "--instance=%s", s->instance);
-    cli_word(w, "--listen=127.0.0.1:%d", s->port);
+    cli_word(w, "--listen=%s:%d", s->real, s->port);
     cli_word(w, "--corp-url=https://127.0.0.1:%d", p->corp_port);
     cli_word(w, "--task-socket=%s/run/%s.sock", p->dir, s->name);
     cli_word(w, "--images=%s/images", p->dir);
@@ -217,8 +222,8 @@ static void xenod_words(struct cli_words *w, const struct up *u, const struct pl
     cli_word(w, "--pool=10.201.%d.0/24", s->index);
     cli_word(w, "--port-first=%d", 20000 + 500 * s->index);
     cli_word(w, "--port-last=%d", 20000 + 500 * s->index + 499);
-    cli_word(w, "--hosts=127.0.0.1,localhost");
-    cli_word(w, "--endpoint=https://127.0.0.1:%d", s->port);
+    cli_word(w, "--hosts=%s,localhost", s->seen);
+    cli_word(w, "--endpoint=https://%s:%d", s->seen, s->port);
     cli_word(w, "--name=%s", s->name);
     cli_word(w, "--owner=xeno platform up");
     cli_word(w, "--operators=%s", u->operator_id);
@@ -362,6 +367,7 @@ static int add_server(struct up *u, struct xeno_err *err)
     s->port = p->corp_port + 1 + (int)p->count;
     s->uid = platform_user("xenod", s->index);
     p->count++;
+    platform_emulate_place(p);
     return 0;
 }
 
@@ -402,6 +408,8 @@ static int open_platform(struct up *u, struct xeno_err *err)
     if (r == 0)
         r = cli_number(u->args, "servers", 0, PLATFORM_SERVERS_MAX, &u->want, err);
     if (r == 0)
+        r = platform_emulate_want(u->p, u->args, !known, err);
+    if (r == 0)
         r = make_folders(u->p, err);
     if (r == 0)
         r = check_path(u->p, err);
@@ -421,6 +429,8 @@ static int bring_up(struct up *u, xeno_credit fund, struct xeno_err *err)
     }
     while (r == 0 && (int64_t)p->count < u->want)
         r = add_server(u, err);
+    if (r == 0 && (r = cli_guard_check(err)) == 0)
+        r = platform_bring_emulation(u->cli, p, err);
     if (r == 0 && p->store.port && (r = cli_guard_check(err)) == 0) {
         cli_progress_say(u->progress, "starting the XenoStore");
         r = platform_bring_store(u->cli, p, u->args, err);

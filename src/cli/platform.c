@@ -14,8 +14,7 @@
 #include "cli/progress.h"
 #include "cli/server.h"
 
-#define END_S  60 /* for all sessions to end, and their charges to be posted */
-#define TERM_S 15
+#define END_S 60 /* for all sessions to end, and their charges to be posted */
 
 /* --- status --- */
 
@@ -63,6 +62,10 @@ static bool all_rows(const struct platform *p, struct cli_table *t, struct xeno_
         up = up && platform_alive(&s->xenod) && platform_alive(&s->taskd) &&
              platform_alive(&s->imaged);
     }
+    if (p->emulation.matrix) {
+        status_row(t, list, "xeno-emulate", &p->emulation.process, NULL);
+        up = up && platform_alive(&p->emulation.process);
+    }
     if (p->store.port) {
         xeno_autofree char *at = platform_store_url(&p->store);
 
@@ -96,9 +99,13 @@ static struct xeno_json *platform_json(const struct platform *p)
         xeno_json_set_str(s, "id", p->servers[i].id);
         xeno_json_set_str(s, "url", at);
         xeno_json_set_str(s, "instance", p->servers[i].instance);
+        if (p->emulation.matrix)
+            xeno_json_set_int(s, "node", (int64_t)platform_emulate_node(p, &p->servers[i]));
         xeno_json_append(servers, s);
     }
     xeno_json_set(j, "servers", servers);
+    if (p->emulation.matrix)
+        xeno_json_set(j, "emulation", platform_emulate_json(p));
     if (p->store.port) {
         struct xeno_json *store = xeno_json_object();
         xeno_autofree char *at = platform_store_url(&p->store);
@@ -251,9 +258,9 @@ static int stop_all(struct cli *cli, struct platform *p, struct cli_progress *pr
         int r;
 
         cli_progress_say(progress, "stopping %s", s->name);
-        platform_stop(cli, &s->xenod, xeno_s(TERM_S));
-        platform_stop(cli, &s->taskd, xeno_s(TERM_S));
-        platform_stop(cli, &s->imaged, xeno_s(TERM_S));
+        platform_stop(cli, &s->xenod, xeno_s(PLATFORM_TERM_S));
+        platform_stop(cli, &s->taskd, xeno_s(PLATFORM_TERM_S));
+        platform_stop(cli, &s->imaged, xeno_s(PLATFORM_TERM_S));
         r = sweep_server(cli, p, s, !ran, first < 0 ? NULL : err);
         if (r == 0)
             platform_claim_drop(p, s->index);
@@ -262,10 +269,11 @@ static int stop_all(struct cli *cli, struct platform *p, struct cli_progress *pr
     }
     if (p->store.port) {
         cli_progress_say(progress, "stopping the XenoStore");
-        platform_stop(cli, &p->store.xstored, xeno_s(TERM_S));
+        platform_stop(cli, &p->store.xstored, xeno_s(PLATFORM_TERM_S));
     }
+    platform_stop(cli, &p->emulation.process, xeno_s(PLATFORM_TERM_S));
     cli_progress_say(progress, "stopping the XenoCorp");
-    platform_stop(cli, &p->corp, xeno_s(TERM_S));
+    platform_stop(cli, &p->corp, xeno_s(PLATFORM_TERM_S));
     return first;
 }
 
@@ -338,14 +346,19 @@ const struct cli_command cli_platform_commands[] = {
     { .name = "platform up",
       .usage = "",
       .summary = "start a XenoCorp, XenoServers and a client here",
-      .about = "Nothing needs to be written: keys, ledger, credentials and a client with credits "
-               "are made.\nAgain: starts what does not run, with the same state. As root, sessions "
-               "are containers, and\nthe daemons that face the network run as users of their own; "
-               "otherwise sessions run nothing\n(the null driver).",
+      .about =
+          "Nothing needs to be written: keys, ledger, credentials and a client with credits "
+          "are made.\nAgain: starts what does not run, with the same state. As root, sessions "
+          "are containers, and\nthe daemons that face the network run as users of their own; "
+          "otherwise sessions run nothing\n(the null driver). With --emulate, which needs root, each XenoServer is a node of a table of\n"
+          "round trips in milliseconds: it has an address of its own, and packets to it and from it\n"
+          "take their time.",
       .examples = "xeno platform up\nxeno platform up --servers 1 --dir /var/tmp/try\n"
                   "xeno platform up --null --server-set charge-interval=1s\n"
                   "# with a XenoStore: then xeno template push\n"
-                  "xeno platform up --store",
+                  "xeno platform up --store\n"
+                  "# as far from each other as machines of PlanetLab were\n"
+                  "xeno platform up --null --servers 5 --emulate planetlab",
       .options = platform_up_options,
       .run = platform_up },
     { .name = "platform down",

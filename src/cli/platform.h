@@ -22,6 +22,8 @@
 #include "cli/profile.h"
 
 #define PLATFORM_SERVERS_MAX 32
+#define PLATFORM_ADDRESS     16
+#define PLATFORM_TERM_S      15
 
 struct platform_process {
     pid_t pid;     /* 0: none */
@@ -33,6 +35,8 @@ struct platform_server {
     char instance[16]; /* names bridge, cgroup, table: unique on the machine */
     int index;         /* of the instance: pool 10.201.INDEX.0/24, ports 20000 + 500 * INDEX */
     int port;
+    /* Where others reach it and where it is: 127.0.0.1 unless a network is emulated. */
+    char seen[PLATFORM_ADDRESS], real[PLATFORM_ADDRESS];
     char id[XENO_ID_CHARS + 1]; /* "" before it has joined */
     uid_t uid;
     struct platform_process xenod, taskd, imaged;
@@ -46,6 +50,13 @@ struct platform_store {
     struct platform_process xstored;
 };
 
+struct platform_emulation {
+    char *matrix;         /* file of round trips; NULL: no network is emulated */
+    size_t nodes, client; /* how many it has, and the client's */
+    unsigned subnet;
+    struct platform_process process;
+};
+
 struct platform {
     char *dir;
     bool null_driver;
@@ -57,6 +68,7 @@ struct platform {
     size_t count;
     struct platform_server servers[PLATFORM_SERVERS_MAX];
     struct platform_store store;
+    struct platform_emulation emulation;
 };
 void platform_free(struct platform *p);
 XENO_DEFINE_AUTO(platform, platform_free);
@@ -144,6 +156,19 @@ int platform_bring_imaged(struct cli *cli, const struct platform *p, struct plat
                           const struct cli_args *args, struct xeno_err *err);
 /* Make it the default store of the client, unless he has another. */
 int platform_use_store(struct cli *client, const struct platform *p, struct xeno_err *err);
+
+/* --- platform-emulate.c --- */
+/* What the options say of emulation, for a fresh platform or one that is there. Errors:
+ * platform.emulate, matrix.*. */
+int platform_emulate_want(struct platform *p, const struct cli_args *args, bool fresh,
+                          struct xeno_err *err);
+/* Start it, when the platform has one. */
+int platform_bring_emulation(struct cli *cli, struct platform *p, struct xeno_err *err);
+/* Set `seen` and `real` of every XenoServer. */
+void platform_emulate_place(struct platform *p);
+/* The node of the table that a XenoServer is. */
+size_t platform_emulate_node(const struct platform *p, const struct platform_server *s);
+struct xeno_json *platform_emulate_json(const struct platform *p);
 
 /* --- the verbs --- */
 int platform_up(struct cli *cli, const struct cli_args *args, struct xeno_err *err);

@@ -39,10 +39,10 @@ static struct nlmsghdr *route_msg(char *buf, uint16_t type, uint16_t flags,
 
     rtm->rtm_family = AF_INET;
     rtm->rtm_dst_len = r->to.bits;
-    rtm->rtm_table = RT_TABLE_MAIN;
+    rtm->rtm_table = r->local ? RT_TABLE_LOCAL : RT_TABLE_MAIN;
     rtm->rtm_protocol = RTPROT_STATIC;
-    rtm->rtm_type = RTN_UNICAST;
-    rtm->rtm_scope = !r->via ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    rtm->rtm_type = r->local ? RTN_LOCAL : RTN_UNICAST;
+    rtm->rtm_scope = r->local ? RT_SCOPE_HOST : !r->via ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     if (r->to.bits > 0)
         mnl_attr_put_u32(nlh, RTA_DST, htonl(r->to.base));
     mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)r->ifindex);

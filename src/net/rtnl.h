@@ -74,6 +74,7 @@ struct xeno_rtnl_route {
     int ifindex;
     uint32_t via;    /* 0: on the link itself */
     uint32_t source; /* 0: the kernel's choice */
+    bool local;      /* every address of it is this machine's own */
 };
 
 /* Add or replace. */

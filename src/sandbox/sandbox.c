@@ -22,7 +22,7 @@ static const struct profile {
 } profiles[] = { { "xenod", false, false },   { "xenocorpd", false, false },
                  { "xstored", false, false }, { "xrdd", false, false },
                  { "xisd", false, false },    { "imaged", false, true },
-                 { "cowfs", true, true } };
+                 { "emulate", false, false }, { "cowfs", true, true } };
 
 /* --- user --- */
 
