@@ -13,9 +13,11 @@
 /* Statement parameters are numbered up to this. */
 #define XENO_DB_PARAMS_MAX 40
 
-/* All members are required. `handle` is the back end's prepared statement. */
+/* All members are required but where it says so. `handle` is the back end's prepared statement. */
 struct xeno_db_backend {
     const char *scheme; /* "sqlite:" */
+    const char *begin;  /* the statement that begins a transaction */
+    const char *schema; /* run before a schema is looked at, in the transaction; NULL: nothing */
     int (*open)(const char *rest, struct xeno_db **ret, struct xeno_err *err);
     void (*close)(struct xeno_db *db);
     /* Several statements, no parameters, no rows. */
@@ -38,6 +40,11 @@ struct xeno_db_backend {
     const char *(*col_text)(void *handle, int i);
     const void *(*col_blob)(void *handle, int i, size_t *ret_len);
     bool (*col_null)(void *handle, int i);
+
+    /* As xeno_db_notify() and xeno_db_wait(). NULL: nobody else writes. */
+    int (*notify)(struct xeno_db *db, const char *channel, struct xeno_err *err);
+    int (*wait)(struct xeno_db *db, const char *channel, int wake_fd, int timeout_ms,
+                struct xeno_err *err);
 };
 
 struct xeno_db_stmt {
@@ -55,6 +62,6 @@ struct xeno_db {
     int depth; /* of transactions */
 };
 
-extern const struct xeno_db_backend xeno_db_sqlite;
+extern const struct xeno_db_backend xeno_db_sqlite, xeno_db_postgres;
 
 #endif

@@ -5,12 +5,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "db/backend.h"
 
-static const struct xeno_db_backend *const backends[] = { &xeno_db_sqlite };
+static const struct xeno_db_backend *const backends[] = { &xeno_db_sqlite, &xeno_db_postgres };
 
 int xeno_db_open(const char *url, struct xeno_db **ret, struct xeno_err *err)
 {
@@ -22,7 +23,7 @@ int xeno_db_open(const char *url, struct xeno_db **ret, struct xeno_err *err)
     }
     return xeno_fail(err, -EINVAL, "db.url",
                      "'%.80s' is not a database: write sqlite:PATH, for example "
-                     "sqlite:/var/lib/xeno/ledger.db",
+                     "sqlite:/var/lib/xeno/ledger.db, or postgresql://HOST/NAME",
                      url);
 }
 
@@ -58,14 +59,13 @@ static int check_transaction(struct xeno_db *db, struct xeno_err *err)
 
 int xeno_db_begin(struct xeno_db *db, struct xeno_err *err)
 {
-    char sql[40] = "BEGIN IMMEDIATE";
+    char sql[40];
     int r = check_transaction(db, err);
 
     if (r < 0)
         return r;
-    if (db->depth > 0)
-        snprintf(sql, sizeof sql, "SAVEPOINT s%d", db->depth);
-    r = db->back->script(db, sql, err);
+    snprintf(sql, sizeof sql, "SAVEPOINT s%d", db->depth);
+    r = db->back->script(db, db->depth > 0 ? sql : db->back->begin, err);
     if (r < 0)
         return r;
     db->depth++;
@@ -108,7 +108,10 @@ void xeno_db_rollback(struct xeno_db *db)
 
 static int schema_version(struct xeno_db *db, const char *part, int64_t *ret, struct xeno_err *err)
 {
-    int r = db->back->script(db,
+    int r = db->back->schema ? db->back->script(db, db->back->schema, err) : 0;
+
+    if (r == 0)
+        r = db->back->script(db,
                              "CREATE TABLE IF NOT EXISTS xeno_schema ("
                              " part text PRIMARY KEY, version bigint NOT NULL)",
                              err);
@@ -344,4 +347,28 @@ int xeno_db_one_int(struct xeno_db *db, int64_t none, int64_t *ret, struct xeno_
         return r;
     *ret = r > 0 ? xeno_query_col_int(&q, 0) : none;
     return 0;
+}
+
+/* --- others that write --- */
+
+int xeno_db_notify(struct xeno_db *db, const char *channel, struct xeno_err *err)
+{
+    return db->back->notify ? db->back->notify(db, channel, err) : 0;
+}
+
+int xeno_db_wait(struct xeno_db *db, const char *channel, int wake_fd, int timeout_ms,
+                 struct xeno_err *err)
+{
+    struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
+
+    assert(db->depth == 0);
+    if (db->back->wait)
+        return db->back->wait(db, channel, wake_fd, timeout_ms, err);
+    (void)poll(&wake, 1, timeout_ms);
+    return 0;
+}
+
+bool xeno_db_is_shared(const struct xeno_db *db)
+{
+    return db->back->wait != NULL;
 }

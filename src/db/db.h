@@ -1,10 +1,19 @@
-/* src/db/db.h - SQL behind one small interface: SQLite now, PostgreSQL as a second file.
+/* src/db/db.h - SQL behind one small interface: SQLite, or PostgreSQL and what speaks its protocol.
  *
  * The SQL text is what both speak: $1 parameters, bigint and text and blob (bytea) columns,
  * INSERT ... ON CONFLICT, RETURNING, CHECK; no now(), no serial, no floating point. Statements are
- * prepared once a connection and kept by their text's address: pass string literals.
+ * prepared once a connection and kept by their text's address: pass string literals. A statement
+ * begins with its verb, without white space before. A statement that fails in a transaction is
+ * undone alone, and the transaction goes on (a plain SELECT may end it: db.io from then on).
  *
- * Durability: xeno_db_commit() returns after the data is on the disk (WAL, synchronous=FULL).
+ * PostgreSQL: the user owns the database, so that it may make tables. The rows of a query are
+ * fetched whole: bound them by LIMIT where there may be many. A server that went is noticed at
+ * the next statement (db.away), which ends the transaction; whether a commit that failed so was
+ * done is not known. The connection is made again at the next begin, or the next statement outside
+ * of a transaction, but for one second after a failure; opening one needs libpq.so.5.
+ *
+ * Durability: xeno_db_commit() returns after the data is on the disk (SQLite: WAL,
+ * synchronous=FULL; PostgreSQL: synchronous_commit is not off).
  * Context: one connection belongs to one thread. Nothing here logs.
  */
 #ifndef XENO_DB_DB_H
@@ -19,9 +28,12 @@
 
 struct xeno_db;
 
-/* Open "sqlite:PATH" (made when missing, mode 0600) or "sqlite::memory:".
+/* Open "sqlite:PATH" (made when missing, mode 0600), "sqlite::memory:", or a libpq URL
+ * "postgresql://[USER[:PASSWORD]@][HOST][:PORT]/NAME[?sslmode=verify-full&...]" (a socket's folder
+ * as ?host=/run/postgresql).
  *
- * Errors: -EINVAL db.url (unknown kind), and the errno of the failure with db.open.
+ * Errors: -EINVAL db.url (unknown kind), and the errno of the failure with db.open; -ENOTCONN when
+ *         a server does not answer, -ENOPKG without libpq.
  */
 int xeno_db_open(const char *url, struct xeno_db **ret, struct xeno_err *err);
 void xeno_db_free(struct xeno_db *db);
@@ -72,7 +84,7 @@ void xeno_query_null(struct xeno_query *q, int i);
 
 /* Returns: 1 with a row, 0 at the end.
  * Errors: -EEXIST db.unique, -EDOM db.check (also foreign keys and NOT NULL), -EAGAIN db.busy,
- *         -ENOSPC db.full, -EIO db.io, -EINVAL db.sql (our own mistake). */
+ *         -ENOSPC db.full, -EIO db.io, -ENOTCONN db.away, -EINVAL db.sql (our own mistake). */
 int xeno_query_step(struct xeno_query *q, struct xeno_err *err);
 
 /* Columns count from 0; text and blobs are borrowed until the next step. NULL reads as 0, NULL. */
@@ -89,5 +101,20 @@ int xeno_db_run(struct xeno_db *db, struct xeno_err *err, const char *sql, const
 /* The first column of the first row of such a statement as an integer; `none` when no row came. */
 int xeno_db_one_int(struct xeno_db *db, int64_t none, int64_t *ret, struct xeno_err *err,
                     const char *sql, const char *types, ...);
+
+/* --- a database that others write to as well --- */
+
+/* May others write to it while it is open? Then xeno_db_wait() hears of them. */
+bool xeno_db_is_shared(const struct xeno_db *db);
+
+/* Tell those who wait on `channel` (a literal of letters) when the present transaction commits, or
+ * at once outside of one. SQLite: no effect. */
+int xeno_db_notify(struct xeno_db *db, const char *channel, struct xeno_err *err);
+
+/* Wait until somebody told, `wake_fd` (-1: none) is readable, or `timeout_ms` are over. What is
+ * told may be what is known already, and a notice that came while the connection was away counts as
+ * told. Not in a transaction. Returns: 1 told, 0 not. Errors: db.away, after the same wait. */
+int xeno_db_wait(struct xeno_db *db, const char *channel, int wake_fd, int timeout_ms,
+                 struct xeno_err *err);
 
 #endif

@@ -261,6 +261,7 @@ static bool col_null(void *handle, int i)
 
 const struct xeno_db_backend xeno_db_sqlite = {
     .scheme = "sqlite:",
+    .begin = "BEGIN IMMEDIATE",
     .open = open_db,
     .close = close_db,
     .script = script,

@@ -1,4 +1,5 @@
-/* src/db/tests/test-db.c */
+/* src/db/tests/test-db.c - db.h's promises: on SQLite, and on PostgreSQL when XENO_POSTGRES is the
+ * URL of a database that may be emptied (scripts/with-postgres). */
 #include "db/db.h"
 
 #include <errno.h>
@@ -21,12 +22,25 @@ static const char *const schema[] = {
     "ALTER TABLE acct ADD COLUMN note text",
 };
 
-static struct xeno_db *open_memory(void)
+static const char *postgres; /* NULL: SQLite */
+
+static struct xeno_db *open_empty(void)
 {
     struct xeno_db *db = NULL;
+
+    assert_int_equal(xeno_db_open(postgres ? postgres : "sqlite::memory:", &db, NULL), 0);
+    if (postgres) {
+        assert_int_equal(xeno_db_run(db, NULL, "DROP SCHEMA public CASCADE", ""), 0);
+        assert_int_equal(xeno_db_run(db, NULL, "CREATE SCHEMA public", ""), 0);
+    }
+    return db;
+}
+
+static struct xeno_db *open_memory(void)
+{
+    struct xeno_db *db = open_empty();
     struct xeno_err err = XENO_ERR_INIT;
 
-    assert_int_equal(xeno_db_open("sqlite::memory:", &db, &err), 0);
     assert_int_equal(xeno_db_migrate(db, schema, XENO_LEN(schema), &err), 0);
     return db;
 }
@@ -50,9 +64,14 @@ static void bad_urls(void **state)
         const char *url, *token;
         int want;
     } rows[] = {
-        { "", "db.url", -EINVAL },          { "sqlite:", "db.url", -EINVAL },
-        { "mysql:x", "db.url", -EINVAL },   { "sqlite:/nonexistent/x.db", "db.open", -ENOENT },
+        { "", "db.url", -EINVAL },
+        { "sqlite:", "db.url", -EINVAL },
+        { "mysql:x", "db.url", -EINVAL },
+        { "sqlite:/nonexistent/x.db", "db.open", -ENOENT },
         { "sqlite:/", "db.open", -EISDIR },
+        { "postgresql:", "db.url", -EINVAL },
+        { "postgresql:x", "db.url", -EINVAL },
+        { "postgresql:///x?host=/nonexistent", "db.open", -ENOTCONN },
     };
 
     (void)state;
@@ -94,7 +113,7 @@ static void errors_are_told_apart(void **state)
     assert_string_equal(err.token, "db.unique");
     assert_int_equal(add(db, "b", -1, &err), -EDOM);
     assert_string_equal(err.token, "db.check");
-    assert_int_equal(add(db, NULL, 1, &err), 1); /* SQLite: a text key may be NULL */
+    assert_int_equal(add(db, NULL, 1, &err), postgres ? -EDOM : 1); /* SQLite lets a key be NULL */
     assert_int_equal(xeno_db_run(db, &err, "INSERT INTO acct (id, n) VALUES ('x', NULL)", ""),
                      -EDOM);
     assert_int_equal(xeno_db_run(db, &err, "INSERT INTO entry VALUES (1, 'none')", ""), -EDOM);
@@ -103,7 +122,7 @@ static void errors_are_told_apart(void **state)
     assert_int_equal(xeno_db_run(db, &err, "SELECT 1; SELECT 2", ""), -EINVAL);
     assert_int_equal(xeno_db_run(db, &err, "SELECT $1", "ii", (int64_t)1, (int64_t)2), -EINVAL);
     assert_int_equal(xeno_db_run(db, &err, "SELECT ?", "i", (int64_t)1), -EINVAL);
-    assert_int_equal(count(db), 2);
+    assert_int_equal(count(db), postgres ? 1 : 2);
 }
 
 static void values_come_back(void **state)
@@ -176,6 +195,29 @@ static void transactions_nest(void **state)
     assert_int_equal(count(db), 2);
 }
 
+/* An entry that fails spoils neither those before it nor those after it. */
+static void a_failed_statement_is_undone_alone(void **state)
+{
+    xeno_auto(xeno_db) db = open_memory();
+    int64_t n = 0;
+
+    (void)state;
+    assert_int_equal(xeno_db_begin(db, NULL), 0);
+    assert_int_equal(add(db, "a", 1, NULL), 1);
+    assert_int_equal(add(db, "a", 1, NULL), -EEXIST);
+    assert_int_equal(xeno_db_one_int(db, 0, &n, NULL,
+                                     "UPDATE acct SET n = n - 2 WHERE id = 'a' RETURNING n", ""),
+                     -EDOM);
+    assert_int_equal(xeno_db_run(db, NULL, "INSERT INTO entry VALUES (1, 'none')", ""), -EDOM);
+    assert_int_equal(add(db, "b", 1, NULL), 1);
+    assert_int_equal(xeno_db_begin(db, NULL), 0);
+    assert_int_equal(add(db, "b", 1, NULL), -EEXIST);
+    assert_int_equal(add(db, "c", 1, NULL), 1);
+    assert_int_equal(xeno_db_commit(db, NULL), 0);
+    assert_int_equal(xeno_db_commit(db, NULL), 0);
+    assert_int_equal(count(db), 3);
+}
+
 /* The same text while it is stepped through: a statement of its own. */
 static void one_text_twice_at_once(void **state)
 {
@@ -201,16 +243,12 @@ static void migration_is_all_or_nothing(void **state)
     static const char *const broken[] = { "CREATE TABLE a (x bigint)", "CREATE TABL b" };
     xeno_auto(xeno_db) db = NULL;
     struct xeno_err err = XENO_ERR_INIT;
-    int64_t n;
 
     (void)state;
-    assert_int_equal(xeno_db_open("sqlite::memory:", &db, NULL), 0);
+    db = open_empty();
     assert_int_equal(xeno_db_migrate(db, broken, 2, &err), -EINVAL);
     assert_non_null(strstr(err.text, "schema step 2"));
-    assert_int_equal(xeno_db_one_int(db, -1, &n, NULL,
-                                     "SELECT count(*) FROM sqlite_master WHERE type = 'table'", ""),
-                     0);
-    assert_int_equal(n, 0);
+    assert_int_equal(xeno_db_run(db, NULL, "SELECT count(*) FROM a", ""), -EINVAL);
     assert_int_equal(xeno_db_migrate(db, schema, 1, NULL), 0);
     assert_int_equal(xeno_db_migrate(db, schema, 2, NULL), 0);
     assert_int_equal(xeno_db_migrate(db, schema, 2, NULL), 0);
@@ -308,11 +346,18 @@ int main(void)
         cmocka_unit_test(values_come_back),
         cmocka_unit_test(rows_changed_are_counted),
         cmocka_unit_test(transactions_nest),
+        cmocka_unit_test(a_failed_statement_is_undone_alone),
         cmocka_unit_test(one_text_twice_at_once),
         cmocka_unit_test(migration_is_all_or_nothing),
+        /* of files */
         cmocka_unit_test(commits_are_flushed),
         cmocka_unit_test(files_are_private_and_survive_a_kill),
         cmocka_unit_test(a_lost_transaction_is_noticed),
     };
-    return cmocka_run_group_tests_name("db", tests, NULL, NULL);
+    const size_t of_files = 3;
+
+    postgres = getenv("XENO_POSTGRES");
+    return postgres ? _cmocka_run_group_tests("db on PostgreSQL", tests, XENO_LEN(tests) - of_files,
+                                              NULL, NULL)
+                    : cmocka_run_group_tests_name("db", tests, NULL, NULL);
 }
