@@ -2,8 +2,11 @@
 #include "http/public.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -84,4 +87,84 @@ bool xeno_http_public(const struct sockaddr *address)
     default:
         return false;
     }
+}
+
+/* --- networks --- */
+
+struct network {
+    uint8_t block[16];
+    int family, bits;
+};
+
+#define WORD_MAX 64
+
+static bool read_network(const char *word, size_t len, struct network *ret)
+{
+    char text[WORD_MAX + 1], *bits, *end;
+
+    if (len > WORD_MAX)
+        return false;
+    snprintf(text, sizeof text, "%.*s", (int)len, word);
+    bits = strchr(text, '/');
+    if (bits)
+        *bits++ = '\0';
+    ret->family = strchr(text, ':') ? AF_INET6 : AF_INET;
+    ret->bits = ret->family == AF_INET6 ? 128 : 32;
+    if (bits) {
+        long n = strtol(bits, &end, 10);
+
+        if (*bits < '0' || *bits > '9' || *end != '\0' || n > ret->bits)
+            return false;
+        ret->bits = (int)n;
+    }
+    return inet_pton(ret->family, text, ret->block) == 1;
+}
+
+/* The next word of the list: *len bytes from *at. */
+static bool next_word(const char **at, size_t *len)
+{
+    *at += strspn(*at, ", ");
+    *len = strcspn(*at, ", ");
+    return *len > 0;
+}
+
+int xeno_http_networks_check(const char *list, struct xeno_err *err)
+{
+    struct network n;
+    size_t len;
+
+    for (const char *at = list ? list : ""; next_word(&at, &len); at += len)
+        if (!read_network(at, len, &n))
+            return xeno_fail(err, -EINVAL, "conf.range", "'%.*s' is no network: ADDRESS/BITS is",
+                             (int)(len < WORD_MAX ? len : WORD_MAX), at);
+    return 0;
+}
+
+static bool in_network(const struct network *n, const uint8_t *a)
+{
+    int whole = n->bits / 8, rest = n->bits % 8;
+
+    return memcmp(a, n->block, (size_t)whole) == 0 &&
+           (rest == 0 || (a[whole] ^ n->block[whole]) >> (8 - rest) == 0);
+}
+
+bool xeno_http_networks_have(const char *list, const struct sockaddr *address)
+{
+    uint8_t a[16] = { 0 };
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct network n;
+    size_t len;
+
+    if (address->sa_family == AF_INET) {
+        memcpy(&in, address, sizeof in);
+        memcpy(a, &in.sin_addr, sizeof in.sin_addr);
+    } else if (address->sa_family == AF_INET6) {
+        memcpy(&in6, address, sizeof in6);
+        memcpy(a, &in6.sin6_addr, sizeof in6.sin6_addr);
+    }
+    for (const char *at = list ? list : ""; next_word(&at, &len); at += len)
+        if (read_network(at, len, &n) && n.family == address->sa_family && in_network(&n, a))
+            return true;
+    return false;
 }

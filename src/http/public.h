@@ -9,10 +9,18 @@
 
 #include <stdbool.h>
 
+#include "base/err.h"
+
 struct sockaddr;
 
 /* An address of IPv6 that carries one of IPv4 (mapped, NAT64, 6to4, Teredo) is judged by that one,
  * or refused where it need not be its only meaning. Other families are not public. */
 bool xeno_http_public(const struct sockaddr *address);
+
+/* Networks that an operator lists with commas: "127.0.0.0/8,fd00::/8"; without "/BITS" one address.
+ * Errors: -EINVAL conf.range, naming the one that is none. */
+int xeno_http_networks_check(const char *list, struct xeno_err *err);
+/* Is it in one of them? Of a list that was checked; NULL: none. */
+bool xeno_http_networks_have(const char *list, const struct sockaddr *address);
 
 #endif

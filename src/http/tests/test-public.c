@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/un.h>
@@ -111,11 +112,63 @@ static void other_families(void **state)
     assert_false(xeno_http_public((struct sockaddr *)&un));
 }
 
+static void to_sockaddr(const char *text, struct sockaddr_in6 *ret)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET };
+
+    *ret = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
+    if (inet_pton(AF_INET, text, &in.sin_addr) == 1)
+        memcpy(ret, &in, sizeof in);
+    else
+        assert_int_equal(inet_pton(AF_INET6, text, &ret->sin6_addr), 1);
+}
+
+static void networks(void **state)
+{
+    static const struct {
+        const char *list, *address;
+        bool want;
+    } in[] = {
+        { "", "127.0.0.1", false },
+        { "127.0.0.0/8", "127.9.0.1", true },
+        { "127.0.0.0/8", "128.0.0.1", false },
+        { "10.79.0.0/15", "10.78.0.3", true },
+        { "10.79.0.0/15", "10.80.0.3", false },
+        { "192.0.2.1", "192.0.2.1", true },
+        { "192.0.2.1", "192.0.2.2", false },
+        { "192.0.2.1, fd00::/8", "fd12::1", true },
+        { "fd00::/9", "fd80::1", false },
+        { "0.0.0.0/0", "203.0.113.9", true },
+        { "0.0.0.0/0", "fd12::1", false },
+    };
+    static const char *const wrong[] = { "127.0.0.0/33", "127.0.0.0/", "127.0.0.0/-1", "local",
+                                         "fd00::/129",   "::1/8x",     "10.0.0.0/8,10" };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(in); i++) {
+        struct sockaddr_in6 a;
+
+        print_message("%s in '%s'\n", in[i].address, in[i].list);
+        to_sockaddr(in[i].address, &a);
+        assert_int_equal(xeno_http_networks_check(in[i].list, NULL), 0);
+        assert_int_equal(xeno_http_networks_have(in[i].list, (struct sockaddr *)&a), in[i].want);
+    }
+    assert_false(xeno_http_networks_have(NULL, (struct sockaddr *)&(struct sockaddr_in6){ 0 }));
+    for (size_t i = 0; i < XENO_LEN(wrong); i++) {
+        struct xeno_err err = XENO_ERR_INIT;
+
+        print_message("%s\n", wrong[i]);
+        assert_int_equal(xeno_http_networks_check(wrong[i], &err), -EINVAL);
+        assert_string_equal(err.token, "conf.range");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses),
         cmocka_unit_test(other_families),
+        cmocka_unit_test(networks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
