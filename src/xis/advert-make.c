@@ -201,12 +201,27 @@ int xeno_advert_sign(const struct xeno_advert_maker *m, const struct xeno_key *k
 {
     xeno_autofree char *jws = sign_document(m->pairs, m->count, "Advert", XENO_ADVERT_TYP, key);
     xeno_auto(xeno_advert) back = NULL;
-    int r = xeno_advert_open(jws, strlen(jws), &back, err);
+    int r = xeno_advert_reopen(jws, strlen(jws), &back, err);
 
     if (r < 0)
         return r;
     *ret = xeno_take(&jws);
     return 0;
+}
+
+struct xeno_advert *xeno_advert_draft(const struct xeno_advert_maker *m)
+{
+    struct xeno_leaf *leaves = xeno_new0_n(struct xeno_leaf, m->count);
+    struct xeno_advert *a;
+
+    for (size_t i = 0; i < m->count; i++) {
+        leaves[i].path = m->pairs[i].path;
+        leaves[i].value = m->pairs[i].value;
+        leaves[i].number = xeno_advert_is_number(leaves[i].value, &leaves[i].n);
+    }
+    a = xeno_advert_pack(leaves, m->count);
+    free(leaves);
+    return a;
 }
 
 char *xeno_advert_sign_withdrawal(const struct xeno_key *key, int64_t version, xeno_time expires)

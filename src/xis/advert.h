@@ -142,6 +142,9 @@ void xeno_advert_add_num(struct xeno_advert_maker *m, const char *path, double n
 int xeno_advert_sign(const struct xeno_advert_maker *m, const struct xeno_key *key, char **ret,
                      struct xeno_err *err);
 
+/* Only the leaves of what it would be, for a comparison: nothing is checked or signed. */
+struct xeno_advert *xeno_advert_draft(const struct xeno_advert_maker *m);
+
 /* The delta that makes of `whole` (its delta, if any, does not count) what `m` says, with m's
  * version and expiry. Returns: 1 and the text; 0 when more than numbers differ, so that a whole one
  * is needed. */
