@@ -99,6 +99,61 @@ int64_t xeno_tariff_amount(const struct xeno_tariff *t, enum xeno_res res, struc
                       part(q.used, t->price[res].used, resources[res].unit_used));
 }
 
+static void quote_part(struct xeno_quote *quote, int res, bool used, int64_t quantity, int64_t unit)
+{
+    if (quantity <= 0)
+        return;
+    quote->part[quote->count].res = (uint8_t)res;
+    quote->part[quote->count].used = used;
+    quote->part[quote->count].quantity = quantity;
+    quote->part[quote->count].unit = unit;
+    quote->part[quote->count++].ratio = (double)quantity / (double)unit;
+}
+
+void xeno_quote_init(struct xeno_quote *quote, const struct xeno_quantity q[XENO_RES_COUNT],
+                     bool up)
+{
+    quote->count = 0;
+    quote->up = up;
+    for (int i = 0; i < XENO_RES_COUNT; i++) {
+        quote_part(quote, i, false, q[i].reserved, resources[i].unit_reserved);
+        quote_part(quote, i, true, q[i].used, resources[i].unit_used);
+    }
+}
+
+/* floor(quantity * price / unit). Below 2^50 the product of doubles is off by less than one half,
+ * so that its floor is the right one or next to it; which one the remainder says, which is small
+ * and therefore right although the products in it may wrap. */
+static int64_t quoted(int64_t quantity, double ratio, int64_t unit, int64_t price)
+{
+    double about = ratio * (double)price;
+    int64_t whole, rest;
+
+    if (!(about < 0x1p50))
+        return part(quantity, price, unit);
+    whole = (int64_t)about;
+    rest = (int64_t)((uint64_t)quantity * (uint64_t)price - (uint64_t)whole * (uint64_t)unit);
+    return rest < 0 ? whole - 1 : rest >= unit ? whole + 1 : whole;
+}
+
+int64_t xeno_quote_at(const struct xeno_quote *quote, const struct xeno_tariff *t)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < quote->count; i++) {
+        const struct xeno_price *p = &t->price[quote->part[i].res];
+        int64_t price = quote->part[i].used ? p->used : p->reserved;
+
+        if (price == 0)
+            continue;
+        sum = add_capped(
+            sum, quoted(quote->part[i].quantity, quote->part[i].ratio, quote->part[i].unit, price));
+        if (quote->up)
+            sum = add_capped(sum, 1);
+    }
+    return sum;
+}
+
 static int64_t mib(int64_t bytes)
 {
     return bytes / (1 << 20) + (bytes % (1 << 20) != 0);

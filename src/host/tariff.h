@@ -17,6 +17,7 @@
 #define XENO_HOST_TARIFF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -51,6 +52,23 @@ struct xeno_quantity {
 
 /* What such a quantity costs, rounded down; INT64_MAX when it does not fit. */
 int64_t xeno_tariff_amount(const struct xeno_tariff *t, enum xeno_res res, struct xeno_quantity q);
+
+/* The same quantities priced by many tariffs, at some ten nanoseconds each: what
+ * xeno_tariff_amount() gives, summed over the resources; with `up` one micro-credit more for each
+ * part that costs something, as xeno_tariff_cost() rounds. INT64_MAX when it does not fit. */
+struct xeno_quote {
+    struct {
+        int64_t quantity, unit;
+        double ratio;
+        uint8_t res;
+        bool used;
+    } part[2 * XENO_RES_COUNT];
+    size_t count;
+    bool up;
+};
+void xeno_quote_init(struct xeno_quote *quote, const struct xeno_quantity q[XENO_RES_COUNT],
+                     bool up);
+int64_t xeno_quote_at(const struct xeno_quote *quote, const struct xeno_tariff *t);
 
 /* Which part of a grant a session has in its present state: all of it, or the disk (and an address
  * of its own) only. */

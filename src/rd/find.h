@@ -152,6 +152,10 @@ struct xeno_rd_request {
 void xeno_rd_request_init(struct xeno_rd_request *req); /* asks for nothing; every default */
 void xeno_rd_request_release(struct xeno_rd_request *req);
 
+/* Do its members fit together? What is wrong with one by itself its reader says.
+ * Errors: -EINVAL find.request. */
+int xeno_rd_request_check(const struct xeno_rd_request *req, struct xeno_err *err);
+
 /* Whom an `Accept` is asked about. Borrows everything. */
 struct xeno_rd_client {
     struct xeno_id id;
@@ -173,8 +177,8 @@ struct xeno_rd_network {
      * does this. NULL: nothing is known. */
     void (*estimate)(void *ctx, size_t target, const uint32_t *slots, size_t n,
                      struct xeno_latency *ret);
-    /* The path from a server to `disjoint_to`, if it was measured; false: what its advert says. May
-     * be NULL. */
+    /* The path from a server to `disjoint_to`, if it was measured; false: what its advert says.
+     * `ret` NULL: is it known at all? May be NULL. */
     bool (*path)(void *ctx, uint32_t slot, struct xeno_path *ret);
 };
 
@@ -259,7 +263,7 @@ XENO_DEFINE_AUTO(xeno_rd_result, xeno_rd_result_free);
  *
  * Borrows: all, for the call; the result names adverts of rd and places of req.
  * Returns: 0 and the result, the caller's; nothing that matches is a result as well.
- * Errors:  -EINVAL find.request (a request that req's reader would not have let through).
+ * Errors:  -EINVAL find.request (see xeno_rd_request_check).
  */
 int xeno_rd_find(struct xeno_rd *rd, const struct xeno_rd_request *req,
                  const struct xeno_rd_client *client, const struct xeno_rd_network *net,

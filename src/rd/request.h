@@ -14,7 +14,4 @@
 int xeno_rd_request_read(const struct xeno_json_at *at, struct xeno_rd_request *ret,
                          struct xeno_err *err);
 
-/* Is it a numeric address, IPv4 or IPv6, with or without ":PORT"? */
-bool xeno_rd_address_ok(const char *text);
-
 #endif
