@@ -174,6 +174,18 @@ void xeno_json_set_int(struct xeno_json *obj, const char *key, int64_t n)
     xeno_json_set(obj, key, out(json_integer(n)));
 }
 
+struct xeno_json *xeno_json_num(double n)
+{
+    if (n >= -9007199254740992.0 && n <= 9007199254740992.0 && n == (double)(int64_t)n)
+        return out(json_integer((int64_t)n));
+    return out(json_real(n));
+}
+
+void xeno_json_set_num(struct xeno_json *obj, const char *key, double n)
+{
+    xeno_json_set(obj, key, xeno_json_num(n));
+}
+
 void xeno_json_set_bool(struct xeno_json *obj, const char *key, bool b)
 {
     xeno_json_set(obj, key, out(json_boolean(b)));

@@ -44,6 +44,8 @@ void xeno_json_set(struct xeno_json *obj, const char *key, struct xeno_json *val
 void xeno_json_set_str(struct xeno_json *obj, const char *key,
                        const char *text); /* NULL: skipped */
 void xeno_json_set_int(struct xeno_json *obj, const char *key, int64_t n);
+void xeno_json_set_num(struct xeno_json *obj, const char *key, double n); /* finite */
+struct xeno_json *xeno_json_num(double n); /* finite; a whole number is written as one */
 void xeno_json_set_bool(struct xeno_json *obj, const char *key, bool b);
 void xeno_json_append(struct xeno_json *arr, struct xeno_json *value);
 void xeno_json_append_str(struct xeno_json *arr, const char *text);
@@ -87,6 +89,13 @@ int xeno_json_obj_opt(const struct xeno_json_at *at, const char *key, struct xen
                       struct xeno_err *err);
 int xeno_json_arr_opt(const struct xeno_json_at *at, const char *key, size_t max_items,
                       struct xeno_json_at *ret, size_t *ret_count, struct xeno_err *err);
+
+/* A number, whole or with a fraction. */
+int xeno_json_num_opt(const struct xeno_json_at *at, const char *key, double *ret,
+                      struct xeno_err *err);
+/* Is the value at `at` itself a number, or a string without a zero byte? Then *ret is it. */
+bool xeno_json_at_num(const struct xeno_json_at *at, double *ret);
+bool xeno_json_at_str(const struct xeno_json_at *at, const char **ret);
 
 /* Items of the array at `at`; i is below its count. The plain form is a place (any type). */
 struct xeno_json_at xeno_json_item(const struct xeno_json_at *at, size_t i);

@@ -152,6 +152,38 @@ int xeno_json_int_opt(const struct xeno_json_at *at, const char *key, int64_t mi
     return r != 0 ? r : read_int(v, path, min, max, ret, err);
 }
 
+int xeno_json_num_opt(const struct xeno_json_at *at, const char *key, double *ret,
+                      struct xeno_err *err)
+{
+    char path[XENO_JSON_PATH];
+    const json_t *v = NULL;
+    int r = member(at, key, path, &v, err);
+
+    if (r != 0)
+        return r;
+    if (!json_is_number(v))
+        return wrong_type(path, "a number", v, err);
+    *ret = json_number_value(v);
+    return 0;
+}
+
+bool xeno_json_at_num(const struct xeno_json_at *at, double *ret)
+{
+    if (!json_is_number(in(at->j)))
+        return false;
+    *ret = json_number_value(in(at->j));
+    return true;
+}
+
+bool xeno_json_at_str(const struct xeno_json_at *at, const char **ret)
+{
+    if (!json_is_string(in(at->j)) ||
+        strlen(json_string_value(in(at->j))) != json_string_length(in(at->j)))
+        return false;
+    *ret = json_string_value(in(at->j));
+    return true;
+}
+
 int xeno_json_bool_opt(const struct xeno_json_at *at, const char *key, bool *ret,
                        struct xeno_err *err)
 {
