@@ -140,8 +140,9 @@ int xeno_replica_hear(struct xeno_replica *r, size_t peer, const char *text, siz
 /* None will come. (A question that waits for longer than limits.patience is given up anyway.) */
 void xeno_replica_lost(struct xeno_replica *r, size_t peer);
 
-/* What became of an offer: 0 kept, -EEXIST it was no news; -EAGAIN and -ENOSPC (the database is
- * away): it will be asked for again; any other failure: it was refused for what it is. */
+/* What became of an offer: 0 kept; -EEXIST and -ETIME it was no news, or over meanwhile; -EAGAIN,
+ * -ENOSPC, -ENOTCONN and -EIO (the database): it will be asked for again; any other failure: it was
+ * refused for what it is. */
 void xeno_replica_took(struct xeno_replica *r, uint64_t ticket, int result);
 
 /* --- answering --- */
