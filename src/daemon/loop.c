@@ -15,6 +15,7 @@ struct xeno_daemon_loop {
     struct xeno_daemon_loop_opts opts;
     sd_event_source *sources[4];
     size_t source_count;
+    bool ending;
 };
 
 static int on_end(sd_event_source *s, const struct signalfd_siginfo *si, void *user)
@@ -23,6 +24,8 @@ static int on_end(sd_event_source *s, const struct signalfd_siginfo *si, void *u
 
     (void)s;
     xeno_log(LOG_NOTICE, "stop", "signal=%u", si->ssi_signo);
+    if (!l->ending && l->opts.end && (l->ending = l->opts.end(l->opts.user)))
+        return 0;
     return sd_event_exit(l->opts.event, 0);
 }
 

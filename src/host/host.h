@@ -295,6 +295,15 @@ xeno_time xeno_host_next(const struct xeno_host *h);
  * "price":{tariff},"sessions":n,"time_ms"}; the program adds what it knows of the machine and
  * signs it (typ xeno-status+json). */
 struct xeno_json *xeno_host_status_json(struct xeno_host *h);
+/* What is left and what is sold in all, for who describes this host to others. */
+struct xeno_host_room {
+    struct xeno_free left, limit;
+    size_t sessions, sessions_max;
+    struct xeno_tariff tariff;
+    const char *const *env_types; /* borrowed */
+};
+void xeno_host_room(const struct xeno_host *h, struct xeno_host_room *ret);
+
 /* A quote as POST /v1/holds answers it: {"hold","expires_ms","price":{...},"grant":{...}}. */
 struct xeno_json *xeno_host_quote_json(struct xeno_host *h, const struct xeno_host_quote *q);
 struct xeno_json *xeno_host_holds_json(struct xeno_host *h, const struct xeno_id *who);

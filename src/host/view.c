@@ -296,6 +296,16 @@ struct xeno_json *xeno_host_status_json(struct xeno_host *h)
     return o;
 }
 
+void xeno_host_room(const struct xeno_host *h, struct xeno_host_room *ret)
+{
+    *ret = (struct xeno_host_room){ .left = xeno_admission_left(h->admission),
+                                    .limit = xeno_admission_limit(h->admission),
+                                    .sessions = host_owned(h, NULL),
+                                    .sessions_max = h->cfg.sessions_max,
+                                    .tariff = h->cfg.tariff,
+                                    .env_types = h->cfg.env_types };
+}
+
 static bool is_building(const struct session *s)
 {
     return s->r.state == XENO_HELD || s->r.state == XENO_CREATING || s->r.state == XENO_RESTORING;

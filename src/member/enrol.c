@@ -39,13 +39,12 @@ static struct xeno_json *hosts_json(const char *hosts)
     return arr;
 }
 
-/* Where clients reach us when the operator did not say: the first host, the port we listen on. */
-static char *endpoint_of(const struct xeno_member_join *join)
+char *xeno_member_endpoint(const struct xeno_member_told *told, const char *listen)
 {
-    const char *port = strrchr(join->listen, ':'), *hosts = join->told->hosts;
+    const char *port = strrchr(listen, ':'), *hosts = told->hosts;
 
-    if (join->told->endpoint)
-        return xeno_strdup(join->told->endpoint);
+    if (told->endpoint)
+        return xeno_strdup(told->endpoint);
     return xeno_asprintf("https://%.*s%s", (int)strcspn(hosts, ", "), hosts, port ? port : "");
 }
 
@@ -55,7 +54,7 @@ static int make_request(const struct xeno_member *m, const char *token,
 {
     xeno_auto(xeno_json) body = xeno_json_object();
     xeno_autofree char *csr = NULL;
-    xeno_autofree char *endpoint = endpoint_of(join);
+    xeno_autofree char *endpoint = xeno_member_endpoint(join->told, join->listen);
     struct xeno_json *payout = xeno_json_object();
     const struct xeno_member_told *told = join->told;
     int r = xeno_csr_make(m->key, &csr, err);

@@ -77,6 +77,10 @@ struct xeno_member_join {
 int xeno_member_enrol(struct xeno_member *m, struct sd_event *loop, const char *token,
                       const struct xeno_member_join *join, struct xeno_err *err);
 
+/* Where others reach us; the caller's. No endpoint told: the first host, with the port of listen.
+ */
+char *xeno_member_endpoint(const struct xeno_member_told *told, const char *listen);
+
 /* --- being one --- */
 
 /* Read key, credential and CA, and check them against each other and the clock. A credential that

@@ -11,6 +11,7 @@
 #include "http/metrics.h"
 #include "image/agent-link.h"
 #include "xenod/elsewhere.h"
+#include "xenod/advertise.h"
 #include "xenod/xenod.h"
 
 void xenod_get_health(struct xeno_http_req *q, void *user)
@@ -92,6 +93,7 @@ void xenod_get_metrics(struct xeno_http_req *q, void *user)
     xeno_host_metrics(d->host, &out);
     own_metrics(d, &out);
     image_metrics(d, &out);
+    xenod_advertise_metrics(d->advertise, &out);
     xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);
 }
 

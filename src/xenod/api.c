@@ -17,6 +17,7 @@ const struct xeno_http_route xenod_routes[] = {
     { "GET", "/healthz", XENO_ROUTE_ANON, 0, xenod_get_health },
     { "GET", "/metrics", XENO_ROUTE_ANON, 0, xenod_get_metrics },
     { "GET", "/v1/status", XENO_ROUTE_ANON, 0, xenod_get_status },
+    { "GET", "/v1/advert", XENO_ROUTE_ANON, 0, xenod_get_advert },
     { "POST", "/v1/holds", XENO_ROUTE_IDEMPOTENT, XENO_REQUIREMENT_MAX_BYTES, xenod_post_hold },
     { "GET", "/v1/holds", 0, 0, xenod_get_holds },
     { "DELETE", "/v1/holds/{hold}", 0, 0, xenod_delete_hold },

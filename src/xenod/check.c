@@ -14,6 +14,7 @@
 
 #include "image/store.h"
 #include "member/check.h"
+#include "xenod/advertise.h"
 #include "xenod/xenod.h"
 
 #define DISK_LEAST  (INT64_C(1) << 30)
@@ -144,6 +145,44 @@ static void check_task_manager(struct check *c)
                        c->d->opt.task_socket);
 }
 
+/* --- information services --- */
+
+static void check_service(struct check *c, struct xeno_http_client *client, const char *url)
+{
+    xeno_autofree char *health = xeno_asprintf("%s/healthz", url);
+    struct xeno_http_ask ask = { .method = "GET", .url = health, .deadline = xeno_s(5) };
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (xeno_http_wait(client, &ask, NULL, NULL, NULL, &err) < 0)
+        xeno_check_say(&c->out, false, "XIS",
+                       "%s: %s; until it answers nobody finds this XenoServer there", url,
+                       err.text);
+    else
+        xeno_check_say(&c->out, true, "XIS", "%s answers", url);
+}
+
+static void check_services(struct check *c)
+{
+    struct xeno_http_client_opts opts = { .env = c->d->env,
+                                          .ca_pem = xeno_member_ca_pem(c->d->member) };
+    xeno_auto(xeno_http_client) client = NULL;
+    char *urls[XENO_REFRESH_SERVICES];
+    int n = xenod_xis_urls(c->d->opt.xis, urls, NULL); /* was checked */
+
+    if (n <= 0) {
+        xeno_check_note("XIS", "none (xis): clients must know this XenoServer's address");
+        return;
+    }
+    if (xeno_http_client_new(c->d->loop, &opts, &client, NULL) < 0)
+        client = NULL;
+    while (n > 0) {
+        n--;
+        if (client)
+            check_service(c, client, urls[n]);
+        free(urls[n]);
+    }
+}
+
 int xenod_check(struct xenod *d)
 {
     struct check c = { .out = { .program = "xenod" }, .d = d };
@@ -164,6 +203,8 @@ int xenod_check(struct xenod *d)
     if (d->member && xeno_member_cert(d->member))
         xeno_check_corp(&c.out, d->member, d->opt.corp_url, d->loop,
                         "no session can begin, those that run go on");
+    if (d->member && xeno_member_cert(d->member))
+        check_services(&c);
     xeno_check_listen(&c.out, d->opt.listen);
     xeno_check_sandbox(&c.out);
     check_task_manager(&c); /* last: it uses the loop up */

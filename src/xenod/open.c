@@ -10,6 +10,7 @@
 #include "daemon/loop.h"
 #include "image/store.h"
 #include "spec/requirement.h"
+#include "xenod/advertise.h"
 #include "xenod/xenod.h"
 
 static const char *const types_of_containers[] = { "Linux", NULL };
@@ -193,6 +194,7 @@ void xenod_free(struct xenod *d)
     xenod_streams_close(d);
     xeno_http_server_free(d->server);
     xeno_http_client_free(d->client);
+    xenod_advertise_free(d->advertise);
     xenod_fetching_release(d);
     xeno_task_client_free(d->task);
     xenod_ports_release(d);
@@ -249,9 +251,18 @@ static void reload(void *data)
     xenod_reload(data);
 }
 
+static bool end(void *data)
+{
+    struct xenod *d = data;
+
+    return xenod_advertise_end(d->advertise);
+}
+
 static int add_sources(struct xenod *d, struct xeno_err *err)
 {
-    struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
+    struct xeno_daemon_loop_opts opts = {
+        .event = d->loop, .reload = reload, .end = end, .user = d
+    };
     int r = sd_event_add_time(d->loop, &d->tick, CLOCK_BOOTTIME, 0, 1000, on_tick, d);
 
     if (r >= 0)
@@ -268,11 +279,14 @@ int xenod_adopt(struct xenod *d, struct xeno_err *err)
     int r;
 
     ports.ctx = d;
+    d->started = xeno_mono(d->env);
     xenod_host_config(d, &cfg);
     r = xeno_host_open(&cfg, d->env, d->db, &ports, &d->host, err);
     if (r < 0)
         return r;
     r = add_sources(d, err);
+    if (r == 0)
+        r = xenod_advertise_open(d, err);
     if (r < 0)
         return r;
     xeno_log(LOG_NOTICE, "xenod.ready", "version=%s server=%s corp=%s port=%u driver=%s",
@@ -301,6 +315,8 @@ void xenod_reload(struct xenod *d)
         xenod_host_config(d, &cfg);
         r = xeno_host_reconfigure(d->host, &cfg, &err);
     }
+    if (r == 0)
+        xenod_advertise_reload(d->advertise);
     xeno_conf_release(xenod_program.items, xenod_program.count, &fresh);
     xeno_member_fetch_now(d->member); /* the revocation list, too */
     xeno_log_init("xenod", d->opt.debug ? LOG_DEBUG : LOG_INFO);

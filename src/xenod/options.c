@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "xenod/advertise.h"
 
 #define ITEM(field_, name_, type_, ...)                                                            \
     {                                                                                              \
@@ -103,6 +104,26 @@ static const struct xeno_conf_item items[] = {
           "Price of an address of its own"),
     ITEM(operators, "operators", TEXT, .max = 1000, .reloadable = true,
          .help = "Ids of clients who may see and end every session, with commas"),
+    ITEM(xis, "xis", TEXT, .max = 3000,
+         .help = "Information services that this XenoServer is advertised to: URLs with commas, at "
+                 "most 16; none: clients must know its address"),
+    ITEM(xis_lease, "xis-lease", DURATION, .fallback = "10m", .min = 1000, .max = 86400000,
+         .reloadable = true,
+         .help = "How long an advert is good when it is not renewed; six times as long while "
+                 "nothing changes"),
+    ITEM(xis_interval, "xis-interval", DURATION, .fallback = "5s", .min = 100, .max = 3600000,
+         .reloadable = true, .help = "What changed is told no sooner after what was told before"),
+    ITEM(place, "place", TEXT, .max = 100, .reloadable = true,
+         .help = "Where this machine is, for the advert: Cambridge"),
+    ITEM(country, "country", TEXT, .max = 2, .reloadable = true,
+         .help = "In which country, two capital letters: GB"),
+    ITEM(latitude, "latitude", TEXT, .max = 16, .reloadable = true,
+         .help = "Degrees north, as a decimal number: 52.2"),
+    ITEM(longitude, "longitude", TEXT, .max = 16, .reloadable = true,
+         .help = "Degrees east, as a decimal number: 0.1"),
+    ITEM(accept, "accept", TEXT, .max = 256, .reloadable = true,
+         .help = "Whom the advert says it accepts: a query, for example "
+                 "{\"token\":\"Client/Attr/group\",\"is\":\"staff\"}; empty: everybody"),
     ITEM(connections, "connections", INT, .fallback = "2000", .min = 10, .max = 15000,
          .help = "Most connections at once"),
     ITEM(connections_per_address, "connections-per-address", INT, .fallback = "1000", .min = 1,
@@ -170,6 +191,9 @@ int xenod_options_check(const struct xenod_options *o, struct xeno_err *err)
     if (!(o->imaged && *o->imaged) != !(o->imaged_store && *o->imaged_store))
         return xeno_fail(err, -EINVAL, "conf.range",
                          "imaged and imaged-store go together: both are the image manager's");
+    r = xenod_advertise_check(o, err);
+    if (r < 0)
+        return r;
     if (o->own_addresses >= count)
         return xeno_fail(err, -EINVAL, "conf.range",
                          "own-addresses: the pool has %u addresses for sessions, and some must be "

@@ -24,6 +24,9 @@ struct xenod_options {
     xeno_credit cpu_reserved, cpu_used, memory_reserved, memory_used, disk_reserved, disk_used,
         net_reserved, net_used, address_reserved;
     char *operators;
+    char *xis; /* URLs with commas */
+    xeno_time xis_lease, xis_interval;
+    char *place, *country, *latitude, *longitude, *accept;
     int64_t connections, connections_per_address;
     bool debug;
     struct xeno_member_told told;

@@ -29,6 +29,7 @@
 struct xeno_agent_link;
 struct xeno_store;
 struct xenod_pin;
+struct xenod_advertise; /* advertise.h */
 struct xenod_elsewhere; /* names that are asked of the image manager: elsewhere.h */
 struct xenod_image;     /* what a session is made of, and how far that is: fetching.c */
 struct xenod_message;   /* what the host wants sent, kept until the commit: ports.c */
@@ -68,7 +69,9 @@ struct xenod {
     struct xeno_http_server *server;
     struct xeno_daemon_loop *basics; /* signals, watchdog */
     sd_event_source *tick, *describe_retry;
-    bool task_ready;      /* connected, described, and it has our driver */
+    bool task_ready; /* connected, described, and it has our driver */
+    struct xenod_advertise *advertise;
+    xeno_time started;    /* monotonic */
     int64_t tariff_epoch; /* number of the present prices */
     xeno_time keep_after; /* monotonic: when old rows are forgotten next */
 
@@ -202,6 +205,7 @@ void xenod_refuse(struct xeno_http_req *q, const struct xeno_err *err);
 void xenod_get_health(struct xeno_http_req *q, void *user);
 void xenod_get_metrics(struct xeno_http_req *q, void *user);
 void xenod_get_status(struct xeno_http_req *q, void *user);
+void xenod_get_advert(struct xeno_http_req *q, void *user); /* advertise.c */
 void xenod_post_hold(struct xeno_http_req *q, void *user);
 void xenod_get_holds(struct xeno_http_req *q, void *user);
 void xenod_delete_hold(struct xeno_http_req *q, void *user);

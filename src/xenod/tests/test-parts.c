@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "xenod/inuse.h"
 #include "xenod/logs.h"
+#include "xenod/advertise.h"
 #include "xenod/options.h"
 #include "xenod/signals.h"
 
@@ -144,7 +145,11 @@ static void options_together(void **state)
         { "instance", "x-1", "instance" },  { "port-first", "30000", "port-first" },
         { "warn-last", "20", "warn-last" }, { "hold-ttl", "10m", "hold-ttl" },
         { "pool", "10.0.0.1/24", "pool" },  { "own-addresses", "253", "own-addresses" },
-        { "own-addresses", "252", NULL },
+        { "own-addresses", "252", NULL },   { "country", "gb", "country" },
+        { "country", "GB", NULL },          { "latitude", "91", "latitude" },
+        { "latitude", "x", "latitude" },    { "latitude", "52.2", "go together" },
+        { "xis", "http://h:1", "xis" },     { "xis", "https://", "xis" },
+        { "xis", "https://h/p", "xis" },    { "xis", "https://h:1/, https://g:1", NULL },
     };
 
     (void)state;
@@ -208,13 +213,34 @@ static void ports_in_use(void **state)
         }
 }
 
+/* --- the advert --- */
+
+static void information_services(void **state)
+{
+    char *urls[XENO_REFRESH_SERVICES], list[XENO_REFRESH_SERVICES * 12 + 32] = "";
+    struct xeno_err err = XENO_ERR_INIT;
+
+    (void)state;
+    assert_int_equal(xenod_xis_urls(NULL, urls, &err), 0);
+    assert_int_equal(xenod_xis_urls(" , ", urls, &err), 0);
+    assert_int_equal(xenod_xis_urls("https://a:1/, https://b", urls, &err), 2);
+    assert_string_equal(urls[0], "https://a:1");
+    assert_string_equal(urls[1], "https://b");
+    free(urls[0]);
+    free(urls[1]);
+    for (int i = 0; i <= XENO_REFRESH_SERVICES; i++)
+        strcat(list, "https://a:1,");
+    assert_int_equal(xenod_xis_urls(list, urls, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "more than 16"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_lines),        cmocka_unit_test(a_line_without_end_is_bounded),
         cmocka_unit_test(log_tail),         cmocka_unit_test(signal_names),
         cmocka_unit_test(ports_in_use),     cmocka_unit_test(pools),
-        cmocka_unit_test(options_together),
+        cmocka_unit_test(options_together), cmocka_unit_test(information_services),
     };
     return cmocka_run_group_tests_name("xenod-parts", tests, NULL, NULL);
 }
