@@ -24,7 +24,7 @@ struct cli_command {
 extern const struct cli_command cli_account_commands[], cli_order_commands[], cli_server_commands[],
     cli_run_commands[], cli_session_commands[], cli_bill_commands[], cli_image_commands[],
     cli_store_commands[], cli_publisher_commands[], cli_corp_commands[], cli_platform_commands[],
-    cli_help_commands[];
+    cli_xis_commands[], cli_help_commands[];
 
 struct cli_family {
     const char *title;

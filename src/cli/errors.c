@@ -97,6 +97,8 @@ static const struct {
     { "agent.away", "try again in a moment" },
     { "agent.refused", "use a registry that the public internet reaches, or ask its operator" },
     { "store.none", "name it: oci://HOST/REPO:TAG, or: xeno store use HOST" },
+    { "xis.none", "say which: xeno xis use URL" },
+    { "xis.unknown", "it may not have advertised itself: xeno xis query" },
     { "publisher.unknown", "get its id from the publisher: xeno publisher add NAME ID" },
     { "name.none", "is it there? See: xeno publisher ls; or: xeno publisher add NAME ID --at" },
     { "name.expired", "ask its publisher, or pull a version that does not move" },

@@ -17,6 +17,7 @@ const struct cli_family cli_families[] = {
     { "Images (operators)", cli_image_commands },
     { "XenoStores and other registries", cli_store_commands },
     { "Publishers of signed names", cli_publisher_commands },
+    { "Finding XenoServers", cli_xis_commands },
     { "XenoCorp (and its operators)", cli_corp_commands },
     { "A platform on this machine", cli_platform_commands },
     { "Help", cli_help_commands },

@@ -16,9 +16,10 @@ static void list_word(struct cli_words *w, const struct platform *p, const struc
     const char *const *set;
     size_t n;
 
-    if (p->store.port) {
+    if (p->nodes[PLATFORM_STORE].port) {
         free(list);
-        list = xeno_asprintf("127.0.0.1:%d,localhost:%d", p->store.port, p->store.port);
+        list = xeno_asprintf("127.0.0.1:%d,localhost:%d", p->nodes[PLATFORM_STORE].port,
+                             p->nodes[PLATFORM_STORE].port);
     }
     set = cli_values(args, "imaged-set", &n);
     for (size_t i = 0; i < n; i++) {
@@ -53,7 +54,7 @@ int platform_bring_imaged(struct cli *cli, const struct platform *p, struct plat
     int r;
 
     if (platform_alive(&s->imaged)) {
-        if (s->store_port == p->store.port)
+        if (s->store_port == p->nodes[PLATFORM_STORE].port)
             return 0;
         platform_stop(cli, &s->imaged, xeno_s(TERM_S)); /* it was told of another store */
     }
@@ -64,6 +65,6 @@ int platform_bring_imaged(struct cli *cli, const struct platform *p, struct plat
     spawn.argv = (const char *const *)w.list;
     r = platform_start(cli, p, &spawn, &s->imaged, err);
     if (r == 0)
-        s->store_port = p->store.port;
+        s->store_port = p->nodes[PLATFORM_STORE].port;
     return r;
 }

@@ -183,7 +183,7 @@ int platform_join_client(struct cli *cli, struct platform *p, xeno_credit amount
     if (r == 0)
         r = list_servers(&client, p, err);
     if (r == 0)
-        r = platform_use_store(&client, p, err);
+        r = platform_use_nodes(&client, p, err);
     cli_release(&client);
     return r;
 }

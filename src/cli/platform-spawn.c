@@ -24,7 +24,8 @@
 int platform_program(const char *name, char **ret, struct xeno_err *err)
 {
     static const char *const places[] = { "../xenocorpd", "../xenod", "../xstored", "../taskd",
-                                          "../imaged",    "../line",  "../sbin",    "." };
+                                          "../imaged",    "../line",  "../xisd",    "../xrdd",
+                                          "../sbin",      "." };
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     const char *dir;

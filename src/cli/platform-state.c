@@ -68,11 +68,6 @@ char *platform_server_url(const struct platform_server *s)
     return xeno_asprintf("https://%s:%d", s->seen, s->port);
 }
 
-char *platform_store_url(const struct platform_store *s)
-{
-    return xeno_asprintf("https://127.0.0.1:%d", s->port);
-}
-
 /* --- processes --- */
 
 static int64_t start_of(pid_t pid)
@@ -156,14 +151,14 @@ static struct xeno_json *server_json(const struct platform_server *s)
     return j;
 }
 
-static struct xeno_json *store_json(const struct platform_store *s)
+static struct xeno_json *node_json(const struct platform_node *n, const char *program)
 {
     struct xeno_json *j = xeno_json_object();
 
-    xeno_json_set_int(j, "port", s->port);
-    xeno_json_set_str(j, "id", s->id);
-    xeno_json_set_int(j, "uid", s->uid);
-    xeno_json_set(j, "xstored", process_json(&s->xstored));
+    xeno_json_set_int(j, "port", n->port);
+    xeno_json_set_str(j, "id", n->id);
+    xeno_json_set_int(j, "uid", n->uid);
+    xeno_json_set(j, program, process_json(&n->process));
     return j;
 }
 
@@ -197,8 +192,10 @@ int platform_save(const struct platform *p, struct xeno_err *err)
     for (size_t i = 0; i < p->count; i++)
         xeno_json_append(list, server_json(&p->servers[i]));
     xeno_json_set(j, "servers", list);
-    if (p->store.port)
-        xeno_json_set(j, "store", store_json(&p->store));
+    for (size_t i = 0; i < PLATFORM_NODES; i++)
+        if (p->nodes[i].port)
+            xeno_json_set(j, platform_node_kinds[i].name,
+                          node_json(&p->nodes[i], platform_node_kinds[i].program));
     if (p->emulation.matrix)
         xeno_json_set(j, "emulation", emulation_json(&p->emulation));
     text = xeno_json_format(j, true, &len);
@@ -281,16 +278,21 @@ static int read_server(const struct xeno_json_at *at, struct platform_server *s,
     return r;
 }
 
-static int read_store(const struct xeno_json_at *at, struct platform_store *s, struct xeno_err *err)
+static int read_node(const struct xeno_json_at *top, const struct platform_node_kind *k,
+                     struct platform_node *n, struct xeno_err *err)
 {
-    int r = read_int(at, "port", 65535, &s->port, err);
+    struct xeno_json_at at;
+    int r = xeno_json_obj_opt(top, k->name, &at, err);
 
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = read_int(&at, "port", 65535, &n->port, err);
     if (r == 0)
-        r = read_text(at, "id", 0, s->id, sizeof s->id, err);
+        r = read_text(&at, "id", 0, n->id, sizeof n->id, err);
     if (r == 0)
-        r = read_uid(at, "uid", &s->uid, err);
+        r = read_uid(&at, "uid", &n->uid, err);
     if (r == 0)
-        r = read_process(at, "xstored", &s->xstored, err);
+        r = read_process(&at, k->program, &n->process, err);
     return r;
 }
 
@@ -322,7 +324,7 @@ static int read_emulation(const struct xeno_json_at *at, struct platform_emulati
 
 static int read_state(const struct xeno_json_at *top, struct platform *p, struct xeno_err *err)
 {
-    struct xeno_json_at list, store, emulation;
+    struct xeno_json_at list, emulation;
     const char *client = NULL;
     int r;
 
@@ -345,10 +347,8 @@ static int read_state(const struct xeno_json_at *top, struct platform *p, struct
 
         r = read_server(&at, &p->servers[i], err);
     }
-    if (r == 0)
-        r = xeno_json_obj_opt(top, "store", &store, err);
-    if (r == 0)
-        r = read_store(&store, &p->store, err);
+    for (size_t i = 0; r == 0 && i < PLATFORM_NODES; i++)
+        r = read_node(top, &platform_node_kinds[i], &p->nodes[i], err);
     if (r >= 0)
         r = xeno_json_obj_opt(top, "emulation", &emulation, err);
     if (r == 0)

@@ -20,9 +20,8 @@
 #include "cli/words.h"
 #include "image/store.h"
 
-#define BASE_PORT   7440
-#define ACCEPT_S    20
-#define STORE_INDEX 255 /* for a user of its own: above those of XenoServers */
+#define BASE_PORT 7440
+#define ACCEPT_S  20
 
 const struct cli_option platform_up_options[] = {
     { "dir", 0, "DIR", "where its state is", false, CLI_OFFER_DIR },
@@ -37,6 +36,8 @@ const struct cli_option platform_up_options[] = {
     { "imaged-set", 0, "KEY=VALUE", "option for every xeno-imaged", true, 0 },
     { "store", 0, NULL, "a XenoStore node, too; the client pushes to and pulls from it", false, 0 },
     { "store-set", 0, "KEY=VALUE", "option for xstored", true, 0 },
+    { "no-xis", 0, NULL, "no information service: XenoServers are known by name only", false, 0 },
+    { "xis-set", 0, "KEY=VALUE", "option for xisd", true, 0 },
     { "emulate", 0, "FILE",
       "put them as far from each other as this table of round trips says, or 'planetlab'; needs root",
       false, CLI_OFFER_FILE },
@@ -227,6 +228,8 @@ static void xenod_words(struct cli_words *w, const struct up *u, const struct pl
     cli_word(w, "--name=%s", s->name);
     cli_word(w, "--owner=xeno platform up");
     cli_word(w, "--operators=%s", u->operator_id);
+    if (p->nodes[PLATFORM_XIS].port)
+        cli_word(w, "--xis=https://127.0.0.1:%d", p->nodes[PLATFORM_XIS].port);
     if (has_template(p))
         cli_word(w, "--template=template://busybox");
     share_words(w, u);
@@ -401,10 +404,10 @@ static int open_platform(struct up *u, struct xeno_err *err)
     if (!known)
         r = new_platform(u, xeno_take(&dir), err);
     u->want = known ? (int64_t)u->p->count : 3;
-    if (r == 0 && !u->p->store.port && cli_flag(u->args, "store"))
-        u->p->store =
-            (struct platform_store){ .port = u->p->corp_port > 1 ? u->p->corp_port - 1 : 1,
-                                     .uid = platform_user("xstored", STORE_INDEX) };
+    if (r == 0 && cli_flag(u->args, "store"))
+        platform_want_node(u->p, PLATFORM_STORE);
+    if (r == 0 && !known && !cli_flag(u->args, "no-xis"))
+        platform_want_node(u->p, PLATFORM_XIS);
     if (r == 0)
         r = cli_number(u->args, "servers", 0, PLATFORM_SERVERS_MAX, &u->want, err);
     if (r == 0)
@@ -431,10 +434,11 @@ static int bring_up(struct up *u, xeno_credit fund, struct xeno_err *err)
         r = add_server(u, err);
     if (r == 0 && (r = cli_guard_check(err)) == 0)
         r = platform_bring_emulation(u->cli, p, err);
-    if (r == 0 && p->store.port && (r = cli_guard_check(err)) == 0) {
-        cli_progress_say(u->progress, "starting the XenoStore");
-        r = platform_bring_store(u->cli, p, u->args, err);
-    }
+    for (size_t i = 0; r == 0 && i < PLATFORM_NODES; i++)
+        if (p->nodes[i].port && (r = cli_guard_check(err)) == 0) {
+            cli_progress_say(u->progress, "starting %s", platform_node_kinds[i].title);
+            r = platform_bring_node(u->cli, p, i, u->args, err);
+        }
     for (size_t i = 0; r == 0 && i < p->count; i++)
         if ((r = cli_guard_check(err)) == 0)
             r = bring_server(u, &p->servers[i], err);
@@ -475,10 +479,11 @@ static void print_up(struct cli *cli, const struct platform *p)
 
         cli_field(cli, p->servers[i].name, "%s at %s", p->servers[i].id, at);
     }
-    if (p->store.port) {
-        xeno_autofree char *at = platform_store_url(&p->store);
+    for (size_t i = 0; i < PLATFORM_NODES; i++) {
+        xeno_autofree char *at = platform_node_url(&p->nodes[i]);
 
-        cli_field(cli, "store", "%s at %s", p->store.id, at);
+        if (p->nodes[i].port)
+            cli_field(cli, platform_node_kinds[i].name, "%s at %s", p->nodes[i].id, at);
     }
     cli_field(cli, "you", "profile %s", p->client);
     print_next(cli, p);

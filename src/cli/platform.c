@@ -66,11 +66,14 @@ static bool all_rows(const struct platform *p, struct cli_table *t, struct xeno_
         status_row(t, list, "xeno-emulate", &p->emulation.process, NULL);
         up = up && platform_alive(&p->emulation.process);
     }
-    if (p->store.port) {
-        xeno_autofree char *at = platform_store_url(&p->store);
+    for (size_t i = 0; i < PLATFORM_NODES; i++) {
+        const struct platform_node *n = &p->nodes[i];
+        xeno_autofree char *at = platform_node_url(n);
 
-        status_row(t, list, "xstored", &p->store.xstored, at);
-        up = up && platform_alive(&p->store.xstored);
+        if (!n->port)
+            continue;
+        status_row(t, list, platform_node_kinds[i].program, &n->process, at);
+        up = up && platform_alive(&n->process);
     }
     return up;
 }
@@ -106,13 +109,16 @@ static struct xeno_json *platform_json(const struct platform *p)
     xeno_json_set(j, "servers", servers);
     if (p->emulation.matrix)
         xeno_json_set(j, "emulation", platform_emulate_json(p));
-    if (p->store.port) {
-        struct xeno_json *store = xeno_json_object();
-        xeno_autofree char *at = platform_store_url(&p->store);
+    for (size_t i = 0; i < PLATFORM_NODES; i++) {
+        const struct platform_node *n = &p->nodes[i];
+        xeno_autofree char *at = platform_node_url(n);
+        struct xeno_json *node = n->port ? xeno_json_object() : NULL;
 
-        xeno_json_set_str(store, "id", p->store.id);
-        xeno_json_set_str(store, "url", at);
-        xeno_json_set(j, "store", store);
+        if (!node)
+            continue;
+        xeno_json_set_str(node, "id", n->id);
+        xeno_json_set_str(node, "url", at);
+        xeno_json_set(j, platform_node_kinds[i].name, node);
     }
     return j;
 }
@@ -267,9 +273,10 @@ static int stop_all(struct cli *cli, struct platform *p, struct cli_progress *pr
         else if (first == 0)
             first = r;
     }
-    if (p->store.port) {
-        cli_progress_say(progress, "stopping the XenoStore");
-        platform_stop(cli, &p->store.xstored, xeno_s(PLATFORM_TERM_S));
+    for (size_t i = PLATFORM_NODES; i-- > 0;) {
+        if (p->nodes[i].port)
+            cli_progress_say(progress, "stopping %s", platform_node_kinds[i].title);
+        platform_stop(cli, &p->nodes[i].process, xeno_s(PLATFORM_TERM_S));
     }
     platform_stop(cli, &p->emulation.process, xeno_s(PLATFORM_TERM_S));
     cli_progress_say(progress, "stopping the XenoCorp");
@@ -294,7 +301,7 @@ static int purge(const struct platform *p, struct xeno_err *err)
             static const char *const files[] = {
                 "profile.json",    "credential.pem", "ca.pem",   "key.pem",        "servers.json",
                 "wallet",          "agreed",         "log-head", "log-head.other", "store.json",
-                "publishers.json", "published",      "names",
+                "publishers.json", "published",      "names",    "xis.json",
             };
 
             for (size_t i = 0; i < XENO_LEN(files); i++) {

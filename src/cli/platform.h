@@ -1,8 +1,9 @@
-/* src/cli/platform.h - a whole platform on one machine: one XenoCorp, N XenoServers, a XenoStore.
+/* src/cli/platform.h - a whole platform on one machine: one XenoCorp, N XenoServers, a XenoStore,
+ * an information service.
  *
  *     DIR/platform.json     what is there and what runs, by pid and start time
  *     DIR/corp  DIR/xN      folders of xenocorpd and of each xenod, owned by their users
- *     DIR/store             of xstored, when there is one
+ *     DIR/store  DIR/xis    of xstored and xisd, when there are
  *     DIR/xN-task           of each xeno-taskd; DIR/cache: layers unpacked for all of them
  *     DIR/xN-imaged         of each xeno-imaged, with its socket
  *     DIR/images            the image store;  DIR/run: sockets;  DIR/log: what they print
@@ -43,11 +44,20 @@ struct platform_server {
     int store_port; /* of the XenoStore that its image manager was told of */
 };
 
-struct platform_store {
+/* A node of the XenoCorp, of which a platform has one of a kind at most. */
+enum platform_node_name { PLATFORM_STORE, PLATFORM_XIS, PLATFORM_NODES };
+struct platform_node_kind {
+    const char *name; /* its folder and log */
+    const char *program, *set, *title;
+    int below; /* its port: so many below the XenoCorp's */
+};
+extern const struct platform_node_kind platform_node_kinds[PLATFORM_NODES];
+
+struct platform_node {
     int port;                   /* 0: the platform has none */
     char id[XENO_ID_CHARS + 1]; /* "" before it has joined */
     uid_t uid;
-    struct platform_process xstored;
+    struct platform_process process;
 };
 
 struct platform_emulation {
@@ -67,7 +77,7 @@ struct platform {
     char *client; /* profile folder */
     size_t count;
     struct platform_server servers[PLATFORM_SERVERS_MAX];
-    struct platform_store store;
+    struct platform_node nodes[PLATFORM_NODES];
     struct platform_emulation emulation;
 };
 void platform_free(struct platform *p);
@@ -84,7 +94,6 @@ char *platform_path(const struct platform *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 char *platform_corp_url(const struct platform *p);
 char *platform_server_url(const struct platform_server *s);
-char *platform_store_url(const struct platform_store *s);
 
 bool platform_alive(const struct platform_process *proc);
 struct platform_process platform_process_of(pid_t pid);
@@ -145,17 +154,20 @@ int platform_join_client(struct cli *cli, struct platform *p, xeno_credit fund,
 /* The image store, and a small template to begin with, when the machine has a static busybox. */
 int platform_template(struct cli *cli, const struct platform *p, struct xeno_err *err);
 
-/* --- platform-up.c, platform-store.c, platform-imaged.c --- */
+/* --- platform-up.c, platform-node.c, platform-imaged.c --- */
 /* Make a folder of that mode, owned by `uid`. Errors: io.mkdir, platform.dir. */
 int platform_folder(const char *path, mode_t mode, uid_t uid, struct xeno_err *err);
-/* Enrol and start what of the XenoStore is not there yet. */
-int platform_bring_store(struct cli *cli, struct platform *p, const struct cli_args *args,
-                         struct xeno_err *err);
+/* The platform shall have one. */
+void platform_want_node(struct platform *p, enum platform_node_name name);
+/* Enrol and start what of it is not there yet. */
+int platform_bring_node(struct cli *cli, struct platform *p, enum platform_node_name name,
+                        const struct cli_args *args, struct xeno_err *err);
+char *platform_node_url(const struct platform_node *n);
 /* Start the image manager of a XenoServer, anew when there is another XenoStore by now. */
 int platform_bring_imaged(struct cli *cli, const struct platform *p, struct platform_server *s,
                           const struct cli_args *args, struct xeno_err *err);
-/* Make it the default store of the client, unless he has another. */
-int platform_use_store(struct cli *client, const struct platform *p, struct xeno_err *err);
+/* Make them the client's own, where he has no others. */
+int platform_use_nodes(struct cli *client, const struct platform *p, struct xeno_err *err);
 
 /* --- platform-emulate.c --- */
 /* What the options say of emulation, for a fresh platform or one that is there. Errors:

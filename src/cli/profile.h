@@ -12,6 +12,7 @@
  *     publishers.json  who is believed about signed names (cli/publisher.h)
  *     published/       what we signed of our own (image/seen.h)
  *     names/           what was seen of the signed names of sessions (image/seen.h)
+ *     xis.json         the information services that are asked (cli/xis.h)
  *     servers.json     {"servers":[{"name","id","url"}]}, the first is the default
  */
 #ifndef XENO_CLI_PROFILE_H

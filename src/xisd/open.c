@@ -8,7 +8,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "daemon/loop.h"
-#include "xisd/xisd.h"
+#include "xisd/party.h"
+#include "xisd/update.h"
 
 int xisd_open_dir(struct xisd *d, struct xeno_err *err)
 {
@@ -41,6 +42,8 @@ int xisd_open(struct xisd *d, struct xeno_err *err)
         r = xisd_identity_open(d, err);
     if (r == 0)
         r = lock_dir(d, err);
+    if (r == 0)
+        r = xisd_books_open(d, err);
     return r;
 }
 
@@ -103,8 +106,15 @@ static void reload(void *user)
 int xisd_start(struct xisd *d, struct xeno_err *err)
 {
     struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
-    int r = xeno_daemon_loop_new(&opts, &d->basics, err);
+    int r = xisd_load(d, err);
 
+    if (r == 0)
+        r = xisd_work_start(d, err);
+    opts.work = d->work;
+    if (r == 0)
+        r = xeno_daemon_loop_new(&opts, &d->basics, err);
+    if (r == 0)
+        r = xisd_tell_start(d, err);
     if (r < 0)
         return r;
     d->started = xeno_wall(d->env);
@@ -116,14 +126,26 @@ int xisd_start(struct xisd *d, struct xeno_err *err)
 
 void xisd_tick(struct xisd *d)
 {
-    (void)d;
+    xisd_age(d);
+    xisd_watches_tend(d);
+    xisd_waiters_tell(d);
+    xisd_parties_tend(d);
 }
 
 /* What is at work is finished; the answers may not leave any more. */
 static void stop(struct xisd *d)
 {
+    if (d->work) {
+        xeno_work_stop(d->work);
+        (void)xeno_work_collect(d->work);
+    }
+    xisd_watches_free(d);
     xeno_http_server_free(xeno_take(&d->server));
+    xisd_waiters_free(d);
     xeno_daemon_loop_free(xeno_take(&d->basics));
+    xeno_work_free(xeno_take(&d->work));
+    sd_event_source_disable_unref(xeno_take(&d->told));
+    sd_event_source_disable_unref(xeno_take(&d->polls));
     while (d->source_count > 0)
         sd_event_source_disable_unref(d->sources[--d->source_count]);
     xisd_identity_stop(d);
@@ -133,6 +155,10 @@ static void stop(struct xisd *d)
 void xisd_release(struct xisd *d)
 {
     stop(d);
+    xisd_parties_free(d);
+    xeno_xis_reader_free(d->reader);
+    xeno_xis_free(d->xis);
+    xeno_db_free(d->books);
     if (d->dirfd >= 0)
         close(d->dirfd);
     xeno_conf_release(xisd_program.items, xisd_program.count, &d->opt);

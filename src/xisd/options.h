@@ -15,8 +15,8 @@ struct xisd_options {
     int64_t adverts, own_bytes;                   /* in all; of one's own advert */
     int64_t node_adverts, node_bytes, node_rate;  /* of others' that a node carries */
     int64_t other_adverts, other_bytes, own_rate; /* that anybody else does */
+    int64_t own_tokens, node_tokens;              /* that nobody had before */
     int64_t lookup_rate, watches, waiting;        /* of one credential */
-    xeno_time forget;
     bool verify;
     bool debug;
     struct xeno_member_told told;

@@ -18,7 +18,17 @@
 #include "db/work.h"
 #include "http/server.h"
 #include "member/member.h"
+#include "xis/xis.h"
 #include "xisd/options.h"
+
+struct xisd_party;
+struct xisd_waiter;
+struct xisd_watch;
+
+/* Since the start, for /metrics. Only the loop's thread writes. */
+struct xisd_counts {
+    int64_t requests, refused, updates, lookups, batches, queries, changes;
+};
 
 struct xisd {
     struct xisd_options opt;
@@ -38,6 +48,20 @@ struct xisd {
     struct xeno_daemon_loop *basics; /* signals, watchdog, finished work */
     sd_event_source *sources[4];
     size_t source_count;
+
+    struct xeno_xis *xis; /* the loop's thread alone */
+    struct xeno_xis_reader *reader;
+    int64_t next_seq; /* of the database: the writer's */
+    xeno_time sweep_after;
+    bool sweeping;
+    bool database_away; /* it did not take the last update */
+
+    struct xisd_party *parties;  /* party.c */
+    struct xisd_waiter *waiters; /* api-changes.c */
+    struct xisd_watch *watches;  /* api-watch.c */
+    sd_event_source *told;       /* enabled while those are to be told of changes */
+    sd_event_source *polls;      /* timer of the next watch */
+    struct xisd_counts counts;
 };
 
 /* --- identity.c: the member of the XenoCorp that it is --- */
@@ -70,6 +94,44 @@ int xisd_check(struct xisd *d); /* prints; returns the exit code */
 
 /* --- api.c --- */
 extern const struct xeno_http_route xisd_routes[];
+/* Answer a failure. */
+void xisd_refuse(struct xisd *d, struct xeno_http_req *q, const struct xeno_err *err);
+/* Whole numbers of the query. Errors: -EINVAL xis.parameter. */
+int xisd_query_int(const struct xeno_http_req *q, const char *name, int64_t min, int64_t max,
+                   int64_t *ret, struct xeno_err *err);
+void xisd_put_int(struct xeno_buf *out, const char *before, int64_t n);
+/* `,"advert":...,"delta":...` */
+void xisd_put_texts(struct xeno_buf *out, const char *name, const struct xeno_xis_entry *e);
+void xisd_put_value(struct xeno_buf *out, const struct xeno_query_value *v);
+
+void xisd_get_lookup(struct xeno_http_req *q, void *user); /* api-lookup.c */
+void xisd_post_lookups(struct xeno_http_req *q, void *user);
+void xisd_get_advert(struct xeno_http_req *q, void *user); /* api-query.c */
+void xisd_post_query(struct xeno_http_req *q, void *user);
+void xisd_post_explain(struct xeno_http_req *q, void *user);
+void xisd_get_tokens(struct xeno_http_req *q, void *user);
+void xisd_get_changes(struct xeno_http_req *q, void *user); /* api-changes.c */
+void xisd_post_watch(struct xeno_http_req *q, void *user);  /* api-watch.c */
+void xisd_get_watch(struct xeno_http_req *q, void *user);
+void xisd_renew_watch(struct xeno_http_req *q, void *user);
+void xisd_delete_watch(struct xeno_http_req *q, void *user);
+void xisd_get_status(struct xeno_http_req *q, void *user); /* api-status.c */
 void xisd_get_health(struct xeno_http_req *q, void *user);
+void xisd_get_metrics(struct xeno_http_req *q, void *user);
+
+/* --- tell.c: who waits for changes --- */
+int xisd_tell_start(struct xisd *d, struct xeno_err *err);
+/* The index has changed: whoever waits is told when this turn of the loop is over. */
+void xisd_changed(struct xisd *d);
+void xisd_waiters_tell(struct xisd *d); /* api-changes.c: those who have something, or are over */
+void xisd_waiters_free(struct xisd *d);
+void xisd_watches_tend(struct xisd *d); /* api-watch.c: those whose lease is over, once a second */
+void xisd_watches_poll(struct xisd *d);
+void xisd_watches_free(struct xisd *d);
+
+/* --- load.c: the database at the start, and what is over --- */
+int xisd_books_open(struct xisd *d, struct xeno_err *err);
+int xisd_load(struct xisd *d, struct xeno_err *err);
+void xisd_age(struct xisd *d); /* index and database */
 
 #endif

@@ -275,6 +275,47 @@ is "$status" 202 "which is enough to push"
 call alice GET "$store_url/v1/usage"
 is "$status $(jq -r .used_bytes <<<"$body")" "200 0" "what is there can be asked"
 
+# --- an information service; the advert is made by openssl, too ---
+xis_start
+verbs "xis "{lookup,query,get,explain,watch,tokens,use}
+advert() { # MEMORY VERSION: alice's, as if she were a XenoServer
+    local key input
+    key=$(openssl pkey -in "$work/alice/key.pem" -pubout -outform DER | tail -c 32 | b64url)
+    input=$(printf '{"alg":"EdDSA","kid":"%s","typ":"xeno-advert+xml"}' "$(id_of alice)" | b64url).$(printf '%s' \
+        "<Advert><Id>$(id_of alice)</Id><Key>$key</Key><Version>$2</Version><Expires>$(($(date +%s) + 600))000</Expires>" \
+        "<Corp>$(id_of alice)</Corp><Isolation>null</Isolation><Endpoint>https://192.0.2.1:8443</Endpoint>" \
+        "<MemoryMB>$1</MemoryMB></Advert>" | b64url)
+    printf %s "$input" >"$work/input"
+    openssl pkeyutl -sign -inkey "$work/alice/key.pem" -rawin -in "$work/input" -out "$work/sig"
+    printf %s "$input.$(b64url <"$work/sig")" >"$work/advert"
+}
+advert 512 1
+call alice PUT "$xis_url/v1/adverts/$(id_of alice)" -H 'Content-Type: application/jose' --data-binary "@$work/advert"
+is "$status" 201 "an advert is taken"
+call alice PUT "$xis_url/v1/adverts/$(id_of alice)" -H 'Content-Type: application/jose' --data-binary "@$work/advert"
+is "$status $(jq -r '"\(.type) \(.version)"' <<<"$body")" "409 xis.old 1" "once"
+call alice GET "$xis_url/v1/lookup?token=MemoryMB&min=512"
+is "$(jq -c '[.total, .results[0].id, .results[0].value]' <<<"$body")" "[1,\"$(id_of alice)\",512]" "and found by what it says"
+printf '{"token":"MemoryMB","max":100}\n{"token":"Isolation","is":"null"}\n' >"$work/lines"
+call alice POST "$xis_url/v1/lookups" -H 'Content-Type: application/x-ndjson' --data-binary "@$work/lines"
+is "$(jq -s -c 'map(.total)' <<<"$body")" "[0,1]" "many lookups are one request"
+json alice POST "$xis_url/v1/query" '{"where":{"token":"MemoryMB","min":1},"documents":true}'
+is "$(jq -r '.results[0].advert' <<<"$body")" "$(cat "$work/advert")" "a query gives what was signed"
+call alice GET "$xis_url/v1/adverts/$(id_of alice)"
+is "$(jq -r .advert <<<"$body")" "$(cat "$work/advert")" "so does asking for one"
+json alice POST "$xis_url/v1/explain" '{"where":{"token":"MemoryMB","min":513}}'
+is "$(jq -c '.clauses[0] | [.true, .false, .unknown]' <<<"$body")" "[0,1,0]" "why not is told"
+call alice GET "$xis_url/v1/tokens?after=Id&limit=1"
+is "$(jq -r '.tokens[0].token' <<<"$body")" Isolation "what there is to ask for, too"
+json alice POST "$xis_url/v1/watches" '{"where":{"token":"MemoryMB","min":1},"min_interval_ms":100,"lease_s":60}'
+watch=$(jq -r .watch <<<"$body")
+while read -r event && [ "${event%$'\r'}" != "event: match" ]; do :; done < <(exec curl -sSN --max-time 20 \
+    --cacert "$work/ca.pem" --cert "$work/alice/credential.pem" --key "$work/alice/key.pem" "$xis_url/v1/watches/$watch")
+kill $!
+is "$event" "event: match" "and what changes, as it does"
+call alice DELETE "$xis_url/v1/watches/$watch"
+is "$status" 204 "until one has heard enough"
+
 verbs "overlay log" "overlay restore"
 call alice GET "$store_url/v1/history?repository=$(id_of alice)/x&tag=1"
 is "$status $(jq -c .heads <<<"$body")" "200 []" "what a tag stood for can be asked"

@@ -165,6 +165,20 @@ store_start() {
     export STORE_URL=$store_url STORE_ID=$(cat "$work/store.id")
 }
 
+# xis_start [OPTION...]: an information service that joined $corp; sets $xis_url; its files are in
+# $work/xis.
+xis_start() {
+    need xisd
+    token node
+    local all=(--dir "$work/xis" --listen 127.0.0.1:0 --corp-url "$corp_url" --name xis)
+    xisd "${all[@]}" --enrol "$token" >"$work/xis.id" 2>"$work/enrol.log" ||
+        bail "xisd --enrol" "$(cat "$work/enrol.log")"
+    background xisd xisd "${all[@]}" "$@"
+    wait_for 10 log_has xisd ' port=' || bail "xisd starts" "$(cat "$work/xisd.log")"
+    xis_url=https://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' "$work/xisd.log" | tail -n 1)
+    export XIS_URL=$xis_url XIS_ID=$(cat "$work/xis.id")
+}
+
 server_accepts() {
     call - GET "$server_url/v1/status"
     [ "$(jq -r .status.accepting <<<"$body")" = true ]

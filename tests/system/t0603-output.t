@@ -85,6 +85,8 @@ xeno run -q -d --name web -- sleep 600 >"$work/web"
 web=$(cat "$work/web")
 xeno deploy web --task more -- sleep 600 >/dev/null
 
+echo 'MemoryMB >= 1 and not Location/Country = CH' >"$work/where"
+
 # Each verb once: its exit status, then its words. "json" is tried with --json below.
 cat >"$work/cases" <<CASES
 0 platform status --dir $plat
@@ -152,6 +154,13 @@ cat >"$work/cases" <<CASES
 1 store ls
 1 store audit aaaaaaaaaaaaaaaa
 1 store reclaim aaaaaaaaaaaaaaaa
+0 xis use
+0 xis lookup MemoryMB --min 1 --desc
+0 xis query @$work/where --order MemoryMB
+1 xis get aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+0 xis explain @$work/where
+2 xis watch MemoryMB
+0 xis tokens
 0 template rm over
 0 op corp token
 0 op corp fund client 1

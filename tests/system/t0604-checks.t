@@ -129,7 +129,7 @@ is "$(check "${xstored[@]}" --check)" 0 "one that runs is not in the way of its 
 like "$(line listen)" 'note .*by this xstored if it runs' "which says so"
 
 # --- information service ---
-xisd=(xisd --dir "$work/i" --corp-url "$url" --listen "127.0.0.1:$(free_port)")
+xisd=(xisd --dir "$work/xis" --corp-url "$url" --listen "127.0.0.1:$(free_port)")
 is "$(check "${xisd[@]}" --check)" 1 "nothing is there yet"
 like "$(line folder)" 'MISSING .*owned by the user xisd runs as' "its folder"
 is "$(check "${xisd[@]}")" 1 "it does not start"
