@@ -36,7 +36,7 @@ struct cli_option {
     enum cli_offer offer;
 };
 
-#define CLI_OPTIONS_MAX 32
+#define CLI_OPTIONS_MAX 64
 
 struct cli_args {
     const struct cli_option *options; /* ends with name NULL */

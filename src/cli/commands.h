@@ -22,9 +22,9 @@ struct cli_command {
 
 /* Families, in the order of the help; each ends with name NULL. */
 extern const struct cli_command cli_account_commands[], cli_order_commands[], cli_server_commands[],
-    cli_run_commands[], cli_session_commands[], cli_bill_commands[], cli_image_commands[],
-    cli_store_commands[], cli_publisher_commands[], cli_corp_commands[], cli_platform_commands[],
-    cli_xis_commands[], cli_help_commands[];
+    cli_find_commands[], cli_run_commands[], cli_session_commands[], cli_bill_commands[],
+    cli_image_commands[], cli_store_commands[], cli_publisher_commands[], cli_corp_commands[],
+    cli_platform_commands[], cli_xis_commands[], cli_help_commands[];
 
 struct cli_family {
     const char *title;
@@ -40,7 +40,7 @@ extern const struct cli_option cli_common_options[];
 int cli_find(int argc, char **argv, const struct cli_command **ret, int *ret_words,
              struct xeno_err *err);
 
-/* Is it the first word of verbs with two? */
+/* Is it the first word of verbs with two, and none by itself? */
 bool cli_is_family(const char *word);
 
 /* Help of one verb, and of all. */

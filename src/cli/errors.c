@@ -116,6 +116,8 @@ static const struct {
     { "http.tls", "does it listen with HTTPS there, and is it of your XenoCorp (xeno whoami)?" },
     { "http.peer", "another party answers there than before: xeno server add URL again" },
     { "task.failed", "is the program in the image? Another one: --template (xeno template ls)" },
+    { "rd.none", "xeno find use URL; or name a XenoServer: --server (xeno server list)" },
+    { "find.none", "ask for less, or see what there is: xeno find" },
     { "deploy.servers", "see whom you know: xeno server list" },
     { "deploy.limit", "give more: --limit, or ask for fewer: --on" },
     { "platform.none", "start one: xeno platform up; or say where it is: --dir DIR" },

@@ -11,6 +11,7 @@ const struct cli_family cli_families[] = {
     { "Who you are", cli_account_commands },
     { "Purchase orders", cli_order_commands },
     { "XenoServers", cli_server_commands },
+    { "Finding XenoServers", cli_find_commands },
     { "Running things", cli_run_commands },
     { "Sessions", cli_session_commands },
     { "What it cost", cli_bill_commands },
@@ -46,12 +47,15 @@ static int match(const char *name, int argc, char **argv)
 bool cli_is_family(const char *word)
 {
     size_t len = strlen(word);
+    bool first = false;
 
     for (const struct cli_family *f = cli_families; f->title; f++)
-        for (const struct cli_command *c = f->commands; c->name; c++)
-            if (strncmp(c->name, word, len) == 0 && c->name[len] == ' ')
-                return true;
-    return false;
+        for (const struct cli_command *c = f->commands; c->name; c++) {
+            if (strcmp(c->name, word) == 0)
+                return false; /* and one by itself: "find" */
+            first |= strncmp(c->name, word, len) == 0 && c->name[len] == ' ';
+        }
+    return first;
 }
 
 /* How many letters must be put in, left out, changed or swapped with the next to make b of a (the

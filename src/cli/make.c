@@ -11,6 +11,7 @@
 #include "cli/agreed.h"
 #include "cli/api.h"
 #include "cli/bill.h"
+#include "cli/discover.h"
 #include "cli/fetching.h"
 #include "cli/guard.h"
 #include "cli/order.h"
@@ -21,7 +22,8 @@
 
 #define HOLD_PATH "/v1/holds?ttl_s=60"
 #define ORDER_EXTRA                                                                                \
-    3600 /* seconds an order made here outlives its session: grace and last charge */
+    3600               /* seconds an order made here outlives its session: grace and last charge */
+#define FOUND_MAX   10 /* XenoServers that are asked to hold, one after the other */
 #define ORDER_LEAST (XENO_CREDIT / 100)
 #define POLL_MS_MAX 250
 #define END_WAIT_S  60
@@ -29,6 +31,7 @@
 
 void cli_making_release(struct cli_making *m)
 {
+    cli_discovery_free(m->found);
     cli_servers_free(m->servers);
     xeno_requirement_free(m->req);
     free(m->document);
@@ -99,19 +102,72 @@ static void drop_hold(struct cli *cli, struct cli_making *m)
     free(xeno_take(&m->hold));
 }
 
+/* Whoever names no XenoServer and knows none has it found, too. */
+static bool is_to_be_found(struct cli *cli, const struct cli_args *args, struct cli_making *m)
+{
+    if (cli_discover_meant(args))
+        return true;
+    return !cli_value(args, "server") && !getenv("XENO_SERVER") && m->servers->count == 0 &&
+           cli_discover_possible(cli, args);
+}
+
+static int pick_server(struct cli *cli, const struct cli_args *args, struct cli_making *m,
+                       struct xeno_err *err)
+{
+    int r = cli_servers_load(cli, &m->servers, err);
+
+    if (r < 0)
+        return r;
+    if (!is_to_be_found(cli, args, m))
+        return cli_servers_pick(m->servers, cli_value(args, "server"), &m->server, err);
+    if (cli_value(args, "server"))
+        return cli_usage(err, "--server names one; the other options have one found");
+    r = cli_discover_limit(args, m->req, err);
+    if (r == 0)
+        r = cli_discover_some(cli, args, m->req, FOUND_MAX, &m->found, err);
+    if (r < 0)
+        return r;
+    cli_discovery_add(m->found, m->servers);
+    m->server = cli_discovery_server(m->found, 0, m->servers);
+    return 0;
+}
+
 static int prepare(struct cli *cli, const struct cli_args *args, struct cli_making *m,
                    struct xeno_err *err)
 {
     int r = cli_requirement(args, &m->req, err);
 
     if (r == 0)
-        r = cli_server_need(cli, cli_value(args, "server"), &m->servers, &m->server, err);
+        r = pick_server(cli, args, m, err);
     if (r == 0)
         r = cli_signed_pin_all(cli, m->req, err);
     if (r < 0)
         return r;
     m->document = xeno_requirement_format(m->req, NULL);
     return 0;
+}
+
+/* What an RD says is not sold: the first that holds is it. */
+static int hold_found(struct cli *cli, struct cli_making *m, struct xeno_err *err)
+{
+    size_t n = m->found ? m->found->count : 1;
+    int r = -EAGAIN;
+
+    for (size_t i = 0; i < n; i++) {
+        if (m->found)
+            m->server = cli_discovery_server(m->found, i, m->servers);
+        r = post_hold(cli, m, err);
+        if (r == 0 || cli_guard_caught())
+            break;
+        if (i + 1 < n)
+            cli_note(cli, "%s does not hold it: %s", m->server->name, cli_clean(err->text));
+    }
+    if (r < 0 && n > 1 && !cli_guard_caught())
+        return xeno_context(err, r, "none of the %zu that were found holds it; the last, %s", n,
+                            m->server->name);
+    if (r == 0 && m->found)
+        cli_server_remember(cli, m->server);
+    return r;
 }
 
 void cli_make_cancel(struct cli *cli, struct cli_making *m)
@@ -126,7 +182,7 @@ int cli_make_hold(struct cli *cli, const struct cli_args *args, struct cli_makin
 {
     int r = prepare(cli, args, m, err);
 
-    return r < 0 ? r : post_hold(cli, m, err);
+    return r < 0 ? r : hold_found(cli, m, err);
 }
 
 /* --- the order --- */
@@ -524,7 +580,7 @@ int cli_make_dry(struct cli *cli, const struct cli_args *args)
     int r = prepare(cli, args, &m, &why);
 
     if (r == 0)
-        r = post_hold(cli, &m, &why);
+        r = hold_found(cli, &m, &why);
     if (r == 0)
         r = dry_order(cli, args, &m, &why);
     if (r == 0)

@@ -8,17 +8,15 @@
 
 #include "cli/api.h"
 #include "cli/args.h"
+#include "cli/discover.h"
 #include "cli/find.h"
 #include "cli/profile.h"
 #include "cli/progress.h"
 #include "spec/requirement.h"
 
-/* The options that describe a session, for the tables of both verbs. */
-#define CLI_MAKE_OPTIONS                                                                             \
-    { "server",        's', "SERVER", "at this XenoServer (default: the first you know)", false,     \
-      CLI_OFFER_SERVER },                                                                            \
-        { "order", 'o', "ORDER", "pay with this order: id, file, or '-'", false, CLI_OFFER_ORDER },  \
-        { "max-total", 0, "CREDITS", "spend at most this in all", false, 0 },                        \
+/* The options that describe a session, for the tables of the verbs. */
+#define CLI_REQUIREMENT_OPTIONS                                                                      \
+    { "max-total", 0, "CREDITS", "spend at most this in all", false, 0 },                            \
         { "max-price", 0, "CREDITS", "refuse if an hour can cost more", false, 0 },                  \
         { "file", 'f',           "FILE", "requirement document to start from ('-': standard input)", \
           false,  CLI_OFFER_FILE },                                                                  \
@@ -34,9 +32,18 @@
         { "pids", 0, "N", "processes (default 256)", false, 0 },                                     \
         { "address", 0, NULL, "an address of its own instead of NAT", false, 0 },                    \
         { "publish", 'p', "[HOST:]PORT[/udp]", "publish a port of the session", true, 0 },           \
-        { "lifetime", 'l', "TIME", "end it after that (default 1h)", false, 0 },                     \
     {                                                                                                \
-        "dry-run", 0, NULL, "say whether it would work, what it would cost, and why not", false, 0   \
+        "lifetime", 'l', "TIME", "end it after that (default 1h)", false, 0                          \
+    }
+
+/* And those that say where, and who pays. */
+#define CLI_MAKE_OPTIONS                                                                            \
+    { "server",        's', "SERVER", "at this XenoServer (default: the first you know)", false,    \
+      CLI_OFFER_SERVER },                                                                           \
+        { "order", 'o', "ORDER", "pay with this order: id, file, or '-'", false, CLI_OFFER_ORDER }, \
+        CLI_REQUIREMENT_OPTIONS, CLI_DISCOVER_OPTIONS,                                              \
+    {                                                                                               \
+        "dry-run", 0, NULL, "say whether it would work, what it would cost, and why not", false, 0  \
     }
 
 /* The text of a document: a file, or "-" for standard input; at most `max` bytes. */
@@ -45,10 +52,14 @@ int cli_document(const char *path, size_t max, char **ret, size_t *ret_len, stru
 /* Make the requirement that the options describe. Errors: usage, those of spec/. */
 int cli_requirement(const struct cli_args *args, struct xeno_requirement **ret,
                     struct xeno_err *err);
+/* The same, starting from that document whatever --file says; NULL: from none. */
+int cli_requirement_from(const struct cli_args *args, const char *path,
+                         struct xeno_requirement **ret, struct xeno_err *err);
 
 struct cli_making {
     struct cli_servers *servers;
     const struct cli_server *server; /* of servers */
+    struct cli_discovery *found;     /* by an RD; NULL: the server was named, or is the first */
     struct xeno_requirement *req;
     char *document; /* its text */
     char *hold;     /* id; NULL: none, or used up */
@@ -63,7 +74,8 @@ void cli_making_release(struct cli_making *m);
 /* It came to nothing: give back the hold and the order that was made. Best effort. */
 void cli_make_cancel(struct cli *cli, struct cli_making *m);
 
-/* Read options, pick the server, hold resources there. */
+/* Read options, pick or find the server, hold resources there. Of those that were found each is
+ * asked in turn until one holds, which is known from then on. */
 int cli_make_hold(struct cli *cli, const struct cli_args *args, struct cli_making *m,
                   struct xeno_err *err);
 /* Find or make the order: --order; else one of the wallet that is free and fits; else a new one. */

@@ -13,6 +13,7 @@
  *     published/       what we signed of our own (image/seen.h)
  *     names/           what was seen of the signed names of sessions (image/seen.h)
  *     xis.json         the information services that are asked (cli/xis.h)
+ *     rd.json          who finds XenoServers (cli/discover.h)
  *     servers.json     {"servers":[{"name","id","url"}]}, the first is the default
  */
 #ifndef XENO_CLI_PROFILE_H

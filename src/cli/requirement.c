@@ -206,8 +206,13 @@ static int check(struct xeno_requirement **req, struct xeno_err *err)
 int cli_requirement(const struct cli_args *args, struct xeno_requirement **ret,
                     struct xeno_err *err)
 {
+    return cli_requirement_from(args, cli_value(args, "file"), ret, err);
+}
+
+int cli_requirement_from(const struct cli_args *args, const char *path,
+                         struct xeno_requirement **ret, struct xeno_err *err)
+{
     xeno_auto(xeno_requirement) req = NULL;
-    const char *path = cli_value(args, "file");
     int r = 0;
 
     xeno_spec_init();

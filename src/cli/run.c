@@ -26,6 +26,7 @@ static const struct cli_option run_options[] = {
     CLI_TASK_OPTIONS,
     { "detach", 'd', NULL, "leave it running and print the session's id", false, 0 },
     { "keep", 'k', NULL, "do not end the session when the command is over", false, 0 },
+    { "replicas", 0, "N", "at N XenoServers, all or none; left running", false, 0 },
     { NULL },
 };
 
@@ -143,6 +144,8 @@ static int run_run(struct cli *cli, const struct cli_args *args, struct xeno_err
     if (cli_flag(args, "dry-run"))
         return cli_make_dry(cli, args);
     r = cli_task_doc(args, args->words, args->word_count, &doc, err);
+    if (r == 0 && cli_value(args, "replicas"))
+        return cli_service_run(cli, args, xeno_take(&doc), err);
     if (r == 0)
         r = start(cli, args, doc, &m, &task, err);
     if (r < 0)
@@ -170,6 +173,7 @@ static const struct cli_option deploy_options[] = {
     { "share", 0, NULL, "with --on: several replicas may be at one XenoServer", false, 0 },
     { "limit", 0, "CREDITS", "with --on: spend at most this in all, on all of them", false, 0 },
     { "wait", 0, "TIME", "with --on: for a TCP port to answer (default 10s; 0: do not)", false, 0 },
+    CLI_DISCOVER_OPTIONS,
     { NULL },
 };
 
@@ -224,6 +228,8 @@ static int run_deploy(struct cli *cli, const struct cli_args *args, struct xeno_
     if (cli_value(args, "at-least") || cli_flag(args, "share") || cli_value(args, "limit") ||
         cli_value(args, "wait"))
         return cli_usage(err, "--at-least, --share, --limit and --wait go with --on");
+    if (cli_discover_meant(args))
+        return cli_usage(err, "a session has its XenoServer; what says where goes with --on");
     r = deploy_doc(args, &doc, err);
     if (r == 0)
         r = cli_find_session(cli, cli_value(args, "server"), args->words[0], &f, err);
@@ -284,8 +290,8 @@ const struct cli_command cli_run_commands[] = {
           "In a session the command is a task of its own.\n\n"
           "With --on, or of one FILE.xml alone, the document (schemas/service.xsd) says what each\n"
           "replica needs, its tasks, and values that differ. It is checked whole, then held at N\n"
-          "XenoServers, in the order in which they are listed; who refuses is replaced by the "
-          "next.\nOnly then is money set aside, for each at its XenoServer alone, and all sessions "
+          "XenoServers: those of --server, in that order; else those that your RD finds (xeno find),"
+          "\nor, without one, that you know; who refuses is replaced by the next.\nOnly then is money set aside, for each at its XenoServer alone, and all sessions "
           "are made\nat once: all or nothing, unless --at-least. Arguments\nand environment may contain ${replica}, ${replicas}, ${server}, ${address}, "
           "${port} and\nthe document's Parameters; $${ is ${. They run until they are ended; an\ninterrupt before the timeline undoes all.",
       .examples = "xeno deploy web -- sh -c 'while sleep 60; do date; done'\n"

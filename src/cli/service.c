@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/discover.h"
 #include "cli/guard.h"
 #include "cli/out.h"
 #include "cli/server.h"
 #include "cli/signed.h"
 
 #define PORT_WAIT_S    10
+#define FOUND_SPARE    10 /* XenoServers more than are wanted */
 #define NAME_MAX_BYTES 64 /* of a XenoServer, in servers.json */
 
 bool cli_service_meant(const struct cli_args *args)
@@ -58,25 +60,77 @@ static bool have(const struct cli_rollout *ro, size_t n, const struct cli_server
     return false;
 }
 
-/* Those named by --server, in that order; else all that are known. */
-static int find_candidates(struct cli_rollout *ro, const struct cli_args *args, size_t *ret,
-                           struct xeno_err *err)
+/* Those named by --server, in that order. */
+static int named_candidates(struct cli_rollout *ro, const char *const *named, size_t count,
+                            size_t *ret, struct xeno_err *err)
 {
-    const char *const *named;
     const struct cli_server *s;
-    size_t count, n = 0;
-    int r = cli_server_need(ro->cli, NULL, &ro->known, &s, err); /* there is one at all */
+    size_t n = 0;
+    int r = 0;
 
-    named = cli_values(args, "server", &count);
     for (size_t i = 0; r == 0 && i < count; i++) {
         r = cli_servers_pick(ro->known, named[i], &s, err);
         if (r == 0 && n < CLI_CANDIDATES_MAX && !have(ro, n, s))
             ro->candidates[n++] = s;
     }
-    for (size_t i = 0; r == 0 && count == 0 && i < ro->known->count && n < CLI_CANDIDATES_MAX; i++)
-        ro->candidates[n++] = &ro->known->items[i];
     *ret = n;
     return r;
+}
+
+/* Those that an RD finds, the best first: some more than are needed, since some may refuse. */
+static int found_candidates(struct cli_rollout *ro, const struct cli_args *args, size_t want,
+                            size_t *ret, struct xeno_err *err)
+{
+    int64_t count = (int64_t)want + FOUND_SPARE;
+    int r = cli_discover_limit(args, ro->service->req, err);
+
+    if (r == 0)
+        r = cli_discover_some(ro->cli, args, ro->service->req, count, &ro->found, err);
+    if (r < 0)
+        return r;
+    cli_discovery_add(ro->found, ro->known);
+    for (size_t i = 0; i < ro->found->count; i++)
+        ro->candidates[i] = cli_discovery_server(ro->found, i, ro->known);
+    *ret = ro->found->count;
+    return 0;
+}
+
+static int known_candidates(struct cli_rollout *ro, size_t *ret, struct xeno_err *err)
+{
+    const struct cli_server *s;
+    size_t n = ro->known->count < CLI_CANDIDATES_MAX ? ro->known->count : CLI_CANDIDATES_MAX;
+    int r = cli_servers_pick(ro->known, NULL, &s, err); /* there is one at all */
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        ro->candidates[i] = &ro->known->items[i];
+    *ret = n;
+    return r;
+}
+
+/* Those named; else those that are found, if there is somebody to ask; else all that are known. */
+static int find_candidates(struct cli_rollout *ro, const struct cli_args *args, size_t want,
+                           size_t *ret, struct xeno_err *err)
+{
+    bool meant = cli_discover_meant(args);
+    const char *const *named;
+    size_t count;
+    int r = cli_servers_load(ro->cli, &ro->known, err);
+
+    if (r < 0)
+        return r;
+    named = cli_values(args, "server", &count);
+    if (count > 0 && meant)
+        return cli_usage(err, "--server names them; the other options have them found");
+    if (count > 0)
+        return named_candidates(ro, named, count, ret, err);
+    if (!meant && !cli_discover_possible(ro->cli, args))
+        return known_candidates(ro, ret, err);
+    r = found_candidates(ro, args, want, ret, err);
+    if (r == 0 || meant || ro->known->count == 0)
+        return r;
+    cli_note(ro->cli, "those that you know are asked, since your RD found none: %s",
+             cli_clean(err->text));
+    return known_candidates(ro, ret, err);
 }
 
 /* The longest there can be of what is not known yet: what fits with it fits. */
@@ -133,10 +187,20 @@ static int make_replicas(struct cli_rollout *ro, size_t want, int64_t limit, str
     return r;
 }
 
+static int choose(struct cli_rollout *ro, const struct cli_args *args, size_t want, size_t least,
+                  bool share, struct xeno_err *err)
+{
+    size_t candidates = 0;
+    int r = cli_signed_pin_all(ro->cli, ro->service->req, err); /* once: all get the same */
+
+    if (r == 0)
+        r = find_candidates(ro, args, want, &candidates, err);
+    return r < 0 ? r : cli_choice_init(&ro->choice, candidates, want, least, share, err);
+}
+
 static int plan(struct cli_rollout *ro, const struct cli_args *args, struct xeno_err *err)
 {
     int64_t on = 1, least;
-    size_t candidates = 0;
     xeno_credit limit = xeno_micro(0);
     int r = check_options(args, err);
 
@@ -155,14 +219,33 @@ static int plan(struct cli_rollout *ro, const struct cli_args *args, struct xeno
         r = cli_duration(args, "wait", &ro->port_wait, err);
     if (r == 0)
         r = read_document(args->words[0], &ro->service, err);
-    if (r == 0) /* once: every replica gets the same */
-        r = cli_signed_pin_all(ro->cli, ro->service->req, err);
     if (r == 0)
-        r = find_candidates(ro, args, &candidates, err);
-    if (r == 0)
-        r = cli_choice_init(&ro->choice, candidates, (size_t)on, (size_t)least,
-                            cli_flag(args, "share"), err);
+        r = choose(ro, args, (size_t)on, (size_t)least, cli_flag(args, "share"), err);
     return r < 0 ? r : make_replicas(ro, (size_t)on, limit.micro, err);
+}
+
+/* The same from the options of run: a document of one task. */
+static int plan_run(struct cli_rollout *ro, const struct cli_args *args, struct xeno_task_doc *doc,
+                    struct xeno_err *err)
+{
+    static const char *const others[] = { "order", "terminal", "keep" };
+    xeno_auto(xeno_task_doc) task = doc;
+    int64_t n = 1;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < XENO_LEN(others); i++)
+        if (cli_flag(args, others[i]))
+            r = cli_usage(err, "--replicas and --%s do not go together", others[i]);
+    if (r == 0)
+        r = cli_number(args, "replicas", 1, XENO_REPLICAS_MAX, &n, err);
+    ro->service = xeno_new0(struct xeno_service);
+    ro->service->tasks = xeno_new0(struct xeno_task_doc *);
+    ro->service->tasks[ro->service->task_count++] = xeno_take(&task);
+    if (r == 0)
+        r = cli_requirement(args, &ro->service->req, err);
+    if (r == 0)
+        r = choose(ro, args, (size_t)n, (size_t)n, false, err);
+    return r < 0 ? r : make_replicas(ro, (size_t)n, 0, err);
 }
 
 static void release(struct cli_rollout *ro)
@@ -176,29 +259,59 @@ static void release(struct cli_rollout *ro)
             close(re->probe);
     }
     free(ro->replicas);
+    cli_discovery_free(ro->found);
     cli_servers_free(ro->known);
     xeno_service_free(ro->service);
     free(ro);
 }
 
-int cli_service_deploy(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+static struct cli_rollout *rollout_new(struct cli *cli)
 {
     struct cli_rollout *ro = xeno_new0(struct cli_rollout);
     const char *term = getenv("TERM");
-    int r;
 
     ro->cli = cli;
     ro->port_wait = xeno_s(PORT_WAIT_S);
     ro->live = cli->err_tty && !cli->json && !cli->quiet && term && strcmp(term, "dumb") != 0;
-    r = plan(ro, args, err);
-    ro->start = xeno_mono(cli->env);
+    return ro;
+}
+
+/* What was found and is used now is known from here on. */
+static void remember(const struct cli_rollout *ro)
+{
+    for (size_t i = 0; ro->found && i < ro->count; i++)
+        if (!ro->replicas[i].out)
+            cli_server_remember(ro->cli, ro->replicas[i].making.server);
+}
+
+/* After the plan, which said r. */
+static int carry_out(struct cli_rollout *ro, int r, struct xeno_err *err)
+{
+    ro->start = xeno_mono(ro->cli->env);
     cli_guard_begin();
     if (r == 0)
         r = cli_rollout_place(ro, err);
-    if (r == 0)
+    if (r == 0) {
+        remember(ro);
         r = cli_rollout_run(ro, err);
+    }
     if (r == 0)
         cli_rollout_result(ro);
     release(ro);
     return r < 0 ? r : CLI_OK;
+}
+
+int cli_service_deploy(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+{
+    struct cli_rollout *ro = rollout_new(cli);
+
+    return carry_out(ro, plan(ro, args, err), err);
+}
+
+int cli_service_run(struct cli *cli, const struct cli_args *args, struct xeno_task_doc *doc,
+                    struct xeno_err *err)
+{
+    struct cli_rollout *ro = rollout_new(cli);
+
+    return carry_out(ro, plan_run(ro, args, doc, err), err);
 }

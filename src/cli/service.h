@@ -46,6 +46,7 @@ struct cli_rollout {
     struct cli *cli;
     struct xeno_service *service;
     struct cli_servers *known;
+    struct cli_discovery *found; /* by an RD; NULL: nothing was asked */
     const struct cli_server *candidates[CLI_CANDIDATES_MAX];
     struct cli_choice choice;
     struct cli_replica *replicas;
@@ -59,6 +60,9 @@ struct cli_rollout {
 /* Does `deploy` with these arguments mean a service document? */
 bool cli_service_meant(const struct cli_args *args);
 int cli_service_deploy(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
+/* `run --replicas`: a service of one task, which is taken, with the options of run. */
+int cli_service_run(struct cli *cli, const struct cli_args *args, struct xeno_task_doc *doc,
+                    struct xeno_err *err);
 
 /* --- service-place.c --- */
 

@@ -345,9 +345,9 @@ call alice GET "$corp_url/v1/account"
 is "$status" 401 "and out"
 
 # --- was that everything? What is left asks nobody: it reads and writes files of this machine, or starts daemons.
-# Pushing and pulling is the OCI distribution API, which t0430 holds against skopeo. ---
+# Pushing and pulling is the OCI distribution API, which t0430 holds against skopeo; finding is one request to an RD (t0720). ---
 verbs "order show" "server "{add,remove,list} "template "{build,import,export,ls,show,diff,rm} \
-    {template,overlay}" "{push,pull,publish} "overlay "{create,ls,tree} "store "{use,show} "publisher "{add,ls,rm} "platform "{up,down,status} help completion
+    {template,overlay}" "{push,pull,publish} "overlay "{create,ls,tree} "store "{use,show} "publisher "{add,ls,rm} find "find use" "platform "{up,down,status} help completion
 need xeno
 is "$(xeno help | sed -n 's/^  \([a-z]* \{0,1\}[a-z]*\)  .*/\1/p' | sed 's/ *$//' | sort)" "$(sort "$work/verbs")" \
     "these are the verbs of the command line, no more and no less"

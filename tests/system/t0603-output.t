@@ -147,6 +147,8 @@ cat >"$work/cases" <<CASES
 0 publisher add somebody abcdefghijklmnopqrstuvwxyz234567 --at oci://localhost:1
 0 publisher ls
 0 publisher rm somebody
+1 find use https://127.0.0.1:1
+1 find --rd https://127.0.0.1:1 --near 192.0.2.7:20 --where MemoryMB>=512
 0 store use localhost:1 --insecure-http
 1 store login
 1 store token

@@ -4,7 +4,7 @@
 command -v systemd-analyze >/dev/null || skip_all "systemd-analyze is missing (package systemd)"
 
 mkdir -p "$work/bin" "$work/units"
-for program in xenocorpd:xenocorpd xenod:xenod xstored:xstored xisd:xisd taskd:xeno-taskd imaged:xeno-imaged; do
+for program in xenocorpd:xenocorpd xenod:xenod xstored:xstored xisd:xisd xrdd:xrdd taskd:xeno-taskd imaged:xeno-imaged; do
     ln -s "$build/src/${program%:*}/${program#*:}" "$work/bin/${program#*:}"
 done
 for unit in "$top"/data/systemd/*; do
@@ -19,7 +19,7 @@ for unit in "$work"/units/*; do
 done
 
 # These face the network: systemd's own score of exposure, 0 to 10, is low.
-for n in xenod xenocorpd xstored xisd xeno-imaged; do
+for n in xenod xenocorpd xstored xisd xrdd xeno-imaged; do
     ok "$n.service is locked in" systemd-analyze security --offline=true --threshold=25 "$work/units/$n.service"
 done
 
@@ -39,6 +39,6 @@ not_ok "and nothing that makes a mount namespace or a filter for its children" g
 mkdir -p "$work/root/etc"
 systemd-sysusers --root="$work/root" "$top/data/sysusers.d/xeno.conf" 2>"$work/log"
 is "$(cut -d: -f1,6 "$work/root/etc/passwd" | sort | tr '\n' ' ')" \
-    "xenocorpd:/var/lib/xeno/xenocorpd xenod:/var/lib/xeno/xenod xisd:/var/lib/xeno/xisd xstored:/var/lib/xeno/xstored " "the users exist and live where their state is" ||
+    "xenocorpd:/var/lib/xeno/xenocorpd xenod:/var/lib/xeno/xenod xisd:/var/lib/xeno/xisd xrdd:/var/lib/xeno/xrdd xstored:/var/lib/xeno/xstored " "the users exist and live where their state is" ||
     sed 's/^/# /' "$work/log"
 done_testing

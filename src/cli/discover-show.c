@@ -1,0 +1,286 @@
+/* src/cli/discover-show.c - find: the XenoServers that have what is needed, and why the rest has
+ * not. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/api.h"
+#include "cli/commands.h"
+#include "cli/discover.h"
+#include "cli/make.h"
+#include "cli/out.h"
+
+#define COUNT_MAX 100
+#define OLD_MS    60000 /* an answer is older than people expect */
+#define FELL_MAX  12    /* lines */
+
+static const struct cli_option find_options[] = {
+    CLI_REQUIREMENT_OPTIONS,
+    CLI_DISCOVER_OPTIONS,
+    { "count", 0, "N", "answers (default 10)", false, 0 },
+    { NULL },
+};
+
+/* --- cells --- */
+
+static void round_trip(const struct xeno_json_at *at, struct xeno_buf *out)
+{
+    double ms = (double)cli_int(at, "rtt_us", 0) / 1000;
+    double low = (double)cli_int(at, "low_us", 0) / 1000;
+    double high = (double)cli_int(at, "high_us", 0) / 1000;
+    const char *how = cli_str(at, "how");
+
+    if (out->len > 0)
+        xeno_buf_puts(out, ", ");
+    if (strcmp(how, "measured") == 0)
+        xeno_buf_printf(out, "%.1f ms measured", ms);
+    else if (strcmp(how, "predicted") == 0)
+        xeno_buf_printf(out, "~%.0f ms (%.0f-%.0f)", ms, low, high);
+    else
+        xeno_buf_puts(out, "unknown");
+}
+
+static void latency_cell(struct cli_table *t, const struct xeno_json_at *answer)
+{
+    xeno_autobuf text = XENO_BUF_INIT;
+    struct xeno_json_at list;
+    size_t n;
+
+    list = cli_list(answer, "latency", &n);
+    for (size_t i = 0; i < n; i++) {
+        struct xeno_json_at at = xeno_json_item(&list, i);
+
+        round_trip(&at, &text);
+    }
+    cli_cell(t, text.data);
+}
+
+static void number_cell(struct cli_table *t, const struct xeno_json_at *at, const char *key,
+                        const char *fmt)
+{
+    int64_t n = cli_int(at, key, -1);
+    xeno_autofree char *text = n >= 0 ? xeno_asprintf("%" PRId64 "%s", n, fmt) : NULL;
+
+    cli_cell(t, text);
+}
+
+static void price_cell(struct cli_table *t, const struct xeno_json_at *price, const char *key)
+{
+    int64_t micro = price->j ? cli_int(price, key, -1) : -1;
+
+    if (micro < 0)
+        cli_cell(t, NULL);
+    else
+        cli_cell_credit(t, micro);
+}
+
+static void place_cell(struct cli_table *t, const struct xeno_json_at *answer)
+{
+    struct xeno_json_at l = cli_obj(answer, "location");
+    const char *place = l.j ? cli_str(&l, "place") : "",
+               *country = l.j ? cli_str(&l, "country") : "";
+    xeno_autofree char *text =
+        xeno_asprintf("%s%s%s", place, *place && *country ? ", " : "", country);
+
+    cli_cell(t, *text ? cli_clean(text) : NULL);
+}
+
+static void warm_cell(struct cli_table *t, const struct xeno_json_at *answer)
+{
+    struct xeno_json_at w = cli_obj(answer, "warm");
+    xeno_autofree char *text = NULL;
+
+    if (w.j && cli_int(&w, "of", 0) > 0)
+        text = xeno_asprintf("%" PRId64 "/%" PRId64, cli_int(&w, "have", 0), cli_int(&w, "of", 0));
+    cli_cell(t, text);
+}
+
+static void why_cell(struct cli_table *t, const struct xeno_json_at *answer)
+{
+    xeno_autobuf text = XENO_BUF_INIT;
+    struct xeno_json_at list;
+    const char *why;
+    size_t n;
+
+    list = cli_list(answer, "why", &n);
+    for (size_t i = 0; i < n; i++)
+        if (xeno_json_item_str(&list, i, 0, 400, &why, NULL) == 0)
+            xeno_buf_printf(&text, "%s%s", text.len > 0 ? "; " : "", cli_clean(why));
+    cli_cell(t, text.data);
+}
+
+/* --- the answer --- */
+
+static void add_row(struct cli_table *t, const struct cli_discovery *d, size_t i,
+                    const struct xeno_json_at *answer)
+{
+    struct xeno_json_at price = cli_obj(answer, "price");
+    char rank[16];
+    int64_t set = cli_int(answer, "set", 0);
+
+    snprintf(rank, sizeof rank, set > 0 ? "%zu/%" PRId64 : "%zu", i + 1, set);
+    cli_cell(t, rank);
+    cli_cell_paint(t, cli_clean(d->servers[i].name), i == 0 ? CLI_GREEN : CLI_PLAIN);
+    cli_cell(t, d->servers[i].id);
+    price_cell(t, &price, "hour");
+    price_cell(t, &price, "total");
+    number_cell(t, answer, "load_percent", "%");
+    place_cell(t, answer);
+    latency_cell(t, answer);
+    warm_cell(t, answer);
+    why_cell(t, answer);
+}
+
+static void print_table(struct cli *cli, const struct cli_discovery *d)
+{
+    static const char *const heads[] = { "",     "NAME",  "ID",      "AN HOUR", "IN ALL",
+                                         "LOAD", "PLACE", "LATENCY", "WARM",    "WHY" };
+    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1 << 3 | 1 << 4 | 1 << 5);
+    struct xeno_json_at top = xeno_json_top(d->answer), list;
+    size_t n;
+
+    t.ids = 1 << 2;
+    list = cli_list(&top, "answers", &n);
+    for (size_t i = 0; i < d->count; i++) {
+        struct xeno_json_at at = xeno_json_item(&list, d->places[i]);
+
+        add_row(&t, d, i, &at);
+    }
+    if (d->count > 0)
+        cli_table_print(cli, &t);
+}
+
+static void print_rest(struct cli *cli, const struct xeno_json_at *top)
+{
+    struct xeno_json_at list;
+    size_t n;
+
+    cli_say(cli, "%" PRId64 " of %" PRId64 " XenoServers match", cli_int(top, "matched", 0),
+            cli_int(top, "considered", 0));
+    list = cli_list(top, "fell", &n);
+    for (size_t i = 0; i < n && i < FELL_MAX; i++) {
+        struct xeno_json_at at = xeno_json_item(&list, i);
+
+        cli_say(cli, "  %s", cli_clean(cli_str(&at, "text")));
+    }
+    list = cli_list(top, "nearest", &n);
+    for (size_t i = 0; i < n; i++) {
+        struct xeno_json_at at = xeno_json_item(&list, i);
+
+        cli_say(cli, "  %s %s: %" PRId64 " would match", i == 0 ? "instead," : "or",
+                cli_clean(cli_str(&at, "relax")), cli_int(&at, "matches", 0));
+    }
+}
+
+static void print_found(struct cli *cli, const struct cli_discovery *d)
+{
+    struct xeno_json_at top = xeno_json_top(d->answer);
+    int64_t age_ms = cli_int(&top, "age_ms", 0);
+    char text[32];
+
+    if (cli->json) {
+        cli_json(xeno_json_ref(d->answer));
+        return;
+    }
+    print_table(cli, d);
+    print_rest(cli, &top);
+    if (d->dropped > 0)
+        cli_note(cli, "left out: %zu whose advert does not hold: %s", d->dropped,
+                 cli_clean(d->why.text));
+    if (age_ms > OLD_MS)
+        cli_note(cli, "the RD has heard nothing new for %s",
+                 xeno_duration_text(xeno_ms(age_ms), text));
+}
+
+/* --- the verbs --- */
+
+/* The document is the word; the other verbs have an option for it. */
+static int read_requirement(const struct cli_args *args, struct xeno_requirement **ret,
+                            struct xeno_err *err)
+{
+    if (args->word_count > 0 && cli_value(args, "file"))
+        return cli_usage(err, "give the document once: as a word, or with --file");
+    return cli_requirement_from(
+        args, args->word_count > 0 ? args->words[0] : cli_value(args, "file"), ret, err);
+}
+
+static int run_find(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+{
+    xeno_auto(xeno_requirement) req = NULL;
+    xeno_auto(cli_discovery) d = NULL;
+    int64_t count = 10;
+    int r = read_requirement(args, &req, err);
+
+    if (r == 0)
+        r = cli_number(args, "count", 1, COUNT_MAX, &count, err);
+    if (r == 0)
+        r = cli_discover(cli, args, req, count, &d, err);
+    if (r < 0)
+        return r;
+    print_found(cli, d);
+    return d->count > 0 ? CLI_OK : CLI_FAILED;
+}
+
+static int run_use(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
+{
+    const char *url = args->words[0];
+    size_t len = strlen(url);
+    xeno_autofree char *base = NULL;
+    struct cli_ask ask = { .method = "GET", .path = "/healthz" };
+    int r = 0;
+
+    if (strncmp(url, "https://", 8) != 0)
+        return cli_usage(err, "'%.200s' is no https://HOST:PORT", url);
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    base = xeno_strndup(url, len);
+    ask.base = base;
+    r = cli_profile_need(cli, err);
+    if (r == 0)
+        r = cli_ask(cli, &ask, NULL, err);
+    if (r == 0)
+        r = cli_rd_default(cli, base, false, err);
+    if (r == 0)
+        cli_say(cli, "XenoServers are found by %s from now on", base);
+    return r;
+}
+
+static const struct cli_option use_options[] = { { NULL } };
+
+const struct cli_command cli_find_commands[] = {
+    { .name = "find use",
+      .usage = "URL",
+      .summary = "say which RD finds XenoServers",
+      .about =
+          "An RD is a program that knows XenoServers by their adverts. Yours is asked by find, and\n"
+          "by run and deploy when no XenoServer is named.",
+      .examples = "xeno find use https://rd.example.org:8447",
+      .options = use_options,
+      .min_words = 1,
+      .max_words = 1,
+      .run = run_use },
+    { .name = "find",
+      .usage = "[REQUIREMENT.xml]",
+      .summary = "find the XenoServers that have what is needed",
+      .about =
+          "The RD answers with the best ones, with what an hour and the whole life time would cost,\n"
+          "how far they are and how that is known; then why the rest was left out, and what\n"
+          "could be asked for instead. An answer counts only with the advert that its XenoServer\n"
+          "signed. Nothing is reserved; run with the same options takes the first that holds.\n\n"
+          "ADDR is an address, or a XenoServer. \"~20 ms (12-31)\" is predicted, and lies between\n"
+          "these in 80 of 100 cases. QUERY is about what adverts say: xeno xis tokens.",
+      .examples = "xeno find --cpu 150 --memory 512M --near 192.0.2.7:20 --max-cost 2\n"
+                  "xeno find requirement.xml --where 'Isolation is vm and LoadPercent < 50'\n"
+                  "# the cheapest, each of another operator\n"
+                  "xeno find --objective cost --spread operator --count 3\n"
+                  "# about as far from both\n"
+                  "xeno find --equal-latency 192.0.2.7,198.51.100.9\n"
+                  "# a second one, on another path than the one that I have\n"
+                  "xeno find --disjoint-to 192.0.2.7 --beside web1",
+      .options = find_options,
+      .max_words = 1,
+      .offer = CLI_OFFER_FILE,
+      .run = run_find },
+    { NULL },
+};
