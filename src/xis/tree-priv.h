@@ -9,7 +9,9 @@ struct xeno_node {
     uint64_t total; /* entries beneath */
     uint16_t n;
     bool leaf;
-    uint64_t key[XENO_TREE_FAN]; /* of the entries, or the first beneath each child */
+    /* Of the entries, or the first beneath each child; UINT64_MAX after the last, so that a search
+     * takes the same steps in every node and the processor foretells them. */
+    uint64_t key[XENO_TREE_FAN];
     uint32_t slot[XENO_TREE_FAN];
 };
 

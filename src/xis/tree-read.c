@@ -24,7 +24,7 @@ static unsigned keys_below(const uint64_t *k, unsigned n, uint64_t key)
     while (n > 1) {
         unsigned half = n / 2;
 
-        base += base[half - 1] < key ? half : 0;
+        base += half & -(unsigned)(base[half - 1] < key);
         n -= half;
     }
     return (unsigned)(base - k) + (*base < key);
@@ -41,13 +41,25 @@ static int compare_texts(const struct xeno_forest *f, uint64_t key, uint32_t str
                   e->text ? e->text : xeno_intern_text(f->intern, e->str));
 }
 
+/* The same in a whole node: always the same steps. */
+static unsigned position_of_key(const struct xeno_node *n, uint64_t key)
+{
+    const uint64_t *base = n->key;
+    unsigned below;
+
+    for (unsigned half = XENO_TREE_FAN / 2; half > 0; half /= 2)
+        base += half & -(unsigned)(base[half - 1] < key);
+    below = (unsigned)(base - n->key) + (*base < key);
+    return below < n->n ? below : n->n;
+}
+
 unsigned xeno_node_position(const struct xeno_forest *f, const struct xeno_node *n, bool texts,
                             const struct xeno_entry *e)
 {
-    unsigned low = keys_below(n->key, n->n, e->key), high;
+    unsigned low = position_of_key(n, e->key), high;
     const uint32_t *str = texts ? xeno_strs(n) : NULL;
 
-    if (low == n->n || n->key[low] != e->key || (!texts && e->slot == 0))
+    if ((!texts && e->slot == 0) || low == n->n || n->key[low] != e->key)
         return low;
     high = low + keys_below(n->key + low, n->n - low, e->key + 1);
     if (e->key == UINT64_MAX)

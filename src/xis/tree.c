@@ -25,6 +25,7 @@ static struct xeno_node *node_new(struct xeno_forest *f, bool leaf, bool texts)
     n->total = 0;
     n->n = 0;
     n->leaf = leaf;
+    memset(n->key, 0xff, sizeof n->key);
     f->bytes += bytes;
     return n;
 }
@@ -59,6 +60,13 @@ static void move(struct xeno_node *to, unsigned at, const struct xeno_node *from
             count * sizeof(struct xeno_node *));
     memmove(xeno_inner(to)->before + at, xeno_inner(from)->before + first,
             count * sizeof(uint64_t));
+}
+
+/* The node has `n` entries now, fewer than before. */
+static void shrink(struct xeno_node *node, unsigned n)
+{
+    memset(node->key + n, 0xff, (node->n - n) * sizeof node->key[0]);
+    node->n = (uint16_t)n;
 }
 
 /* The node itself if it is new, else a copy in its place. */
@@ -126,7 +134,7 @@ static void split(struct xeno_forest *f, struct xeno_node *n, unsigned c, bool a
 
     move(right, 0, left, keep, FAN - keep, texts);
     right->n = (uint16_t)(FAN - keep);
-    left->n = (uint16_t)keep;
+    shrink(left, keep);
     if (left->leaf) {
         right->total = right->n;
         left->total = left->n;
@@ -209,7 +217,7 @@ static void join(struct xeno_forest *f, struct xeno_node *n, unsigned left, bool
         recount(a, 0);
     node_end(f, b, texts);
     move(n, left + 1, n, left + 2, n->n - left - 2, texts);
-    n->n--;
+    shrink(n, n->n - 1u);
     recount(n, left);
 }
 
@@ -222,7 +230,7 @@ static void settle(struct xeno_forest *f, struct xeno_node *n, unsigned c, bool 
     if (child->n == 0) {
         node_end(f, child, texts);
         move(n, c, n, c + 1, n->n - c - 1, texts);
-        n->n--;
+        shrink(n, n->n - 1u);
         return;
     }
     set_first(n, c, texts);
@@ -268,7 +276,7 @@ bool xeno_tree_remove(struct xeno_forest *f, struct xeno_tree *t, const struct x
     }
     p = xeno_node_position(f, path[depth], texts, e);
     move(path[depth], p, path[depth], p + 1, path[depth]->n - p - 1, texts);
-    path[depth]->n--;
+    shrink(path[depth], path[depth]->n - 1u);
     path[depth]->total--;
     while (--depth >= 0)
         settle(f, path[depth], at[depth], texts);
