@@ -48,6 +48,7 @@ static const struct {
     { 502, EHOSTUNREACH, "Another party does not answer rightly" },
     { 502, EPIPE, "Another party does not answer rightly" },
     { 503, EAGAIN, "Not now" },
+    { 503, ENOTCONN, "Not now" },
     { 503, ESHUTDOWN, "Not now" },
     { 504, ETIMEDOUT, "It took too long" },
     { 507, ENOSPC, "No room" },

@@ -4,7 +4,7 @@
 
 #include "conf/args.h"
 #include "http/metrics.h"
-#include "xisd/xisd.h"
+#include "xisd/peer.h"
 
 static bool database_answers(const struct xisd *d)
 {
@@ -52,6 +52,7 @@ void xisd_get_status(struct xeno_http_req *q, void *user)
 {
     struct xisd *d = user;
     struct xeno_json *body = xeno_json_object();
+    struct xeno_json *replication;
     struct xeno_xis_stats s = { 0 };
 
     d->counts.requests++;
@@ -69,6 +70,9 @@ void xisd_get_status(struct xeno_http_req *q, void *user)
     xeno_json_set_int(body, "watches", (int64_t)s.watches);
     xeno_json_set_int(body, "text_bytes", (int64_t)s.text_bytes);
     xeno_json_set_int(body, "other_bytes", (int64_t)s.other_bytes);
+    replication = xisd_peers_status(d);
+    if (replication)
+        xeno_json_set(body, "replication", replication);
     xeno_json_set_int(body, "started_ms", d->started.ns / XENO_NS_PER_MS);
     xeno_json_set(body, "limits", limits_json(&d->opt));
     xeno_http_reply_json(q, 200, body);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "http/problem.h"
 #include "xisd/ask.h"
+#include "xisd/peer.h"
 #include "xisd/update.h"
 
 #define JWS_MAX        (96 * 1024) /* a little more than a text can be: then it is told why */
@@ -29,6 +30,7 @@ const struct xeno_http_route xisd_routes[] = {
     { "GET", "/v1/watches/{watch}", 0, 0, xisd_get_watch },
     { "POST", "/v1/watches/{watch}/renew", 0, 1024, xisd_renew_watch },
     { "DELETE", "/v1/watches/{watch}", 0, 0, xisd_delete_watch },
+    { "POST", "/v1/replica", 0, XENO_REPLICA_ASK, xisd_post_replica },
     { "GET", "/v1/status", 0, 0, xisd_get_status },
     { "GET", "/healthz", XENO_ROUTE_ANON, 0, xisd_get_health },
     { "GET", "/metrics", XENO_ROUTE_ANON, 0, xisd_get_metrics },

@@ -13,11 +13,17 @@
 #define SWEEP_ROWS    1000
 #define SWEEP_EVERY_S 60
 
-int xisd_books_open(struct xisd *d, struct xeno_err *err)
+int xisd_books_dial(const struct xisd *d, struct xeno_db **ret, struct xeno_err *err)
 {
     xeno_autofree char *inside = xeno_asprintf("sqlite:%s/xis.db", d->opt.dir);
     const char *url = d->opt.database && *d->opt.database ? d->opt.database : inside;
-    int r = xeno_db_open(url, &d->books, err);
+
+    return xeno_db_open(url, ret, err);
+}
+
+int xisd_books_open(struct xisd *d, struct xeno_err *err)
+{
+    int r = xisd_books_dial(d, &d->books, err);
 
     return r < 0 ? r : xisd_store_open(d->books, err);
 }
@@ -30,8 +36,8 @@ struct load {
     int64_t now_ms;
 };
 
-static int open_row(const struct xisd *d, const struct xisd_row *row, struct xeno_advert **ret,
-                    struct xeno_err *err)
+int xisd_row_open(const struct xisd *d, const struct xisd_row *row, struct xeno_advert **ret,
+                  struct xeno_err *err)
 {
     xeno_auto(xeno_advert) whole = NULL;
     int r = d->opt.verify ? xeno_advert_open(row->jws, row->jws_len, &whole, err)
@@ -54,7 +60,7 @@ static int put_row(struct load *l, const struct xisd_row *row, struct xeno_err *
                                                     .other_bytes = SIZE_MAX,
                                                     .tokens = SIZE_MAX } };
     struct xeno_advert *a = NULL;
-    int r = open_row(l->d, row, &a, err);
+    int r = xisd_row_open(l->d, row, &a, err);
 
     return r < 0 ? r : xeno_xis_put(l->d->xis, a, &c, NULL, err);
 }
@@ -78,7 +84,7 @@ static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
     return 0;
 }
 
-int xisd_load(struct xisd *d, struct xeno_err *err)
+int xisd_load(struct xisd *d, int64_t *ret_last, struct xeno_err *err)
 {
     struct load l = { .d = d, .now_ms = xeno_wall(d->env).ns / XENO_NS_PER_MS };
     const struct xeno_xis_limits limits = { .ids = (size_t)d->opt.adverts,
@@ -95,6 +101,7 @@ int xisd_load(struct xisd *d, struct xeno_err *err)
     xeno_xis_bulk_end(d->xis);
     if (r < 0)
         return r;
+    *ret_last = l.last;
     xeno_log(LOG_NOTICE, "load", "adverts=%" PRId64 " passed_over=%" PRId64 " ms=%" PRId64, l.taken,
              l.passed_over, (xeno_mono(d->env).ns - from.ns) / XENO_NS_PER_MS);
     return 0;

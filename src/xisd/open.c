@@ -8,7 +8,9 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "daemon/loop.h"
+#include "xisd/follow.h"
 #include "xisd/party.h"
+#include "xisd/peer.h"
 #include "xisd/update.h"
 
 int xisd_open_dir(struct xisd *d, struct xeno_err *err)
@@ -34,8 +36,10 @@ static int lock_dir(struct xisd *d, struct xeno_err *err)
 
 int xisd_open(struct xisd *d, struct xeno_err *err)
 {
-    int r = xisd_open_dir(d, err);
+    int r = xisd_peers_check(d->opt.peers, err);
 
+    if (r == 0)
+        r = xisd_open_dir(d, err);
     if (r == 0)
         r = xisd_loop(d, err);
     if (r == 0)
@@ -44,6 +48,8 @@ int xisd_open(struct xisd *d, struct xeno_err *err)
         r = lock_dir(d, err);
     if (r == 0)
         r = xisd_books_open(d, err);
+    if (r == 0)
+        r = xisd_follow_open(d, err);
     return r;
 }
 
@@ -106,7 +112,8 @@ static void reload(void *user)
 int xisd_start(struct xisd *d, struct xeno_err *err)
 {
     struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
-    int r = xisd_load(d, err);
+    int64_t last = 0;
+    int r = xisd_load(d, &last, err);
 
     if (r == 0)
         r = xisd_work_start(d, err);
@@ -115,6 +122,10 @@ int xisd_start(struct xisd *d, struct xeno_err *err)
         r = xeno_daemon_loop_new(&opts, &d->basics, err);
     if (r == 0)
         r = xisd_tell_start(d, err);
+    if (r == 0)
+        r = xisd_peers_start(d, err);
+    if (r == 0)
+        r = xisd_follow_start(d, last, err);
     if (r < 0)
         return r;
     d->started = xeno_wall(d->env);
@@ -127,6 +138,7 @@ int xisd_start(struct xisd *d, struct xeno_err *err)
 void xisd_tick(struct xisd *d)
 {
     xisd_age(d);
+    xisd_peers_tend(d);
     xisd_watches_tend(d);
     xisd_waiters_tell(d);
     xisd_parties_tend(d);
@@ -135,6 +147,7 @@ void xisd_tick(struct xisd *d)
 /* What is at work is finished; the answers may not leave any more. */
 static void stop(struct xisd *d)
 {
+    xisd_follow_free(d);
     if (d->work) {
         xeno_work_stop(d->work);
         (void)xeno_work_collect(d->work);
@@ -155,6 +168,7 @@ static void stop(struct xisd *d)
 void xisd_release(struct xisd *d)
 {
     stop(d);
+    xisd_peers_free(d);
     xisd_parties_free(d);
     xeno_xis_reader_free(d->reader);
     xeno_xis_free(d->xis);

@@ -20,6 +20,9 @@ static const struct xeno_conf_item items[] = {
          .help = "Where the XenoCorp is, for example https://corp.example:8440"),
     ITEM(database, "database", TEXT, .max = 500, .secret = true,
          .help = "Where the adverts are kept; default: the file xis.db in dir"),
+    ITEM(peers, "peers", TEXT, .max = 3000,
+         .help = "URLs of other nodes with databases of their own, with commas: what they have is "
+                 "pulled from them"),
     ITEM(user, "user", TEXT, .min = 1, .max = 32,
          .help = "User to become when started as root; default: stay"),
     ITEM(operators, "operators", TEXT, .max = 1000, .reloadable = true,

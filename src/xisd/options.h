@@ -10,7 +10,7 @@
 #include "member/options.h"
 
 struct xisd_options {
-    char *dir, *listen, *corp_url, *database, *user, *operators;
+    char *dir, *listen, *corp_url, *database, *user, *operators, *peers;
     int64_t connections, connections_per_address, running_per_peer;
     int64_t adverts, own_bytes;                   /* in all; of one's own advert */
     int64_t node_adverts, node_bytes, node_rate;  /* of others' that a node carries */

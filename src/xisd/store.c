@@ -42,6 +42,11 @@ int xisd_store_open(struct xeno_db *db, struct xeno_err *err)
     return xeno_db_migrate_part(db, "xis", steps, XENO_LEN(steps), err);
 }
 
+int xisd_store_seq(struct xeno_db *db, int64_t *ret, struct xeno_err *err)
+{
+    return xeno_db_one_int(db, 0, ret, err, "SELECT seq FROM xis_clock", "");
+}
+
 int xisd_store_begin(struct xeno_db *db, int64_t count, int64_t *ret_seq, struct xeno_err *err)
 {
     int64_t last = 0;

@@ -26,6 +26,9 @@ void xisd_row_of(const struct xeno_advert *a, const char *carrier, struct xisd_r
 /* Make or bring up to date what is in the database. */
 int xisd_store_open(struct xeno_db *db, struct xeno_err *err);
 
+/* The number of the newest change. */
+int xisd_store_seq(struct xeno_db *db, int64_t *ret, struct xeno_err *err);
+
 /* Begin a transaction that gives numbers to at most `count` changes, from *ret_seq on. */
 int xisd_store_begin(struct xeno_db *db, int64_t count, int64_t *ret_seq, struct xeno_err *err);
 /* Keep a row, with its number, if its version is higher than what is there: else -EEXIST xis.old.

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "xisd/follow.h"
 #include "xisd/party.h"
+#include "xisd/peer.h"
 #include "xisd/store.h"
 
 /* Numbers that a group of the writer takes at once; what it does not use is passed over. */
@@ -78,8 +80,10 @@ static int begin(void *user, struct xeno_err *err)
 static int commit(void *user, struct xeno_err *err)
 {
     struct xisd *d = user;
-    int r = xeno_db_commit(d->books, err);
+    int r = xisd_follow_tell(d, err);
 
+    if (r == 0)
+        r = xeno_db_commit(d->books, err);
     if (r < 0)
         xeno_db_rollback(d->books);
     return r;
@@ -206,14 +210,23 @@ static void undo(struct update *u)
 /* The index frees what it is given, also when it refuses it: `u->a` is made again for undo(). */
 static void put(struct update *u)
 {
+    const struct xeno_replica_item it = {
+        .id = u->a->id, .version = u->a->version, .expires = u->a->expires, .stamp = u->from.stamp
+    };
     struct xeno_id id = u->a->id;
     int64_t version = u->a->version, seq = 0;
     xeno_time expires = u->a->expires;
     bool fresh = xeno_xis_version(u->d->xis, id.s) == 0;
     int r = xeno_xis_put(u->d->xis, xeno_take(&u->a), u->q ? &u->carrier : NULL, &seq, &u->why);
 
+    /* In the database, and the follower read it there before we came to it. */
+    if (r == -EEXIST && u->d->follower && u->q) {
+        r = 0;
+        seq = xeno_xis_seq(u->d->reader);
+    }
     if (r == 0) {
         xisd_changed(u->d);
+        xisd_peers_note(u->d, &it);
         accept(u, &id, version, expires, fresh, seq);
         update_free(u);
         return;

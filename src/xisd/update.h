@@ -9,12 +9,14 @@
 #ifndef XENO_XISD_UPDATE_H
 #define XENO_XISD_UPDATE_H
 
+#include "xis/replica.h"
 #include "xis/xis.h"
 #include "xisd/xisd.h"
 
 /* Where it comes from when nobody's request is answered: another node. */
 struct xisd_update_from {
     const char *carrier; /* an id, for the books: its bounds do not count */
+    struct xeno_stamp stamp;
     /* On the loop: 0, and the number in the index; or below zero, and why. NULL: nothing. */
     void (*done)(void *arg, int result, int64_t seq, const struct xeno_err *err);
     void *arg;

@@ -21,7 +21,9 @@
 #include "xis/xis.h"
 #include "xisd/options.h"
 
+struct xisd_follower;
 struct xisd_party;
+struct xisd_peers;
 struct xisd_waiter;
 struct xisd_watch;
 
@@ -55,6 +57,9 @@ struct xisd {
     xeno_time sweep_after;
     bool sweeping;
     bool database_away; /* it did not take the last update */
+
+    struct xisd_follower *follower; /* follow.c; NULL: nobody else writes to the database */
+    struct xisd_peers *peers;       /* peer.c */
 
     struct xisd_party *parties;  /* party.c */
     struct xisd_waiter *waiters; /* api-changes.c */
@@ -131,7 +136,14 @@ void xisd_watches_free(struct xisd *d);
 
 /* --- load.c: the database at the start, and what is over --- */
 int xisd_books_open(struct xisd *d, struct xeno_err *err);
-int xisd_load(struct xisd *d, struct xeno_err *err);
+/* A further connection. */
+int xisd_books_dial(const struct xisd *d, struct xeno_db **ret, struct xeno_err *err);
+/* *ret_last: the number of the newest row. */
+int xisd_load(struct xisd *d, int64_t *ret_last, struct xeno_err *err);
+struct xisd_row;
+/* What a row says; its signature is checked again only if the option says so. */
+int xisd_row_open(const struct xisd *d, const struct xisd_row *row, struct xeno_advert **ret,
+                  struct xeno_err *err);
 void xisd_age(struct xisd *d); /* index and database */
 
 #endif

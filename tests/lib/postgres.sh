@@ -20,7 +20,7 @@ pg_init() {
     pg_dir=$1/pg
     pg_url="postgresql:///postgres?host=$pg_dir&user=xeno"
     [ -x "$pg_bin/initdb" ] || return 1
-    install -d -m 0700 "$pg_dir"
+    install -d -m 0711 "$pg_dir" # a daemon that dropped its capabilities passes, too
     [ "$(id -u)" -ne 0 ] || chown 65534:65534 "$pg_dir"
     pg_as "$pg_bin/initdb" -D "$pg_dir/data" -U xeno -A trust -E UTF8 --locale=C --no-sync >"$pg_dir/log.init" 2>&1 || return 1
     printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$pg_dir'" 'fsync = off' \

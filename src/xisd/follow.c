@@ -1,0 +1,277 @@
+/* src/xisd/follow.c - follows a database that other nodes write to. */
+#include "xisd/follow.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "xisd/peer.h"
+#include "xisd/store.h"
+
+#define CHANNEL "xis"
+#define PAGE    512
+#define POLL_MS 2000
+
+struct found {
+    struct xeno_advert *a;
+    char carrier[XENO_ID_CHARS + 1];
+};
+
+struct xisd_follower {
+    struct xisd *d;
+    struct xeno_db *db;             /* the thread's, as are the next ones */
+    struct xeno_xis_reader *reader; /* of what is in the index already */
+    int64_t last;
+    bool lost; /* the database was away: its numbers may have gone back */
+
+    pthread_t thread;
+    bool runs;
+    int to_loop, to_thread; /* eventfds: a page is there, or `away` changed; go on, or stop */
+    sd_event_source *source;
+    struct found found[PAGE]; /* the thread's, or while `ready` the loop's */
+    size_t count;
+    pthread_mutex_t lock; /* of everything below */
+    bool ready, away, stopping;
+};
+
+static void wake(int fd)
+{
+    (void)!eventfd_write(fd, 1);
+}
+
+static void drain(int fd)
+{
+    eventfd_t n;
+
+    (void)!eventfd_read(fd, &n);
+}
+
+/* --- on the thread --- */
+
+static bool is_known(struct xisd_follower *f, const struct xisd_row *row)
+{
+    struct xeno_xis_entry e;
+    bool known;
+
+    xeno_xis_enter(f->reader);
+    known = xeno_xis_get(f->reader, row->id, &e) && e.version >= row->version;
+    xeno_xis_leave(f->reader);
+    return known;
+}
+
+/* Its signatures were checked by the node that wrote it. What cannot be read is passed over. */
+static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
+{
+    struct xisd_follower *f = arg;
+    struct found *at = &f->found[f->count];
+    struct xeno_err why = XENO_ERR_INIT;
+
+    (void)err;
+    f->last = row->seq;
+    if (is_known(f, row))
+        return 0;
+    if (xisd_row_open(f->d, row, &at->a, &why) < 0) {
+        xeno_log_err(LOG_WARNING, "follow.advert", &why, "id=%s version=%" PRId64, row->id,
+                     row->version);
+        return 0;
+    }
+    memset(at->carrier, 0, sizeof at->carrier);
+    memcpy(at->carrier, row->carrier, strnlen(row->carrier, XENO_ID_CHARS));
+    f->count++;
+    return 0;
+}
+
+/* A database that was put back to an older state gives its numbers again. */
+static int check_numbers(struct xisd_follower *f, struct xeno_err *err)
+{
+    int64_t seq = 0;
+    int r = f->lost ? xisd_store_seq(f->db, &seq, err) : 0;
+
+    if (r == 0 && f->lost && seq < f->last)
+        f->last = 0;
+    if (r == 0)
+        f->lost = false;
+    return r;
+}
+
+static bool go_on(struct xisd_follower *f)
+{
+    bool stop;
+
+    pthread_mutex_lock(&f->lock);
+    stop = f->stopping;
+    pthread_mutex_unlock(&f->lock);
+    return !stop;
+}
+
+/* Give the page to the loop and wait until it is in the index. */
+static void hand_over(struct xisd_follower *f)
+{
+    bool ready = f->count > 0;
+
+    pthread_mutex_lock(&f->lock);
+    f->ready = ready;
+    pthread_mutex_unlock(&f->lock);
+    while (ready) {
+        eventfd_t n;
+
+        wake(f->to_loop);
+        (void)!eventfd_read(f->to_thread, &n); /* blocks */
+        pthread_mutex_lock(&f->lock);
+        ready = f->ready && !f->stopping;
+        pthread_mutex_unlock(&f->lock);
+    }
+}
+
+static void tell_away(struct xisd_follower *f, const struct xeno_err *err)
+{
+    bool changed;
+
+    pthread_mutex_lock(&f->lock);
+    changed = f->away != (err != NULL);
+    f->away = err != NULL;
+    pthread_mutex_unlock(&f->lock);
+    if (!changed)
+        return;
+    if (err)
+        xeno_log_err(LOG_WARNING, "follow.away", err, "seq=%" PRId64, f->last);
+    else
+        xeno_log(LOG_NOTICE, "follow.back", "seq=%" PRId64, f->last);
+    wake(f->to_loop);
+}
+
+static void *thread_main(void *arg)
+{
+    struct xisd_follower *f = arg;
+
+    while (go_on(f)) {
+        struct xeno_err err = XENO_ERR_INIT;
+        int r = check_numbers(f, &err);
+
+        if (r == 0)
+            r = xisd_store_read(f->db, f->last, PAGE, on_row, f, &err);
+        hand_over(f);
+        if (r < 0)
+            f->lost = true;
+        tell_away(f, r < 0 ? &err : NULL);
+        if (r < PAGE)
+            (void)xeno_db_wait(f->db, CHANNEL, f->to_thread, POLL_MS, NULL);
+    }
+    return NULL;
+}
+
+/* --- on the loop --- */
+
+/* It counts for its carrier, who had room for it where it was taken. */
+static void put(struct xisd *d, struct found *f)
+{
+    const struct xeno_xis_carrier c = { .id = f->carrier,
+                                        .bounds = { .adverts = SIZE_MAX,
+                                                    .own_bytes = SIZE_MAX,
+                                                    .other_bytes = SIZE_MAX,
+                                                    .tokens = SIZE_MAX } };
+    const struct xeno_replica_item it = { .id = f->a->id,
+                                          .version = f->a->version,
+                                          .expires = f->a->expires };
+    struct xeno_err err = XENO_ERR_INIT;
+    int r = xeno_xis_put(d->xis, xeno_take(&f->a), &c, NULL, &err);
+
+    if (r == 0) {
+        xisd_changed(d);
+        xisd_peers_note(d, &it);
+    } else if (r != -EEXIST && r != -ETIME) {
+        xeno_log_err(LOG_WARNING, "follow.put", &err, "id=%s", it.id.s);
+    }
+}
+
+static int on_page(sd_event_source *s, int fd, uint32_t events, void *user)
+{
+    struct xisd_follower *f = user;
+
+    (void)s;
+    (void)events;
+    drain(fd);
+    pthread_mutex_lock(&f->lock);
+    f->d->database_away = f->away;
+    if (f->ready) {
+        for (size_t i = 0; i < f->count; i++)
+            put(f->d, &f->found[i]);
+        f->count = 0;
+        f->ready = false;
+        wake(f->to_thread); /* it waits for that, and for nothing else */
+    }
+    pthread_mutex_unlock(&f->lock);
+    return 0;
+}
+
+/* --- start and end --- */
+
+int xisd_follow_open(struct xisd *d, struct xeno_err *err)
+{
+    struct xisd_follower *f;
+    int r;
+
+    if (!xeno_db_is_shared(d->books))
+        return 0;
+    f = d->follower = xeno_new0(struct xisd_follower);
+    f->d = d;
+    f->to_loop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    f->to_thread = eventfd(0, EFD_CLOEXEC);
+    pthread_mutex_init(&f->lock, NULL);
+    if (f->to_loop < 0 || f->to_thread < 0)
+        return xeno_fail_errno(err, -errno, "xis.follow", "make an eventfd");
+    r = xisd_books_dial(d, &f->db, err);
+    return r < 0 ? r : 0;
+}
+
+int xisd_follow_start(struct xisd *d, int64_t after, struct xeno_err *err)
+{
+    struct xisd_follower *f = d->follower;
+    int r;
+
+    if (!f)
+        return 0;
+    f->last = after;
+    f->reader = xeno_xis_reader_new(d->xis);
+    r = sd_event_add_io(d->loop, &f->source, f->to_loop, EPOLLIN, on_page, f);
+    if (r >= 0)
+        r = -pthread_create(&f->thread, NULL, thread_main, f);
+    f->runs = r == 0;
+    return r < 0 ? xeno_fail_errno(err, r, "xis.follow", "start a thread") : 0;
+}
+
+void xisd_follow_free(struct xisd *d)
+{
+    struct xisd_follower *f = xeno_take(&d->follower);
+
+    if (!f)
+        return;
+    if (f->runs) {
+        pthread_mutex_lock(&f->lock);
+        f->stopping = true;
+        pthread_mutex_unlock(&f->lock);
+        wake(f->to_thread);
+        pthread_join(f->thread, NULL);
+    }
+    for (size_t i = 0; i < f->count; i++)
+        xeno_advert_free(f->found[i].a);
+    sd_event_source_disable_unref(f->source);
+    xeno_xis_reader_free(f->reader);
+    xeno_db_free(f->db);
+    pthread_mutex_destroy(&f->lock);
+    if (f->to_loop >= 0)
+        close(f->to_loop);
+    if (f->to_thread >= 0)
+        close(f->to_thread);
+    free(f);
+}
+
+int xisd_follow_tell(struct xisd *d, struct xeno_err *err)
+{
+    return d->follower ? xeno_db_notify(d->books, CHANNEL, err) : 0;
+}
