@@ -9,7 +9,7 @@ enum { VARS = XENO_COORD_DIM + 1 }; /* a point and a height */
 /* A round trip is believed to about this part of itself and this much beside: what differs by less
  * fits. From five such scales on, a peer pulls less the further off it is. */
 #define SCALE_PART .15
-#define SCALE_MS   1.
+#define SCALE_MS   3.
 #define OUTLIER    2.
 
 struct peer {

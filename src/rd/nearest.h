@@ -58,7 +58,13 @@ void xeno_near_map_set(struct xeno_near_map *m, uint32_t slot, const struct xeno
                        const struct xeno_near_link *links, size_t link_count);
 void xeno_near_map_clear(struct xeno_near_map *m, uint32_t slot);
 
-/* The coordinate of a server; NULL when it has none. */
+/* Judge anew whether what a server publishes of itself can be true: its round trips beside what
+ * others say of the same, both beside its coordinate. When in the middle they are far apart nothing
+ * that it says is used, only what others say of it. _set does so for its own slot with what the map
+ * knows then; after a first load, and from time to time, go through all (some us each). */
+void xeno_near_map_judge(struct xeno_near_map *m, uint32_t slot);
+
+/* The coordinate of a server; NULL when it has none, or is doubted. */
 const struct xeno_coord *xeno_near_map_at(const struct xeno_near_map *m, uint32_t slot);
 
 /* The round trip between two servers of the map: measured when either published it (when both did,
