@@ -42,7 +42,7 @@ struct xeno_path {
  */
 int xeno_path_read(const char *text, struct xeno_path *ret, struct xeno_err *err);
 
-/* One address, as above; family 0 when it is none. */
+/* One address, of any kind; family 0 when it is none. */
 struct xeno_hop xeno_hop_read(const char *text);
 
 struct xeno_path_shared {
