@@ -23,8 +23,8 @@ struct cli_command {
 /* Families, in the order of the help; each ends with name NULL. */
 extern const struct cli_command cli_account_commands[], cli_order_commands[], cli_server_commands[],
     cli_find_commands[], cli_run_commands[], cli_session_commands[], cli_bill_commands[],
-    cli_image_commands[], cli_store_commands[], cli_publisher_commands[], cli_corp_commands[],
-    cli_platform_commands[], cli_xis_commands[], cli_help_commands[];
+    cli_complain_commands[], cli_image_commands[], cli_store_commands[], cli_publisher_commands[],
+    cli_corp_commands[], cli_platform_commands[], cli_xis_commands[], cli_help_commands[];
 
 struct cli_family {
     const char *title;

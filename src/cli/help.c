@@ -15,6 +15,7 @@ const struct cli_family cli_families[] = {
     { "Running things", cli_run_commands },
     { "Sessions", cli_session_commands },
     { "What it cost", cli_bill_commands },
+    { "When it was not what was advertised", cli_complain_commands },
     { "Images (operators)", cli_image_commands },
     { "XenoStores and other registries", cli_store_commands },
     { "Publishers of signed names", cli_publisher_commands },

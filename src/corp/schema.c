@@ -127,5 +127,14 @@ static const char step_4[] =
     "CREATE INDEX challenge_client ON challenge (client, n);"
     "CREATE INDEX challenge_node ON challenge (node, n) WHERE result = 0;";
 
-const char *const corp_schema[] = { step_1, step_2, step_3, step_4 };
+/* Complaints about adverts. count: of that server, this one and those before it. */
+static const char step_5[] =
+    "CREATE TABLE complaint ("
+    " n INTEGER PRIMARY KEY AUTOINCREMENT, client bigint NOT NULL, server bigint NOT NULL,"
+    " session bigint NOT NULL, about text NOT NULL, version bigint NOT NULL, count bigint NOT NULL,"
+    " time_ms bigint NOT NULL, doc text NOT NULL, UNIQUE (session, client));"
+    "CREATE INDEX complaint_client ON complaint (client, time_ms);"
+    "CREATE INDEX complaint_server ON complaint (server);";
+
+const char *const corp_schema[] = { step_1, step_2, step_3, step_4, step_5 };
 const size_t corp_schema_steps = XENO_LEN(corp_schema);

@@ -26,6 +26,7 @@
 #define XENO_TYP_RECLAIM     "xeno-reclaim+json"
 #define XENO_TYP_RECLAIMED   "xeno-reclaim-receipt+json"
 #define XENO_TYP_ANSWER      "xeno-store-answer+json"
+#define XENO_TYP_COMPLAINT   "xeno-complaint+json" /* rfc/0020 */
 
 #define XENO_ORDER_ID_CHARS   32 /* base32 of 20 random bytes */
 #define XENO_SESSION_ID_CHARS 16 /* base32 of 10 random bytes; holds too */

@@ -2,6 +2,7 @@
 #include "xenocorpd/api.h"
 
 #include "doc/charge.h"
+#include "doc/complaint.h"
 #include "doc/order.h"
 #include "doc/storage.h"
 #include "xenocorpd/corpd.h"
@@ -36,6 +37,10 @@ const struct xeno_http_route corpd_routes[] = {
     { "GET", "/v1/audits", 0, 0, api_audits },
     { "POST", "/v1/audits", 0, SMALL, api_audit_ask },
     { "POST", "/v1/audits/answers", 0, XENO_STORAGE_ANSWER_MAX, api_audit_answer },
+
+    { "GET", "/v1/complaints", 0, 0, api_complaints },
+    { "GET", "/v1/complaints/{complaint}", 0, 0, api_complaint },
+    { "POST", "/v1/complaints", 0, XENO_COMPLAINT_MAX, api_complaint_file },
 
     { "GET", "/v1/log/head", XENO_ROUTE_ANON, 0, api_log_head },
     { "GET", "/v1/log/consistency", 0, 0, api_log_consistency },

@@ -31,6 +31,11 @@ void api_audits(struct xeno_http_req *q, void *user);
 void api_audit_ask(struct xeno_http_req *q, void *user);
 void api_audit_answer(struct xeno_http_req *q, void *user);
 
+/* api-complaints.c */
+void api_complaint_file(struct xeno_http_req *q, void *user);
+void api_complaint(struct xeno_http_req *q, void *user);
+void api_complaints(struct xeno_http_req *q, void *user);
+
 /* api-charges.c: XenoServers and XenoStore nodes */
 void api_validate(struct xeno_http_req *q, void *user);
 void api_release(struct xeno_http_req *q, void *user);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "xenod/advertise.h"
 #include "xenod/options.h"
+#include "xis/query.h"
 
 static int bad_url(const char *list, size_t len, const char *why, struct xeno_err *err)
 {
@@ -49,6 +50,14 @@ static int check_degrees(const char *name, const char *text, double most, struct
     return 0;
 }
 
+static int check_accept(const char *text, struct xeno_err *err)
+{
+    xeno_auto(xeno_query_tree) q = NULL;
+    int r = text && *text ? xeno_query_parse(text, strlen(text), &q, err) : 0;
+
+    return r < 0 ? xeno_context(err, r, "accept") : 0;
+}
+
 int xenod_advertise_check(const struct xenod_options *o, struct xeno_err *err)
 {
     char *urls[XENO_REFRESH_SERVICES];
@@ -69,5 +78,5 @@ int xenod_advertise_check(const struct xenod_options *o, struct xeno_err *err)
     if (c && *c && (strlen(c) != 2 || strspn(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 2))
         return xeno_fail(err, -EINVAL, "conf.range",
                          "country = '%.20s': two capital letters (ISO 3166)", c);
-    return 0;
+    return check_accept(o->accept, err);
 }

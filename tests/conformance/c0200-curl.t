@@ -209,6 +209,20 @@ ends=$(jq -r .ends_ms <<<"$body")
 json alice POST "$at/extend" '{"lifetime_s":100}' -H "$(once v5)"
 is "$(jq -r .ends_ms <<<"$body")" $((ends + 100000)) "extend"
 
+# --- complain, signed by openssl ---
+verbs complain
+call alice GET "$server_url/v1/advert"
+input=$(printf '{"alg":"EdDSA","kid":"%s","typ":"xeno-complaint+json"}' "$(id_of alice)" | b64url).$(jq -c --arg c "$(id_of alice)" \
+    --arg s "$session" '{v: 1, client: $c, server: .id, session: $s, about: "other", advert: .advert, receipts: [], time_ms: 1}
+        + if .delta then {delta: .delta} else {} end' <<<"$body" | b64url)
+printf %s "$input" >"$work/input"
+openssl pkeyutl -sign -inkey "$work/alice/key.pem" -rawin -in "$work/input" -out "$work/sig"
+printf %s "$input.$(b64url <"$work/sig")" >"$work/complaint"
+call alice POST "$corp_url/v1/complaints" -H 'Content-Type: application/jose' --data-binary "@$work/complaint"
+is "$status $(jq .complaint <<<"$body")" "201 1" "a complaint is taken"
+call alice GET "$corp_url/v1/complaints"
+is "$(jq -c '.complaints | map([.complaint, .about, .count])' <<<"$body")" '[[1,"other",1]]' "and counted"
+
 # --- usage, end, bill ---
 verbs "session usage" "session end" bill "order close" "corp ledger"
 sleep 2

@@ -126,6 +126,7 @@ cat >"$work/cases" <<CASES
 0 session end second
 0 bill
 0 bill web
+0 complain web --about other
 2 template build nosuch
 0 template import $work/tree --name tree
 0 template export tree $work/tree.tar

@@ -141,15 +141,26 @@ static void options_together(void **state)
     static const struct {
         const char *name, *value, *says; /* NULL: accepted */
     } rows[] = {
-        { "instance", "x2", NULL },         { "instance", "2x", "instance" },
-        { "instance", "x-1", "instance" },  { "port-first", "30000", "port-first" },
-        { "warn-last", "20", "warn-last" }, { "hold-ttl", "10m", "hold-ttl" },
-        { "pool", "10.0.0.1/24", "pool" },  { "own-addresses", "253", "own-addresses" },
-        { "own-addresses", "252", NULL },   { "country", "gb", "country" },
-        { "country", "GB", NULL },          { "latitude", "91", "latitude" },
-        { "latitude", "x", "latitude" },    { "latitude", "52.2", "go together" },
-        { "xis", "http://h:1", "xis" },     { "xis", "https://", "xis" },
-        { "xis", "https://h/p", "xis" },    { "xis", "https://h:1/, https://g:1", NULL },
+        { "instance", "x2", NULL },
+        { "instance", "2x", "instance" },
+        { "instance", "x-1", "instance" },
+        { "port-first", "30000", "port-first" },
+        { "warn-last", "20", "warn-last" },
+        { "hold-ttl", "10m", "hold-ttl" },
+        { "pool", "10.0.0.1/24", "pool" },
+        { "own-addresses", "253", "own-addresses" },
+        { "own-addresses", "252", NULL },
+        { "country", "gb", "country" },
+        { "country", "GB", NULL },
+        { "latitude", "91", "latitude" },
+        { "latitude", "x", "latitude" },
+        { "latitude", "52.2", "go together" },
+        { "accept", "everybody", "accept" },
+        { "accept", "{\"token\":\"Client/Kind\",\"is\":\"client\"}", NULL },
+        { "xis", "http://h:1", "xis" },
+        { "xis", "https://", "xis" },
+        { "xis", "https://h/p", "xis" },
+        { "xis", "https://h:1/, https://g:1", NULL },
     };
 
     (void)state;
