@@ -75,7 +75,7 @@ mapfile -t wide < <(seq -f 'V%g=x' 0 400)
 publish eve 4 2 "${wide[@]}" >/dev/null
 refused "more of them than one may bring" 403 xis.quota
 is "$(xis op GET "/v1/adverts/$(xis_id 4)" | jq .version)" 1 "what was there before stays"
-mapfile -t heavy < <(for i in $(seq 0 150); do printf 'H=%0250d%03d\n' 0 "$i"; done)
+mapfile -t heavy < <(for i in $(seq 0 200); do printf 'H=%0250d%03d\n' 0 "$i"; done)
 publish eve 5 2 "${heavy[@]}" >/dev/null
 refused "more bytes than one may carry" 403 xis.quota
 
