@@ -284,5 +284,5 @@ void xisd_delete_watch(struct xeno_http_req *q, void *user)
         return;
     watch_free(find(d, xeno_http_peer(q)->id.s, xeno_watch_name(watch)));
     xeno_watch_free(watch);
-    xeno_http_reply_data(q, 204, "application/json", "", 0);
+    xeno_http_reply_data(q, 204, "text/plain", "", 0);
 }

@@ -157,7 +157,7 @@ void xisd_post_replica(struct xeno_http_req *q, void *user)
     d->counts.requests++;
     body = xeno_http_body(q, &len);
     if (xeno_http_peer(q)->kind != XENO_PARTY_NODE)
-        xeno_fail(&err, -EACCES, "replica.node", "only nodes of the XenoCorp may replicate");
+        xeno_fail(&err, -EPERM, "replica.node", "only nodes of the XenoCorp may replicate");
     else if (xeno_replica_answer(d->peers->replica, body, len, &answer, &len, &err) == 0)
         xeno_http_reply_data(q, 200, "application/json", answer, len);
     if (!answer)
