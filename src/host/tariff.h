@@ -70,6 +70,11 @@ void xeno_quote_init(struct xeno_quote *quote, const struct xeno_quantity q[XENO
                      bool up);
 int64_t xeno_quote_at(const struct xeno_quote *quote, const struct xeno_tariff *t);
 
+/* About that, in a tenth of the time: the difference is at most XENO_QUOTE_SLACK micro-credits and
+ * a 10^12th of it. Of what does not fit an int64 it says how much it would be. */
+#define XENO_QUOTE_SLACK 32
+double xeno_quote_about(const struct xeno_quote *quote, const struct xeno_tariff *t);
+
 /* Which part of a grant a session has in its present state: all of it, or the disk (and an address
  * of its own) only. */
 enum xeno_share { XENO_SHARE_NONE, XENO_SHARE_KEPT, XENO_SHARE_ALL };

@@ -15,16 +15,18 @@
 #define RD_BIT(c)  (UINT64_C(1) << (c))
 #define RD_ABSENT  (UINT64_C(1) << 63) /* no server in this slot */
 #define RD_NO_COST INT64_C(-1)
+#define RD_NOT_YET INT64_C(-2)
 
-#define RD_SET_POOL 128 /* servers among which sets are looked for */
+#define RD_CLOSE    4096 /* servers whose uncertain round trips are weighed exactly */
+#define RD_SET_POOL 128  /* servers among which sets are looked for */
 
 /* Columns that a find writes, by slot; they grow with the table and are used again. */
 struct rd_scratch {
     size_t room;
     uint64_t *no, *unknown; /* constraints that do not hold; that are not told */
     uint8_t *truth[XENO_QUERY_DEPTH + 1];
-    int64_t *hour_most, *total; /* RD_NO_COST: not known */
-    double *score;              /* INFINITY: not known */
+    int64_t *total; /* RD_NO_COST: not known; RD_NOT_YET: ask rd_total() */
+    double *score;  /* INFINITY: not known */
     double *terms[XENO_RD_TERMS];
     double *values;                                         /* for a median */
     struct xeno_latency *latency[XENO_RD_TARGETS], *packed; /* packed: in the order of `live` */
@@ -54,6 +56,8 @@ struct rd_find {
     struct rd_scratch *s;
     struct xeno_grant grant;
     bool priced; /* there is something to price */
+    struct xeno_quote total, hour,
+        most; /* as expected; an hour as reserved; as dear as it can be */
     bool image_known;
     uint64_t image; /* of the template's digest */
     size_t test_count;
@@ -75,7 +79,12 @@ void rd_match(struct rd_find *f);
 /* The number that a test is about, of one server; NAN: not known. In the request's unit. */
 double rd_cell_value(const struct rd_find *f, const struct rd_cell *cells, uint32_t slot);
 double rd_value(const struct rd_find *f, const struct rd_test *t, uint32_t slot);
+int64_t rd_total(const struct rd_find *f, uint32_t slot);
 int64_t rd_hour(const struct rd_find *f, uint32_t slot); /* as reserved */
+static inline bool rd_is_where(enum xeno_rd_constraint c)
+{
+    return c >= XENO_RD_C_WHERE && c < XENO_RD_C_RTT;
+}
 static inline bool rd_holds(const struct rd_test *t, double value, double asked)
 {
     return t->at_least ? value >= asked : value <= asked;

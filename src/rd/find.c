@@ -29,7 +29,6 @@ void rd_scratch_free(struct rd_scratch *s)
     free(s->unknown);
     for (size_t i = 0; i < XENO_LEN(s->truth); i++)
         free(s->truth[i]);
-    free(s->hour_most);
     free(s->total);
     free(s->score);
     for (size_t i = 0; i < XENO_RD_TERMS; i++)
@@ -58,7 +57,6 @@ static struct rd_scratch *scratch(struct xeno_rd *rd, const struct xeno_rd_reque
         s->room = n;
         column(&s->no, n);
         column(&s->unknown, n);
-        column(&s->hour_most, n);
         column(&s->total, n);
         column(&s->score, n);
         column(&s->values, n);
@@ -183,7 +181,7 @@ static void answer(const struct rd_find *f, uint32_t slot, int set, struct xeno_
 
     a->advert = f->rd->servers[slot]->advert;
     a->hour = rd_hour(f, slot);
-    a->total = f->s->total[slot];
+    a->total = rd_total(f, slot);
     a->load_percent = load_of(f, slot);
     a->complaints = f->rd->complaints[slot];
     for (size_t i = 0; i < r->near_count + r->equal_count; i++) {

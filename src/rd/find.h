@@ -184,7 +184,8 @@ struct xeno_rd_network {
 
 /* --- the answer --- */
 
-/* In the order in which they are looked at: a server falls to the first. */
+/* In the order in which they are looked at: a server falls to the first. (Round trips are worked
+ * out for those that fall to little else.) */
 enum xeno_rd_constraint {
     XENO_RD_C_LEASE,     /* the advert ran out */
     XENO_RD_C_CORP,      /* registered with the client's XenoCorp */
@@ -200,13 +201,13 @@ enum xeno_rd_constraint {
     XENO_RD_C_PROCESSES,
     XENO_RD_C_ADDRESSES,
     XENO_RD_C_PORTS,
-    XENO_RD_C_HOUR,                                   /* MaxPricePerHour */
-    XENO_RD_C_TOTAL,                                  /* MaxTotal */
-    XENO_RD_C_COST,                                   /* max_cost */
-    XENO_RD_C_COMPLAINTS,                             /* max_complaints */
-    XENO_RD_C_RTT,                                    /* rtt_max of near[0]; the next ones follow */
-    XENO_RD_C_WHERE = XENO_RD_C_RTT + XENO_RD_PLACES, /* the first of its `and`; ... */
-    XENO_RD_C_COUNT = XENO_RD_C_WHERE + XENO_RD_WHERES
+    XENO_RD_C_HOUR,       /* MaxPricePerHour */
+    XENO_RD_C_TOTAL,      /* MaxTotal */
+    XENO_RD_C_COST,       /* max_cost */
+    XENO_RD_C_COMPLAINTS, /* max_complaints */
+    XENO_RD_C_WHERE,      /* the first part of its `and`; the next ones follow */
+    XENO_RD_C_RTT = XENO_RD_C_WHERE + XENO_RD_WHERES, /* rtt_max of near[0]; the next ones */
+    XENO_RD_C_COUNT = XENO_RD_C_RTT + XENO_RD_PLACES
 };
 const char *xeno_rd_constraint_name(enum xeno_rd_constraint c); /* "MemoryMB", "near[1]",
                                                                    "where[0]" */

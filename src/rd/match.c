@@ -33,7 +33,8 @@ static void tests_of_requirement(struct rd_find *f)
     const struct xeno_requirement *r = f->req->requirement;
     struct rd_column *p = f->rd->pinned;
 
-    test_add(f, XENO_RD_C_CPU, p[RD_T_CPU].cells, r->cpu_msps, 1, XENO_CPU_MSPS_MAX);
+    test_add(f, XENO_RD_C_CPU, p[RD_T_CPU].cells, r->cpu_msps,
+             r->cpu_burst_ms > 0 ? 10 * r->cpu_burst_ms : 1, XENO_CPU_MSPS_MAX);
     test_add(f, XENO_RD_C_MEMORY, p[RD_T_MEMORY].cells, up(r->memory_bytes, MIB),
              XENO_MEMORY_BYTES_MIN / MIB, XENO_MEMORY_BYTES_MAX / MIB);
     test_add(f, XENO_RD_C_DISK, p[RD_T_DISK].cells, up(r->disk_bytes, MIB),
@@ -95,6 +96,27 @@ static double cost_value(int64_t cost)
     return cost < 0 ? NAN : (double)cost;
 }
 
+static int64_t quoted(const struct rd_find *f, const struct xeno_quote *quote, uint32_t slot)
+{
+    const struct xeno_tariff *t = &f->rd->tariffs[slot];
+
+    return f->priced && t->epoch > 0 ? xeno_quote_at(quote, t) : RD_NO_COST;
+}
+
+int64_t rd_hour(const struct rd_find *f, uint32_t slot)
+{
+    return quoted(f, &f->hour, slot);
+}
+
+int64_t rd_total(const struct rd_find *f, uint32_t slot)
+{
+    int64_t *total = &f->s->total[slot];
+
+    if (*total == RD_NOT_YET)
+        *total = quoted(f, &f->total, slot);
+    return *total;
+}
+
 double rd_value(const struct rd_find *f, const struct rd_test *t, uint32_t slot)
 {
     const struct xeno_latency *l;
@@ -103,10 +125,10 @@ double rd_value(const struct rd_find *f, const struct rd_test *t, uint32_t slot)
         return rd_cell_value(f, t->cells, slot);
     switch (t->c) {
     case XENO_RD_C_HOUR:
-        return cost_value(f->s->hour_most[slot]);
+        return cost_value(quoted(f, &f->most, slot));
     case XENO_RD_C_TOTAL:
     case XENO_RD_C_COST:
-        return cost_value(f->s->total[slot]);
+        return cost_value(rd_total(f, slot));
     case XENO_RD_C_COMPLAINTS:
         return (double)f->rd->complaints[slot];
     default:
@@ -183,7 +205,7 @@ static void match_text(struct rd_find *f, enum xeno_rd_constraint c, enum rd_tok
     ask(f, c);
     for (uint32_t slot = 0; slot < f->rd->used; slot++) {
         const struct rd_cell *cell = &cells[slot];
-        bool same = cell->kind == kind && memcmp(cell->key, key, sizeof(key)) == 0;
+        bool same = cell->kind == kind && cell->key[0] == key[0] && cell->key[1] == key[1];
 
         if (cell->kind == RD_NONE) {
             f->s->unknown[slot] |= bit;
@@ -268,66 +290,117 @@ static void quote_hour(const struct rd_find *f, bool used, struct xeno_quote *re
     xeno_quote_init(ret, q, used);
 }
 
-static void price_column(const struct rd_find *f, const struct xeno_quote *quote, int64_t *ret)
-{
-    for (size_t slot = 0; slot < f->rd->used; slot++) {
-        const struct xeno_tariff *t = &f->rd->tariffs[slot];
-
-        ret[slot] = f->priced && t->epoch > 0 ? xeno_quote_at(quote, t) : RD_NO_COST;
-    }
-}
-
-int64_t rd_hour(const struct rd_find *f, uint32_t slot)
-{
-    const struct xeno_tariff *t = &f->rd->tariffs[slot];
-    struct xeno_quote quote;
-
-    if (!f->priced || t->epoch <= 0)
-        return RD_NO_COST;
-    quote_hour(f, false, &quote);
-    return xeno_quote_at(&quote, t);
-}
-
 static void price_all(struct rd_find *f)
 {
-    struct xeno_quote quote;
-
     f->priced = f->req->requirement;
-    if (f->priced) {
-        xeno_requirement_grant(f->req->requirement, &f->grant);
-        quote_expected(f, &quote);
-    }
-    price_column(f, &quote, f->s->total);
-    if (f->priced && f->req->requirement->max_per_hour > 0) {
-        quote_hour(f, true, &quote); /* as the host counts when it holds to the same limit */
-        price_column(f, &quote, f->s->hour_most);
+    for (size_t i = 0; i < f->rd->used; i++)
+        f->s->total[i] = RD_NOT_YET;
+    if (!f->priced)
+        return;
+    xeno_requirement_grant(f->req->requirement, &f->grant);
+    quote_expected(f, &f->total);
+    quote_hour(f, false, &f->hour);
+    quote_hour(f, true, &f->most); /* as the host counts when it holds to MaxPricePerHour */
+}
+
+/* Most prices are far from the limit; the exact sum is made where one is not. */
+static void match_price(struct rd_find *f, const struct rd_test *t)
+{
+    const struct xeno_quote *quote = t->c == XENO_RD_C_HOUR ? &f->most : &f->total;
+    uint64_t bit = RD_BIT(t->c);
+    double asked = (double)t->asked;
+
+    for (uint32_t slot = 0; slot < f->rd->used; slot++) {
+        const struct xeno_tariff *tariff = &f->rd->tariffs[slot];
+        double about = xeno_quote_about(quote, tariff), slack = 1e-12 * about + XENO_QUOTE_SLACK;
+        bool more = about > asked;
+
+        if (fabs(about - asked) <= slack)
+            more = quoted(f, quote, slot) > t->asked;
+        f->s->unknown[slot] |= tariff->epoch <= 0 ? bit : 0;
+        f->s->no[slot] |= tariff->epoch > 0 && more ? bit : 0;
     }
 }
 
 /* --- round trips --- */
 
-static void latency_of(struct rd_find *f, size_t target, const struct xeno_rd_place *p)
+static size_t failures(const struct rd_find *f, uint32_t slot)
 {
-    struct xeno_latency *all = f->s->latency[target];
-    struct xeno_latency *packed = f->s->packed;
-    uint32_t from;
-
-    for (size_t i = 0; i < f->s->live_count; i++)
-        packed[i] = (struct xeno_latency){ NAN, NAN, NAN, XENO_LATENCY_UNKNOWN };
-    if (*p->address && f->net && f->net->estimate)
-        f->net->estimate(f->net->ctx, target, f->s->live, f->s->live_count, packed);
-    else if (!*p->address && xeno_rd_slot(f->rd, &p->id, &from))
-        xeno_near_map_rtts(f->rd->map, from, f->s->live, f->s->live_count, packed);
-    for (size_t i = 0; i < f->s->live_count; i++)
-        all[f->s->live[i]] = packed[i];
+    return (size_t)__builtin_popcountll(f->s->no[slot] | f->s->unknown[slot]);
 }
 
+/* The servers that fail at most so many constraints. */
+static size_t near_enough(const struct rd_find *f, size_t most, uint32_t *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->s->live_count; i++) {
+        ret[n] = f->s->live[i];
+        n += failures(f, f->s->live[i]) <= most;
+    }
+    return n;
+}
+
+static void latency_of(struct rd_find *f, size_t target, const uint32_t *slots, size_t n)
+{
+    size_t near = f->req->near_count;
+    const struct xeno_rd_place *p =
+        target < near ? &f->req->near[target] : &f->req->equal[target - near];
+    struct xeno_latency *all = f->s->latency[target], *packed = f->s->packed;
+    uint32_t from;
+
+    for (size_t i = 0; i < n; i++)
+        packed[i] = (struct xeno_latency){ NAN, NAN, NAN, XENO_LATENCY_UNKNOWN };
+    if (*p->address && f->net && f->net->estimate)
+        f->net->estimate(f->net->ctx, target, slots, n, packed);
+    else if (!*p->address && xeno_rd_slot(f->rd, &p->id, &from))
+        xeno_near_map_rtts(f->rd->map, from, slots, n, packed);
+    for (size_t i = 0; i < n; i++)
+        all[slots[i]] = packed[i];
+}
+
+static void match_rtt(struct rd_find *f, const struct rd_test *t, const uint32_t *slots, size_t n)
+{
+    uint64_t bit = RD_BIT(t->c);
+
+    for (size_t i = 0; i < n; i++) {
+        double us = rd_value(f, t, slots[i]);
+
+        f->s->unknown[slots[i]] |= isnan(us) ? bit : 0;
+        f->s->no[slots[i]] |= us > (double)t->asked ? bit : 0;
+    }
+}
+
+/* A bound on a round trip is the last constraint, so who fails three others fell to one of them,
+ * and no pair of relaxations would help. Without a bound it takes part in the ranking alone. */
 static void latency_all(struct rd_find *f)
 {
-    for (size_t i = 0; i < f->req->near_count; i++)
-        latency_of(f, i, &f->req->near[i]);
-    for (size_t i = 0; i < f->req->equal_count; i++)
-        latency_of(f, f->req->near_count + i, &f->req->equal[i]);
+    uint32_t *slots = f->s->order;
+    size_t n = near_enough(f, 2, slots);
+
+    for (size_t i = 0; i < f->test_count; i++) {
+        if (f->tests[i].c < XENO_RD_C_RTT)
+            continue;
+        latency_of(f, f->tests[i].c - XENO_RD_C_RTT, slots, n);
+        match_rtt(f, &f->tests[i], slots, n);
+    }
+    f->matched = n = near_enough(f, 0, slots);
+    for (size_t i = 0; i < f->req->near_count + f->req->equal_count; i++) {
+        if (i >= f->req->near_count || f->req->near[i].rtt_max_us == 0)
+            latency_of(f, i, slots, n);
+    }
+}
+
+static void match_tests(struct rd_find *f)
+{
+    for (size_t i = 0; i < f->test_count; i++) {
+        enum xeno_rd_constraint c = f->tests[i].c;
+
+        if (c >= XENO_RD_C_HOUR && c <= XENO_RD_C_COST)
+            match_price(f, &f->tests[i]);
+        else if (c < XENO_RD_C_RTT)
+            match_number(f, &f->tests[i]);
+    }
 }
 
 void rd_match(struct rd_find *f)
@@ -343,13 +416,12 @@ void rd_match(struct rd_find *f)
         if (there)
             f->s->live[f->s->live_count++] = slot;
     }
+    f->considered = f->s->live_count;
     price_all(f);
-    latency_all(f);
     if (r)
         tests_of_requirement(f);
     tests_of_request(f);
-    for (size_t i = 0; i < f->test_count; i++)
-        match_number(f, &f->tests[i]);
+    match_tests(f);
     match_lease(f);
     match_corp(f);
     match_text(f, XENO_RD_C_ACCEPTING, RD_T_ACCEPTING, "yes");
@@ -360,7 +432,5 @@ void rd_match(struct rd_find *f)
         match_kernel(f, r->kernel);
     rd_accepts(f);
     rd_where(f);
-    f->considered = f->s->live_count;
-    for (size_t i = 0; i < f->s->live_count; i++)
-        f->matched += (f->s->no[f->s->live[i]] | f->s->unknown[f->s->live[i]]) == 0;
+    latency_all(f);
 }

@@ -41,15 +41,49 @@ static size_t row(const struct rd_find *f, size_t from, size_t n, uint32_t slot,
     return n;
 }
 
+/* The largest, the mean or the difference as if what is predicted were certain. */
+static double roughly(enum xeno_rd_what what, const struct xeno_latency *l, size_t n)
+{
+    double low = INFINITY, high = -INFINITY, sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (l[i].how == XENO_LATENCY_UNKNOWN)
+            return INFINITY;
+        low = l[i].ms < low ? l[i].ms : low;
+        high = l[i].ms > high ? l[i].ms : high;
+        sum += l[i].ms;
+    }
+    return what == XENO_RD_RTT_MAX ? high : what == XENO_RD_EQUAL ? high - low : sum / (double)n;
+}
+
+static bool of_latency(enum xeno_rd_what what)
+{
+    return what == XENO_RD_RTT_MAX || what == XENO_RD_RTT_MEAN || what == XENO_RD_EQUAL;
+}
+
+static double rough_value(const struct rd_find *f, enum xeno_rd_what what, uint32_t slot)
+{
+    struct xeno_latency l[XENO_RD_PLACES];
+    size_t n, near = f->req->near_count;
+
+    if (!of_latency(what))
+        return rd_term_value(f, what, slot);
+    n = what == XENO_RD_EQUAL ? row(f, near, f->req->equal_count, slot, l)
+                              : row(f, 0, near, slot, l);
+    return roughly(what, l, n);
+}
+
 double rd_term_value(const struct rd_find *f, enum xeno_rd_what what, uint32_t slot)
 {
     struct xeno_latency l[XENO_RD_PLACES];
     const struct rd_cell *load;
+    int64_t total;
     size_t n;
 
     switch (what) {
     case XENO_RD_COST:
-        return f->s->total[slot] < 0 ? INFINITY : (double)f->s->total[slot];
+        total = rd_total(f, slot);
+        return total < 0 ? INFINITY : (double)total;
     case XENO_RD_RTT_MAX:
         n = row(f, 0, f->req->near_count, slot, l);
         return known(xeno_latency_max(l, n));
@@ -176,11 +210,16 @@ static void mix(struct rd_find *f, const uint32_t *slots, size_t n)
     }
 }
 
-static void score_all(struct rd_find *f, const uint32_t *slots, size_t n)
+/* What is uncertain costs some arithmetic to weigh, so of very many only the best by a rough value
+ * are looked at closely: see look_closely(). */
+static void score_all(struct rd_find *f, const uint32_t *slots, size_t n, bool rough)
 {
     for (size_t t = 0; t < f->term_count; t++) {
+        enum xeno_rd_what what = f->terms[t].what;
+
         for (size_t i = 0; i < n; i++)
-            f->s->terms[t][slots[i]] = rd_term_value(f, f->terms[t].what, slots[i]);
+            f->s->terms[t][slots[i]] =
+                rough ? rough_value(f, what, slots[i]) : rd_term_value(f, what, slots[i]);
         f->scales[t] = scale_of(f, f->s->terms[t], slots, n);
     }
     mix(f, slots, n);
@@ -191,11 +230,12 @@ static void score_all(struct rd_find *f, const uint32_t *slots, size_t n)
 bool rd_before(const struct rd_find *f, uint32_t a, uint32_t b)
 {
     double x = f->s->score[a], y = f->s->score[b];
-    /* as unsigned: what is not known, -1, is the dearest */
-    uint64_t p = (uint64_t)f->s->total[a], q = (uint64_t)f->s->total[b];
+    uint64_t p, q; /* unsigned: what is not known, -1, is the dearest */
 
     if (x != y)
         return x < y;
+    p = (uint64_t)rd_total(f, a);
+    q = (uint64_t)rd_total(f, b);
     if (p != q)
         return p < q;
     return strcmp(f->rd->servers[a]->advert->id.s, f->rd->servers[b]->advert->id.s) < 0;
@@ -303,6 +343,16 @@ static size_t choose(const struct rd_find *f, uint32_t *slots, size_t n)
     return got;
 }
 
+/* On the scales that all of them gave. */
+static void look_closely(struct rd_find *f, const uint32_t *slots, size_t n)
+{
+    for (size_t t = 0; t < f->term_count; t++) {
+        for (size_t i = 0; of_latency(f->terms[t].what) && i < n; i++)
+            f->s->terms[t][slots[i]] = rd_term_value(f, f->terms[t].what, slots[i]);
+    }
+    mix(f, slots, n);
+}
+
 static bool apart_asked(const struct rd_find *f, size_t *ret_term)
 {
     for (size_t t = 0; t < f->term_count; t++) {
@@ -330,17 +380,16 @@ static size_t narrow(struct rd_find *f, uint32_t *slots, size_t n, size_t term)
 
 size_t rd_rank(struct rd_find *f, uint32_t *ret, int *ret_sets)
 {
-    uint32_t *slots = f->s->order;
-    size_t n = 0, term;
+    uint32_t *slots = f->s->order; /* match left those that match in it */
+    size_t n = f->matched, term;
+    bool rough = n > RD_CLOSE && f->req->spread == XENO_RD_SPREAD_NONE;
 
-    for (size_t i = 0; i < f->s->live_count; i++) {
-        uint32_t slot = f->s->live[i];
-
-        if ((f->s->no[slot] | f->s->unknown[slot]) == 0)
-            slots[n++] = slot;
-    }
     terms_of(f);
-    score_all(f, slots, n);
+    score_all(f, slots, n, rough);
+    if (rough) {
+        n = best_to_front(f, slots, n, RD_CLOSE);
+        look_closely(f, slots, n);
+    }
     if (apart_asked(f, &term))
         n = narrow(f, slots, n, term);
     if (f->req->sets > 0) {

@@ -15,6 +15,8 @@
 #include "xis/advert.h"
 
 #define XENO_RD_COLUMNS 64 /* made for queries */
+#define RD_BUCKETS      256
+#define RD_SKETCH       65536
 #define RD_CORP_OTHER   63 /* XenoCorps that have a bit of their own */
 
 /* What a server says under one token. */
@@ -42,6 +44,7 @@ struct rd_column {
     uint32_t hash;  /* of the path */
     uint64_t named; /* when it was asked for last, in finds */
     struct rd_cell *cells;
+    struct rd_column *next; /* of its bucket */
 };
 
 enum rd_token { /* of columns that always exist */
@@ -73,9 +76,10 @@ struct rd_server {
     UT_hash_handle hh;
     struct xeno_advert *advert;
     uint32_t slot;
-    uint32_t *hashes; /* of its leaves' paths */
     size_t layer_count, image_count;
     uint64_t *layers, *images; /* the cached ones: 16 hex digits each, sorted */
+    uint32_t leaf_count;
+    uint32_t hashes[]; /* of its leaves' paths */
 };
 
 struct rd_slots {
@@ -98,8 +102,9 @@ struct xeno_rd {
     uint64_t *bloom, *path_bloom; /* of the cached layers; of Path/To */
     struct xeno_tariff *tariffs;  /* epoch 0: not known */
     struct rd_accept **accept;    /* NULL: everybody */
-    struct rd_column pinned[RD_T_COUNT], dynamic[XENO_RD_COLUMNS];
+    struct rd_column pinned[RD_T_COUNT], dynamic[XENO_RD_COLUMNS], *buckets[RD_BUCKETS];
     size_t dynamic_count;
+    uint32_t sketch[RD_SKETCH]; /* leaves by hash of their path: 0: nobody has such a token */
 
     size_t corp_count;
     struct xeno_id corp_ids[RD_CORP_OTHER];
@@ -126,9 +131,18 @@ uint64_t rd_kernel_code(const char *release);
 /* The bit of a XenoCorp; of RD_CORP_OTHER when it has none. */
 uint64_t rd_corp_bit(const struct xeno_rd *rd, const char *id);
 
-/* The column of a token, made if need be. Borrowed until the next is asked for that is not pinned
- * and not one of the XENO_RD_COLUMNS newest. */
+/* The column of a token, made if need be. Borrowed until XENO_RD_COLUMNS others were asked for. */
 const struct rd_cell *rd_column(struct xeno_rd *rd, const char *path);
+void rd_columns_init(struct xeno_rd *rd);
+void rd_columns_fill(struct xeno_rd *rd, const struct rd_server *s);
+void rd_columns_clear(struct xeno_rd *rd, const struct rd_server *s);
+
+/* Spread what an advert says over the columns of its slot, and take it away again. */
+struct rd_server *rd_server_new(struct xeno_rd *rd, struct xeno_advert *a, uint32_t slot);
+void rd_server_free(struct xeno_rd *rd, struct rd_server *s); /* its advert too */
+
+/* The coordinate that an advert tells; NULL: none, or not one that can be. */
+const struct xeno_coord *rd_coord(const struct xeno_advert *a, struct xeno_coord *ret);
 
 /* The next leaf of the path of `leaf`; NULL: none. */
 const struct xeno_leaf *rd_next(const struct rd_server *s, const struct xeno_leaf *leaf);
@@ -142,11 +156,11 @@ static inline const struct xeno_leaf *rd_first(const struct rd_server *s, const 
 bool rd_prefix(const char *digest, uint64_t *ret);
 static inline uint64_t rd_bloom(uint64_t prefix)
 {
-    return UINT64_C(1) << (prefix >> 58);
+    return UINT64_C(1) << (prefix * UINT64_C(0x9e3779b97f4a7c15) >> 58);
 }
 static inline uint64_t rd_bloom_text(const char *text)
 {
-    return rd_bloom(rd_hash64(text, 0) * UINT64_C(0x9e3779b97f4a7c15));
+    return rd_bloom(rd_hash64(text, 0));
 }
 bool rd_has(const uint64_t *sorted, size_t n, uint64_t prefix);
 

@@ -14,7 +14,7 @@ static void say(struct xeno_rd_answer *a, struct xeno_buf *text)
 static void why_cost(const struct rd_find *f, double best, uint32_t slot, struct xeno_buf *out)
 {
     char cost[XENO_CREDIT_TEXT], more[XENO_CREDIT_TEXT], length[32];
-    int64_t total = f->s->total[slot];
+    int64_t total = rd_total(f, slot);
 
     if (total < 0)
         return;

@@ -44,9 +44,9 @@ const char *xeno_rd_constraint_name(enum xeno_rd_constraint c)
     _Static_assert(XENO_LEN(near) == XENO_RD_PLACES && XENO_LEN(where) == XENO_RD_WHERES, "");
     if ((size_t)c < XENO_LEN(rows))
         return rows[c].name;
-    if (c < XENO_RD_C_WHERE)
-        return near[c - XENO_RD_C_RTT];
-    return c < XENO_RD_C_COUNT ? where[c - XENO_RD_C_WHERE] : "?";
+    if (rd_is_where(c))
+        return where[c - XENO_RD_C_WHERE];
+    return c < XENO_RD_C_COUNT ? near[c - XENO_RD_C_RTT] : "?";
 }
 
 static const char *isolation_text(unsigned bits, char out[64])
@@ -132,7 +132,7 @@ void rd_constraint_words(const struct rd_find *f, enum xeno_rd_constraint c, boo
 {
     char text[64];
 
-    if (c >= XENO_RD_C_WHERE) {
+    if (rd_is_where(c)) {
         if (unknown) {
             where_unknown(f, c - XENO_RD_C_WHERE, out);
         } else {
@@ -160,7 +160,7 @@ static void drop_words(const struct rd_find *f, enum xeno_rd_constraint c, struc
 {
     char text[64];
 
-    if (c >= XENO_RD_C_WHERE) {
+    if (rd_is_where(c)) {
         xeno_buf_puts(out, "without \"");
         where_words(f, c - XENO_RD_C_WHERE, out);
         xeno_buf_puts(out, "\"");
