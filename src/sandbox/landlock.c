@@ -17,9 +17,10 @@
 #include "sandbox/parts.h"
 #include "sandbox/sandbox.h"
 
-#define FS_REFER     (1ULL << 13) /* ABI 2: from one directory to another */
-#define FS_TRUNCATE  (1ULL << 14) /* ABI 3 */
-#define NET_BIND_TCP (1ULL << 0)  /* ABI 4 */
+#define FS_REFER      (1ULL << 13) /* ABI 2: from one directory to another */
+#define FS_TRUNCATE   (1ULL << 14) /* ABI 3 */
+#define NET_BIND_TCP  (1ULL << 0)  /* ABI 4 */
+#define RULE_NET_PORT 2
 
 #define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define FS_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE)
@@ -35,6 +36,10 @@
 struct ruleset {
     uint64_t fs;
     uint64_t net;
+};
+
+struct net_port {
+    uint64_t access, port;
 };
 
 /* What libraries read: name look-up, certificates, time zones, locales, random numbers. */
@@ -82,8 +87,19 @@ static int allow_all(int ruleset, const char *const *paths, uint64_t access, uin
     return 0;
 }
 
+/* Port 0 stands for those that the kernel chooses: a connection from an address of one's own. */
+static int allow_source(int ruleset, struct xeno_err *err)
+{
+    struct net_port rule = { .access = NET_BIND_TCP };
+
+    if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) < 0)
+        return xeno_fail_errno(err, -errno, "sandbox.landlock",
+                               "allow connections from an address");
+    return 0;
+}
+
 int xeno_sandbox_landlock(const char *const *folders, const char *const *readable, bool serves,
-                          bool moves, struct xeno_err *err)
+                          bool moves, bool calls, struct xeno_err *err)
 {
     uint64_t write = (serves ? FS_ALL & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE : FS_WRITE) |
                      (moves ? FS_REFER : 0);
@@ -106,6 +122,8 @@ int xeno_sandbox_landlock(const char *const *folders, const char *const *readabl
         r = allow_all(fd, folders, write, rs.fs, err);
     if (r == 0 && readable)
         r = allow_all(fd, readable, FS_READ, rs.fs, err);
+    if (r == 0 && calls && rs.net)
+        r = allow_source(fd, err);
     if (r < 0)
         return r;
     if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)

@@ -7,9 +7,9 @@
 #include "base/err.h"
 
 /* A kernel without Landlock is not an error; readable may be NULL. serves: a file server. moves:
- * files between folders. */
+ * files between folders. calls: from an address that it chooses. */
 int xeno_sandbox_landlock(const char *const *folders, const char *const *readable, bool serves,
-                          bool moves, struct xeno_err *err);
+                          bool moves, bool calls, struct xeno_err *err);
 int xeno_sandbox_seccomp(bool serves, struct xeno_err *err);
 
 #endif

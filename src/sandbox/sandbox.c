@@ -19,10 +19,12 @@ static const struct profile {
     const char *name;
     bool serves; /* files, with rights of its own */
     bool moves;  /* files between its folders, as an image store does */
-} profiles[] = { { "xenod", false, false },   { "xenocorpd", false, false },
-                 { "xstored", false, false }, { "xrdd", false, false },
-                 { "xisd", false, false },    { "imaged", false, true },
-                 { "emulate", false, false }, { "cowfs", true, true } };
+    bool calls;  /* binds sockets to an address for connections; a port is the kernel's choice */
+} profiles[] = { { "xenod", false, false, false },     { "xenod-calls", false, false, true },
+                 { "xenocorpd", false, false, false }, { "xstored", false, false, false },
+                 { "xrdd", false, false, false },      { "xisd", false, false, false },
+                 { "imaged", false, true, false },     { "emulate", false, false, false },
+                 { "cowfs", true, true, false } };
 
 /* --- user --- */
 
@@ -93,7 +95,7 @@ int xeno_sandbox_enter_with(const char *profile, const char *const *folders,
         return xeno_fail(err, -EINVAL, "sandbox.profile", "there is no sandbox '%.32s'", profile);
     r = p->serves ? keep_capabilities(err) : drop_capabilities(err);
     if (r == 0 && folders)
-        r = xeno_sandbox_landlock(folders, readable, p->serves, p->moves, err);
+        r = xeno_sandbox_landlock(folders, readable, p->serves, p->moves, p->calls, err);
     if (r == 0)
         r = xeno_sandbox_seccomp(p->serves, err);
     return r;

@@ -20,14 +20,15 @@ int xeno_sandbox_user(const char *user, struct xeno_err *err);
 
 /* Enter. There is no way back.
  *
- * profile: "xenod", "xenocorpd", "xstored", "xrdd", "xisd", "imaged", "emulate" or "cowfs".
- * folders: what may be written to, NULL-terminated (missing ones are passed over); system folders
- * stay readable. NULL: the file system is not restricted. Context: one thread; sockets, keys and
- * configuration are open already. Landlock keeps files open that are. "cowfs" is that of a file
- * server: it keeps the capabilities that it has, and may in its folders make files of every kind,
- * move and link them between folders, and set attributes. Errors: -EINVAL sandbox.profile, and the
- * errno of the step with sandbox.capabilities, sandbox.landlock or sandbox.seccomp; the process is
- * in an undefined state: exit.
+ * profile: "xenod", "xenod-calls", "xenocorpd", "xstored", "xrdd", "xisd", "imaged", "emulate" or
+ * "cowfs". folders: what may be written to, NULL-terminated (missing ones are passed over); system
+ * folders stay readable. NULL: the file system is not restricted. Context: one thread; sockets,
+ * keys and configuration are open already. Landlock keeps files open that are. "xenod-calls" may
+ * bind TCP sockets to an address, though not to a port, as a connection from there needs. "cowfs"
+ * is that of a file server: it keeps the capabilities that it has, and may in its folders make
+ * files of every kind, move and link them between folders, and set attributes. Errors: -EINVAL
+ * sandbox.profile, and the errno of the step with sandbox.capabilities, sandbox.landlock or
+ * sandbox.seccomp; the process is in an undefined state: exit.
  */
 int xeno_sandbox_enter(const char *profile, const char *const *folders, struct xeno_err *err);
 /* The same with folders that may be read, but not written to; NULL: none. */

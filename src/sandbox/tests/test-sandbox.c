@@ -124,6 +124,15 @@ static int do_bind(void)
 
     return result(bind(fd, (struct sockaddr *)&a, sizeof a));
 }
+static int do_bind_named(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons(32109),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    return result(bind(fd, (struct sockaddr *)&a, sizeof a));
+}
 /* Every set is empty; an ordinary user cannot cut the bounding set, which then is of no use to it.
  */
 static int do_capabilities(void)
@@ -261,6 +270,8 @@ static const struct {
     { "write elsewhere", do_write_elsewhere, EACCES, true },
     { "read elsewhere", do_read_elsewhere, EACCES, true },
     { "bind a port", do_bind, EACCES, true },
+    { "bind an address, who calls", do_bind, 0, false, "xenod-calls" },
+    { "it may not bind a port of its choice", do_bind_named, EACCES, true, "xenod-calls" },
     { "write what may be read", do_write_given, EACCES, true },
     { "read what may be read", do_read_given, 0 },
     { "thread", do_thread, 0 },
