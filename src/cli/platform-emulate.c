@@ -141,6 +141,19 @@ static void net_text(const struct platform *p, char ret[PLATFORM_ADDRESS + 3])
     snprintf(ret, PLATFORM_ADDRESS + 3, "%s/%d", base, XENO_MIRROR_BITS);
 }
 
+void platform_emulate_words(struct cli_words *w, const struct platform *p,
+                            const struct platform_server *s)
+{
+    char net[PLATFORM_ADDRESS + 3];
+
+    if (!p->emulation.matrix)
+        return;
+    net_text(p, net);
+    cli_word(w, "--probe-source=%s", s->real);
+    cli_word(w, "--probe-allow=%s", net);
+    cli_word(w, "--probe-interval=2s"); /* who tries it out does not wait for minutes */
+}
+
 static int read_subnet(struct platform *p, const char *told, struct xeno_err *err)
 {
     xeno_autofree char *text = NULL;

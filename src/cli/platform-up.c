@@ -225,6 +225,7 @@ static void xenod_words(struct cli_words *w, const struct up *u, const struct pl
     cli_word(w, "--port-last=%d", 20000 + 500 * s->index + 499);
     cli_word(w, "--hosts=%s,localhost", s->seen);
     cli_word(w, "--endpoint=https://%s:%d", s->seen, s->port);
+    platform_emulate_words(w, p, s);
     cli_word(w, "--name=%s", s->name);
     cli_word(w, "--owner=xeno platform up");
     cli_word(w, "--operators=%s", u->operator_id);

@@ -180,6 +180,10 @@ int platform_bring_emulation(struct cli *cli, struct platform *p, struct xeno_er
 void platform_emulate_place(struct platform *p);
 /* The node of the table that a XenoServer is. */
 size_t platform_emulate_node(const struct platform *p, const struct platform_server *s);
+/* What xenod must be told, as further words. */
+struct cli_words;
+void platform_emulate_words(struct cli_words *w, const struct platform *p,
+                            const struct platform_server *s);
 struct xeno_json *platform_emulate_json(const struct platform *p);
 
 /* --- the verbs --- */

@@ -204,6 +204,11 @@ void xeno_json_append(struct xeno_json *arr, struct xeno_json *value)
     (void)r;
 }
 
+void xeno_json_append_int(struct xeno_json *arr, int64_t n)
+{
+    xeno_json_append(arr, out(json_integer(n)));
+}
+
 void xeno_json_append_str(struct xeno_json *arr, const char *text)
 {
     xeno_json_append(arr, xeno_json_string(text));

@@ -49,6 +49,7 @@ struct xeno_json *xeno_json_num(double n); /* finite; a whole number is written 
 void xeno_json_set_bool(struct xeno_json *obj, const char *key, bool b);
 void xeno_json_append(struct xeno_json *arr, struct xeno_json *value);
 void xeno_json_append_str(struct xeno_json *arr, const char *text);
+void xeno_json_append_int(struct xeno_json *arr, int64_t n);
 
 /* A further reference to member `key` of the object, the caller's; NULL when there is none. */
 struct xeno_json *xeno_json_member(const struct xeno_json *obj, const char *key);

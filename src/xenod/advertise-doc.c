@@ -7,6 +7,7 @@
 
 #include "image/store.h"
 #include "xenod/advertise.h"
+#include "xenod/probing.h"
 #include "xenod/xenod.h"
 
 #define MIB (INT64_C(1) << 20)
@@ -259,6 +260,11 @@ static struct xeno_advert_maker *begin(const struct xenod *d, int64_t version, x
     return xeno_advert_maker_new(xeno_key_pub(xeno_member_key(d->member)), &head);
 }
 
+static void add_leaf(void *arg, const char *path, const char *text)
+{
+    xeno_advert_add(arg, path, text);
+}
+
 struct xeno_advert_maker *xenod_describe(struct xenod *d, struct xenod_cached **cached,
                                          int64_t version, xeno_time expires)
 {
@@ -277,6 +283,7 @@ struct xeno_advert_maker *xenod_describe(struct xenod *d, struct xenod_cached **
                                                                                             : "no");
     add_price(&room.tariff, m);
     add_images(d, cached, m);
+    xenod_probing_publish(d->probing, add_leaf, m);
     add_text(m, "Accept", d->opt.accept);
     return m;
 }

@@ -12,6 +12,7 @@
 #include "image/agent-link.h"
 #include "xenod/elsewhere.h"
 #include "xenod/advertise.h"
+#include "xenod/probing.h"
 #include "xenod/xenod.h"
 
 void xenod_get_health(struct xeno_http_req *q, void *user)
@@ -94,6 +95,7 @@ void xenod_get_metrics(struct xeno_http_req *q, void *user)
     own_metrics(d, &out);
     image_metrics(d, &out);
     xenod_advertise_metrics(d->advertise, &out);
+    xenod_probing_metrics(d->probing, &out);
     xeno_http_reply_data(q, 200, XENO_METRICS_TYPE, out.data, out.len);
 }
 

@@ -39,6 +39,8 @@ const struct xeno_http_route xenod_routes[] = {
     { "GET", TASK "/logs", 0, 0, xenod_get_logs },
     { "GET", TASK "/attach", 0, 0, xenod_get_attach },
     { "GET", SESSION "/exec", 0, 0, xenod_get_exec },
+    { "POST", "/v1/probes", 0, 1024, xenod_post_probe },
+    { "POST", "/v1/traceroutes", 0, 1024, xenod_post_traceroute },
     { NULL },
 };
 

@@ -18,6 +18,7 @@ static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
     xeno_autofree char *config = xeno_conf_folder(d->argc, d->argv);
     const char *const folders[] = { d->opt.dir, NULL };
     const char *readable[4] = { NULL };
+    bool calls = d->opt.probe_source && *d->opt.probe_source;
     size_t n = 0;
 
     if (d->opt.images && *d->opt.images)
@@ -25,7 +26,7 @@ static int enter_sandbox(const struct xenod *d, struct xeno_err *err)
     if (d->opt.imaged_store && *d->opt.imaged_store)
         readable[n++] = d->opt.imaged_store;
     readable[n] = config;
-    return xeno_sandbox_enter_with("xenod", folders, readable, err);
+    return xeno_sandbox_enter_with(calls ? "xenod-calls" : "xenod", folders, readable, err);
 }
 
 static int serve(struct xenod *d, struct xeno_err *err)

@@ -11,6 +11,7 @@
 #include "image/store.h"
 #include "spec/requirement.h"
 #include "xenod/advertise.h"
+#include "xenod/probing.h"
 #include "xenod/xenod.h"
 
 static const char *const types_of_containers[] = { "Linux", NULL };
@@ -183,6 +184,8 @@ int xenod_open(struct xenod *d, struct xeno_err *err)
     if (r == 0)
         r = open_server(d, err);
     if (r == 0)
+        r = xenod_probing_open(d, err);
+    if (r == 0)
         xeno_member_attach(d->member, d->client, d->server);
     return r;
 }
@@ -193,6 +196,7 @@ void xenod_free(struct xenod *d)
         return;
     xenod_streams_close(d);
     xeno_http_server_free(d->server);
+    xenod_probing_free(d->probing);
     xeno_http_client_free(d->client);
     xenod_advertise_free(d->advertise);
     xenod_fetching_release(d);

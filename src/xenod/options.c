@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "http/public.h"
 #include "xenod/advertise.h"
+#include "xenod/targets.h"
 
 #define ITEM(field_, name_, type_, ...)                                                            \
     {                                                                                              \
@@ -128,6 +130,26 @@ static const struct xeno_conf_item items[] = {
          .help = "Most connections at once"),
     ITEM(connections_per_address, "connections-per-address", INT, .fallback = "1000", .min = 1,
          .max = 15000, .help = "Most connections from one address"),
+    ITEM(probe_group, "probe-group", INT, .fallback = "16", .max = 32,
+         .help = "How many other XenoServers, found by xis, are measured all the time; 0: none"),
+    ITEM(probe_interval, "probe-interval", DURATION, .fallback = "60s", .min = 1000,
+         .max = 86400000, .help = "How often each of them is"),
+    ITEM(probe_refresh, "probe-refresh", DURATION, .fallback = "30m", .min = 1000, .max = 86400000,
+         .help = "How often some of them are given up for others"),
+    ITEM(probe_rate, "probe-rate", INT, .fallback = "30", .max = 6000, .unit = "a minute",
+         .reloadable = true,
+         .help = "How many addresses are measured for one party that asks; four times as many for "
+                 "all; 0: none"),
+    ITEM(probe_ports, "probe-ports", TEXT, .fallback = "443,80", .max = 100, .reloadable = true,
+         .help = "Ports that are connected to for others, with commas"),
+    ITEM(probe_allow, "probe-allow", TEXT, .max = 1000, .reloadable = true,
+         .help = "Networks that may be measured though they are not of the public internet, with "
+                 "commas, for example 10.1.0.0/16"),
+    ITEM(probe_source, "probe-source", TEXT, .max = 100,
+         .help = "Address that is measured from, one of IPv4, of IPv6, or both with a comma; "
+                 "empty: the machine's choice"),
+    ITEM(landmarks, "landmarks", TEXT, .max = 400,
+         .help = "Addresses to which the hops of the way are told, with commas, at most 8"),
     ITEM(debug, "debug", BOOL, .fallback = "no", .reloadable = true, .help = "Log more"),
     XENO_MEMBER_ITEMS(struct xenod_options, told, "xenoserver", "XenoServer"),
 };
@@ -168,6 +190,21 @@ int xenod_pool_parse(const char *text, uint32_t *ret_first, uint32_t *ret_count,
     return 0;
 }
 
+static int check_probes(const struct xenod_options *o, struct xeno_err *err)
+{
+    union xenod_address a[XENOD_LANDMARKS];
+    int r = xeno_http_networks_check(o->probe_allow, err);
+
+    if (r < 0)
+        return xeno_context(err, r, "probe-allow");
+    r = xenod_ports_check(o->probe_ports, "probe-ports", err);
+    if (r == 0)
+        r = xenod_addresses_read(o->probe_source, "probe-source", 2, a, err);
+    if (r >= 0)
+        r = xenod_addresses_read(o->landmarks, "landmarks", XENOD_LANDMARKS, a, err);
+    return r < 0 ? r : 0;
+}
+
 int xenod_options_check(const struct xenod_options *o, struct xeno_err *err)
 {
     uint32_t first, count;
@@ -192,6 +229,8 @@ int xenod_options_check(const struct xenod_options *o, struct xeno_err *err)
         return xeno_fail(err, -EINVAL, "conf.range",
                          "imaged and imaged-store go together: both are the image manager's");
     r = xenod_advertise_check(o, err);
+    if (r == 0)
+        r = check_probes(o, err);
     if (r < 0)
         return r;
     if (o->own_addresses >= count)

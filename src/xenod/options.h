@@ -27,6 +27,9 @@ struct xenod_options {
     char *xis; /* URLs with commas */
     xeno_time xis_lease, xis_interval;
     char *place, *country, *latitude, *longitude, *accept;
+    char *probe_source, *probe_allow, *probe_ports, *landmarks;
+    int64_t probe_group, probe_rate;
+    xeno_time probe_interval, probe_refresh;
     int64_t connections, connections_per_address;
     bool debug;
     struct xeno_member_told told;

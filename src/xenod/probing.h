@@ -18,12 +18,12 @@ struct xenod;
 struct xenod_probing;
 
 /* After the journal and the member are open. Without an XIS or with probe-group 0 there is no
- * group, and what is asked for is measured all the same. Errors: probe.open. */
+ * group, and what is asked for is measured all the same. Errors: probe.open, conf.range. */
 int xenod_probing_open(struct xenod *d, struct xeno_err *err);
 void xenod_probing_free(struct xenod_probing *p);
 
 /* Give what is known to `add`, leaf by leaf in the advert's order: path and text, borrowed for the
- * call. `Coordinate/...` while it is worth something, `Measured/Peer/...` and `Path/...` with their
+ * call. `Coordinate/...`, `Measured/Peer/...` and `Path/...` with their
  * lists in step. p NULL: nothing. */
 void xenod_probing_publish(const struct xenod_probing *p,
                            void (*add)(void *arg, const char *path, const char *text), void *arg);

@@ -34,6 +34,7 @@ struct xenod_elsewhere; /* names that are asked of the image manager: elsewhere.
 struct xenod_image;     /* what a session is made of, and how far that is: fetching.c */
 struct xenod_message;   /* what the host wants sent, kept until the commit: ports.c */
 struct xenod_answer;    /* and what it waits for */
+struct xenod_probing;   /* round trips to others: probing.h */
 struct xenod_watch;     /* who follows a session's events: watch.c */
 struct xenod_stream;
 
@@ -67,6 +68,7 @@ struct xenod {
     struct xeno_task_client *task;
     struct xeno_http_client *client;
     struct xeno_http_server *server;
+    struct xenod_probing *probing;
     struct xeno_daemon_loop *basics; /* signals, watchdog */
     sd_event_source *tick, *describe_retry;
     bool task_ready; /* connected, described, and it has our driver */
@@ -224,6 +226,8 @@ void xenod_get_logs(struct xeno_http_req *q, void *user);
 void xenod_get_layer(struct xeno_http_req *q, void *user);
 void xenod_get_exec(struct xeno_http_req *q, void *user);
 void xenod_get_attach(struct xeno_http_req *q, void *user);
+void xenod_post_probe(struct xeno_http_req *q, void *user);
+void xenod_post_traceroute(struct xeno_http_req *q, void *user);
 /* End every exec and attach: before the server is freed. */
 void xenod_streams_close(struct xenod *d);
 

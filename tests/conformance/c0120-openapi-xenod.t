@@ -5,5 +5,5 @@ need_npm
 corp_start
 client alice 90000000
 client eve 1000000
-xenod_start x1
+xenod_start x1 --probe-allow 127.0.0.1
 node "$here/openapi-xenod.mjs"

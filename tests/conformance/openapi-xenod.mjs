@@ -47,6 +47,19 @@ const status = (await call(anybody, 'getStatus', 200)).json;
 const signed = await read(status.signed, 'xeno-status+json', serverKey.x);
 is(JSON.stringify(signed), JSON.stringify(status.status), 'the status is what the XenoServer signed');
 
+// --- measurements for others ---
+const far = { address: '127.0.0.1', kind: 'tcp', count: 2 };
+const probe = (await call(alice, 'probe', 200, { json: far })).json;
+is(probe.rtt_us.length, 2, 'a probe has its round trips');
+await call(anybody, 'probe', 401, { json: far });
+await call(alice, 'probe', 400, { json: { address: 'localhost' } });
+await call(alice, 'probe', 403, { json: { address: '127.0.0.1', port: 1, kind: 'tcp' } });
+await call(alice, 'probe', 403, { json: { address: '10.0.0.1' } });
+is((await call(alice, 'traceroute', 200, { json: { address: '127.0.0.1', hops: 2 } })).json.reached, true, 'a way to ourselves');
+await call(anybody, 'traceroute', 401, { json: { address: '127.0.0.1' } });
+await call(alice, 'traceroute', 403, { json: { address: '10.0.0.1' } });
+await call(alice, 'traceroute', 400, { json: { address: '127.0.0.1', hops: 25 } });
+
 // --- holds ---
 const hold = (await call(alice, 'createHold', 201, { xml: requirement('held'), query: { ttl_s: 60 }, key: 'hold-1' })).json;
 is((await call(alice, 'createHold', 201, { xml: requirement('held'), query: { ttl_s: 60 }, key: 'hold-1' })).json.hold, hold.hold,
