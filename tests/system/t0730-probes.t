@@ -24,19 +24,20 @@ url=$(told '.servers[0].url')
 node() { local n=$((${base##*.} * 256 + $1)); echo "${base%.*}.$((n / 256)).$((n % 256))"; }
 
 # what they tell of themselves
-advert() { # of server N, with its newest numbers
-    xis=$(told '.processes[] | select(.name == "xisd").url')
+xis=$(told '.processes[] | select(.name == "xisd").url')
+first=$(told '.servers[0].id')
+advert() { # of the first, with its newest numbers
     curl -sS -m 30 -k --cacert "$XENO_HOME/ca.pem" --cert "$XENO_HOME/credential.pem" --key "$XENO_HOME/key.pem" \
-        "$xis/v1/adverts/$(told ".servers[$1].id")" >"$work/advert.json"
+        "$xis/v1/adverts/$first" >"$work/advert.json"
     for part in advert delta; do
         jq -r ".$part // empty" "$work/advert.json" | cut -d. -f2 | tr -- -_ +/ |
             sed 's/$/==/' | base64 -di 2>/dev/null >"$work/$part.xml"
     done
 }
 peers() { grep -o '<Peer><Id>[a-z0-9]*</Id>' "$work/advert.xml" | grep -oE '[a-z0-9]{32}'; }
-knows_two() { advert 0 && [ "$(peers | wc -l)" = 2 ]; }
+knows_two() { advert && [ "$(peers | wc -l)" = 2 ]; }
 ok "the first has measured both others" wait_for 60 knows_two || sed 's/^/# /' "$plat/log/x1.log" | tail
-placed() { advert 0 && cat "$work/advert.xml" "$work/delta.xml" | grep -qE '<Samples>[1-9]'; }
+placed() { advert && cat "$work/advert.xml" "$work/delta.xml" | grep -qE '<Samples>[1-9]'; }
 ok "and has a coordinate by them" wait_for 60 placed
 at=0
 for id in $(peers); do
