@@ -44,6 +44,7 @@ const metrics = await call(anybody, 'getMetrics', 200);
 ok(metrics.text.split('\n').every(l => l === '' || /^# (HELP|TYPE) |^[a-z_]+({[^}]*})? -?[0-9.]+$/.test(l)),
    'metrics are Prometheus text', metrics.text);
 const status = (await call(anybody, 'getStatus', 200)).json;
+is((await call(anybody, 'getAdvert', 200)).json.id, process.env.SERVER_ID, 'it says of itself what information services are told');
 const signed = await read(status.signed, 'xeno-status+json', serverKey.x);
 is(JSON.stringify(signed), JSON.stringify(status.status), 'the status is what the XenoServer signed');
 

@@ -16,7 +16,7 @@ is "$(store .store)" null "without --store there is none"
 ok "with --store there is one" up --store || bail "no store"
 id=$(store .store.id)
 is "$(row up)" true "it runs"
-is "$(XENO_HOME=$plat/operator xeno corp list --json | jq -r '.parties[] | select(.kind == "node") | .id')" \
+is "$(XENO_HOME=$plat/operator xeno corp list --json | jq -r '.parties[] | select(.name == "store") | .id')" \
     "$id" "as a node of the XenoCorp"
 is "$(xeno store show --json | jq -r '.id, .host' | xargs)" "$id $(store .store.url | sed 's|https://||')" \
     "and is the client's default store"
