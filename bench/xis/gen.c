@@ -86,19 +86,19 @@ static void add_price(struct xeno_advert_maker *m, uint32_t n)
     xeno_advert_add_num(m, "Price/HourCredits", (100 + pick(n, 43, 90000)) / 10000.0, 4);
 }
 
-char *gen_advert(const struct xeno_key *key, uint32_t n, uint32_t round, xeno_time expires)
+struct xeno_advert_maker *gen_maker(const struct xeno_key *key, uint32_t n, uint32_t round,
+                                    int64_t version, xeno_time expires)
 {
     static const char *const corps[] = { "abcdefghabcdefghabcdefghabcdefgh", NULL };
     const char *isolation[] = { "container", NULL };
     char endpoint[64];
-    struct xeno_advert_head head = { .version = INT64_C(1700000000000) + round,
+    struct xeno_advert_head head = { .version = version,
                                      .expires = expires,
                                      .endpoint = endpoint,
                                      .corps = corps,
                                      .isolation = isolation };
     uint32_t cores = 1u << pick(n, 10, 8);
-    xeno_auto(xeno_advert_maker) m = NULL;
-    char *text = NULL;
+    struct xeno_advert_maker *m;
 
     snprintf(endpoint, sizeof endpoint, "https://10.%u.%u.%u:7443", n >> 16, n >> 8 & 255, n & 255);
     if (pick(n, 7, 3) == 0)
@@ -113,6 +113,15 @@ char *gen_advert(const struct xeno_key *key, uint32_t n, uint32_t round, xeno_ti
     xeno_advert_add(m, "EnvType", "Linux");
     add_free(m, n, round * 1000003u + n);
     add_price(m, n);
+    return m;
+}
+
+char *gen_advert(const struct xeno_key *key, uint32_t n, uint32_t round, xeno_time expires)
+{
+    xeno_auto(xeno_advert_maker) m =
+        gen_maker(key, n, round, INT64_C(1700000000000) + round, expires);
+    char *text = NULL;
+
     return xeno_advert_sign(m, key, &text, NULL) < 0 ? NULL : text;
 }
 

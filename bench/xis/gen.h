@@ -15,6 +15,9 @@
 
 /* The key of advert n. */
 struct xeno_key *gen_key(uint32_t n);
+/* What it says in a round, with that version; the caller's. */
+struct xeno_advert_maker *gen_maker(const struct xeno_key *key, uint32_t n, uint32_t round,
+                                    int64_t version, xeno_time expires);
 /* The signed text, the caller's; its version rises with the round. */
 char *gen_advert(const struct xeno_key *key, uint32_t n, uint32_t round, xeno_time expires);
 

@@ -42,6 +42,12 @@ int xisd_store_open(struct xeno_db *db, struct xeno_err *err)
     return xeno_db_migrate_part(db, "xis", steps, XENO_LEN(steps), err);
 }
 
+int xisd_store_version(struct xeno_db *db, const char *id, int64_t *ret, struct xeno_err *err)
+{
+    return xeno_db_one_int(db, 0, ret, err, "SELECT version FROM xis_advert WHERE id = $1", "t",
+                           id);
+}
+
 int xisd_store_seq(struct xeno_db *db, int64_t *ret, struct xeno_err *err)
 {
     return xeno_db_one_int(db, 0, ret, err, "SELECT seq FROM xis_clock", "");

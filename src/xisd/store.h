@@ -26,6 +26,9 @@ void xisd_row_of(const struct xeno_advert *a, const char *carrier, struct xisd_r
 /* Make or bring up to date what is in the database. */
 int xisd_store_open(struct xeno_db *db, struct xeno_err *err);
 
+/* The version of an id; 0: it has none. */
+int xisd_store_version(struct xeno_db *db, const char *id, int64_t *ret, struct xeno_err *err);
+
 /* The number of the newest change. */
 int xisd_store_seq(struct xeno_db *db, int64_t *ret, struct xeno_err *err);
 

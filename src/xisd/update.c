@@ -29,6 +29,7 @@ struct update {
     bool ours; /* jws was checked when it came */
     xeno_time now;
     struct xeno_advert *a;
+    int64_t there;             /* version in the database that is not older; 0: none is */
     char *old_jws, *old_delta; /* while it is taken back: what was there before */
     struct xeno_err why;
 };
@@ -64,10 +65,14 @@ static int apply(struct xeno_work_item *item, void *user)
     struct update *u = (struct update *)item;
     struct xisd *d = user;
     struct xisd_row row;
+    int r;
 
     xisd_row_of(u->a, u->carrier_id, &row);
     row.seq = d->next_seq++;
-    return xisd_store_put(d->books, &row, &item->err);
+    r = xisd_store_put(d->books, &row, &item->err);
+    if (r == -EEXIST) /* another node may have written it, and we have not read it yet */
+        (void)xisd_store_version(d->books, u->a->id.s, &u->there, NULL);
+    return r;
 }
 
 static int begin(void *user, struct xeno_err *err)
@@ -126,6 +131,8 @@ static void refuse(struct update *u, struct xeno_err *err)
         return;
     }
     version = xeno_xis_version(u->d->xis, u->a->id.s);
+    if (version < u->there)
+        version = u->there;
     extra = xeno_json_object();
     xeno_json_set_int(extra, "version", version);
     u->d->counts.refused++;

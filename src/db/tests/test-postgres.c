@@ -76,7 +76,6 @@ static void a_broken_connection_is_made_again(void **state)
 {
     xeno_auto(xeno_db) db = open_empty();
     struct xeno_err err = XENO_ERR_INIT;
-    xeno_autoquery q = XENO_QUERY_INIT;
 
     (void)state;
     assert_int_equal(add(db, "a"), 1); /* its statement is known to the old connection */

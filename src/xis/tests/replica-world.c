@@ -280,7 +280,7 @@ static void spoil_entries(struct world *w, struct xeno_json *list)
         if (chance(w, 50))
             xeno_json_set_int(e, "version", INT64_C(1) << 50);
         if (chance(w, 50))
-            xeno_json_set_str(e, "advert", "1.99999999999.99999999999999.0");
+            xeno_json_set_str(e, "advert", "1.99999999999.1900000000000.0");
         if (chance(w, 50))
             xeno_json_set_int(e, "seq", XENO_REPLICA_SEQ);
     }
@@ -288,9 +288,8 @@ static void spoil_entries(struct world *w, struct xeno_json *list)
 
 /* One of many ways in which an answer is not true. The vector is the worst: it makes others pass
  * over what they have not got. */
-static char *lie(struct world *w, char *text, size_t len)
+static char *lie(struct world *w, const char *text, size_t len)
 {
-    xeno_autofree char *honest = text;
     xeno_auto(xeno_json) o = NULL;
     xeno_auto(xeno_json) part = NULL;
     size_t n;
@@ -383,8 +382,11 @@ static void deliver(struct world *w, const struct packet *p)
     if (xeno_replica_answer(to->r, p->text, p->len, &text, &len, NULL) < 0)
         return;
     if (to->liar && chance(w, 70)) {
-        text = lie(w, text, len);
+        char *honest = text;
+
+        text = lie(w, honest, len);
         len = strlen(text);
+        free(honest);
     }
     send(w, p->to, p->from, true, text, len);
 }
