@@ -11,9 +11,10 @@
 #include "cli/make.h"
 #include "cli/out.h"
 
-#define COUNT_MAX 100
-#define OLD_MS    60000 /* an answer is older than people expect */
-#define FELL_MAX  12    /* lines */
+#define COUNT_MAX   100
+#define OLD_MS      60000 /* an answer is older than people expect */
+#define FELL_MAX    12    /* lines */
+#define MEMBERS_MAX 100   /* of an object */
 
 static const struct cli_option find_options[] = {
     CLI_REQUIREMENT_OPTIONS,
@@ -173,6 +174,36 @@ static void print_rest(struct cli *cli, const struct xeno_json_at *top)
     }
 }
 
+/* The members of `at` again, in their order, but for one. */
+static struct xeno_json *copy_but(const struct xeno_json_at *at, const char *key,
+                                  struct xeno_json *value)
+{
+    struct xeno_json *j = xeno_json_object();
+    const char *k;
+
+    for (size_t i = 0; i < MEMBERS_MAX && (k = xeno_json_key(at, i)) != NULL; i++)
+        xeno_json_set(j, k,
+                      strcmp(k, key) == 0 ? xeno_json_ref(value) : xeno_json_member(at->j, k));
+    xeno_json_unref(value);
+    return j;
+}
+
+/* What the RD said, as far as it holds. */
+static struct xeno_json *checked(const struct cli_discovery *d)
+{
+    struct xeno_json_at top = xeno_json_top(d->answer), list;
+    struct xeno_json *answers = xeno_json_array();
+    size_t n;
+
+    list = cli_list(&top, "answers", &n);
+    for (size_t i = 0; i < d->count; i++) {
+        struct xeno_json_at at = xeno_json_item(&list, d->places[i]);
+
+        xeno_json_append(answers, copy_but(&at, "endpoint", xeno_json_string(d->servers[i].url)));
+    }
+    return copy_but(&top, "answers", answers);
+}
+
 static void print_found(struct cli *cli, const struct cli_discovery *d)
 {
     struct xeno_json_at top = xeno_json_top(d->answer);
@@ -180,7 +211,7 @@ static void print_found(struct cli *cli, const struct cli_discovery *d)
     char text[32];
 
     if (cli->json) {
-        cli_json(xeno_json_ref(d->answer));
+        cli_json(checked(d));
         return;
     }
     print_table(cli, d);

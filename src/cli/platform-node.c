@@ -1,9 +1,12 @@
 /* src/cli/platform-node.c - what a platform has one of beside XenoCorp and XenoServers: a
- * XenoStore, an information service. All of them join and start alike. */
+ * XenoStore, an information service, an RD system. All of them join and start alike. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/api.h"
+#include "cli/discover.h"
+#include "cli/out.h"
 #include "cli/platform.h"
 #include "cli/remote.h"
 #include "cli/words.h"
@@ -12,6 +15,7 @@
 const struct platform_node_kind platform_node_kinds[PLATFORM_NODES] = {
     [PLATFORM_STORE] = { "store", "xstored", "store-set", "the XenoStore", 1 },
     [PLATFORM_XIS] = { "xis", "xisd", "xis-set", "the information service", 2 },
+    [PLATFORM_RD] = { "rd", "xrdd", "rd-set", "the RD system", 3 },
 };
 
 char *platform_node_url(const struct platform_node *n)
@@ -42,6 +46,10 @@ static void node_words(struct cli_words *w, const struct platform *p,
     cli_word(w, "--endpoint=https://127.0.0.1:%d", n->port);
     cli_word(w, "--name=%s", k->name);
     cli_word(w, "--owner=xeno platform up");
+    if (n == &p->nodes[PLATFORM_RD]) {
+        cli_word(w, "--xis=https://127.0.0.1:%d", p->nodes[PLATFORM_XIS].port);
+        cli_word(w, "--allow=127.0.0.0/8,10.78.0.0/15"); /* where a platform's XenoServers are */
+    }
     cli_words_set(w, args, k->set);
 }
 
@@ -102,7 +110,9 @@ int platform_bring_node(struct cli *cli, struct platform *p, enum platform_node_
 int platform_use_nodes(struct cli *client, const struct platform *p, struct xeno_err *err)
 {
     const struct platform_node *store = &p->nodes[PLATFORM_STORE], *xis = &p->nodes[PLATFORM_XIS];
+    const struct platform_node *rd = &p->nodes[PLATFORM_RD];
     xeno_autofree char *url = platform_node_url(xis);
+    xeno_autofree char *rd_url = platform_node_url(rd);
     char host[32];
     int r = 0;
 
@@ -111,5 +121,34 @@ int platform_use_nodes(struct cli *client, const struct platform *p, struct xeno
         r = cli_remote_default(client, host, store->id, err);
     if (r == 0 && xis->port)
         r = cli_xis_default(client, url, err);
+    if (r == 0 && rd->port)
+        r = cli_rd_default(client, rd_url, true, err);
     return r;
+}
+
+/* How many XenoServers the RD knows; -1: it does not say. */
+static int64_t known_servers(struct cli *cli, const struct platform *p)
+{
+    xeno_autofree char *url = platform_node_url(&p->nodes[PLATFORM_RD]);
+    xeno_auto(xeno_json) j = NULL;
+    struct xeno_json_at top;
+    struct cli_ask ask = {
+        .method = "GET", .base = url, .path = "/healthz", .deadline = xeno_s(1)
+    };
+
+    if (cli_ask(cli, &ask, &j, NULL) < 0)
+        return -1;
+    top = xeno_json_top(j);
+    return cli_int(&top, "servers", -1);
+}
+
+void platform_await_found(struct cli *cli, const struct platform *p, xeno_time limit)
+{
+    struct cli client = { .env = cli->env, .quiet = true, .home = p->client };
+    xeno_time end = xeno_time_add(xeno_mono(cli->env), limit);
+
+    if (p->nodes[PLATFORM_RD].port && cli_profile_need(&client, NULL) == 0)
+        while (known_servers(&client, p) < (int64_t)p->count && xeno_mono(cli->env).ns < end.ns)
+            cli_wait(&client, xeno_ms(50));
+    cli_release(&client);
 }

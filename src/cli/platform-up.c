@@ -22,6 +22,7 @@
 
 #define BASE_PORT 7440
 #define ACCEPT_S  20
+#define FOUND_S   5
 
 const struct cli_option platform_up_options[] = {
     { "dir", 0, "DIR", "where its state is", false, CLI_OFFER_DIR },
@@ -36,8 +37,10 @@ const struct cli_option platform_up_options[] = {
     { "imaged-set", 0, "KEY=VALUE", "option for every xeno-imaged", true, 0 },
     { "store", 0, NULL, "a XenoStore node, too; the client pushes to and pulls from it", false, 0 },
     { "store-set", 0, "KEY=VALUE", "option for xstored", true, 0 },
-    { "no-xis", 0, NULL, "no information service: XenoServers are known by name only", false, 0 },
+    { "no-xis", 0, NULL, "no information service, no RD: XenoServers are known by name only", false,
+      0 },
     { "xis-set", 0, "KEY=VALUE", "option for xisd", true, 0 },
+    { "rd-set", 0, "KEY=VALUE", "option for xrdd", true, 0 },
     { "emulate", 0, "FILE",
       "put them as far from each other as this table of round trips says, or 'planetlab'; needs root",
       false, CLI_OFFER_FILE },
@@ -409,6 +412,8 @@ static int open_platform(struct up *u, struct xeno_err *err)
         platform_want_node(u->p, PLATFORM_STORE);
     if (r == 0 && !known && !cli_flag(u->args, "no-xis"))
         platform_want_node(u->p, PLATFORM_XIS);
+    if (r == 0 && u->p->nodes[PLATFORM_XIS].port)
+        platform_want_node(u->p, PLATFORM_RD);
     if (r == 0)
         r = cli_number(u->args, "servers", 0, PLATFORM_SERVERS_MAX, &u->want, err);
     if (r == 0)
@@ -451,6 +456,8 @@ static int bring_up(struct up *u, xeno_credit fund, struct xeno_err *err)
         cli_progress_say(u->progress, "waiting for XenoServer %s", p->servers[i].name);
         r = await_accepting(u, &p->servers[i], err);
     }
+    if (r == 0)
+        platform_await_found(u->cli, p, xeno_s(FOUND_S));
     return r == 0 ? platform_save(p, err) : r;
 }
 

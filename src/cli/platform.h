@@ -3,7 +3,7 @@
  *
  *     DIR/platform.json     what is there and what runs, by pid and start time
  *     DIR/corp  DIR/xN      folders of xenocorpd and of each xenod, owned by their users
- *     DIR/store  DIR/xis    of xstored and xisd, when there are
+ *     DIR/store  DIR/xis  DIR/rd    of xstored, xisd and xrdd, when there are
  *     DIR/xN-task           of each xeno-taskd; DIR/cache: layers unpacked for all of them
  *     DIR/xN-imaged         of each xeno-imaged, with its socket
  *     DIR/images            the image store;  DIR/run: sockets;  DIR/log: what they print
@@ -45,7 +45,7 @@ struct platform_server {
 };
 
 /* A node of the XenoCorp, of which a platform has one of a kind at most. */
-enum platform_node_name { PLATFORM_STORE, PLATFORM_XIS, PLATFORM_NODES };
+enum platform_node_name { PLATFORM_STORE, PLATFORM_XIS, PLATFORM_RD, PLATFORM_NODES };
 struct platform_node_kind {
     const char *name; /* its folder and log */
     const char *program, *set, *title;
@@ -168,6 +168,9 @@ int platform_bring_imaged(struct cli *cli, const struct platform *p, struct plat
                           const struct cli_args *args, struct xeno_err *err);
 /* Make them the client's own, where he has no others. */
 int platform_use_nodes(struct cli *client, const struct platform *p, struct xeno_err *err);
+/* Wait until the RD has heard of all XenoServers. Best effort: they advertise a moment after they
+ * start. */
+void platform_await_found(struct cli *cli, const struct platform *p, xeno_time limit);
 
 /* --- platform-emulate.c --- */
 /* What the options say of emulation, for a fresh platform or one that is there. Errors:

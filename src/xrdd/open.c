@@ -1,14 +1,17 @@
 /* src/xrdd/open.c - put the parts together, and take them apart. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "daemon/loop.h"
+#include "http/public.h"
 #include "xrdd/xrdd.h"
 
-#define TICK_US (1000 * 1000)
+#define TICK_US     (1000 * 1000)
+#define AGE_EVERY_S 5
 
 int xrdd_loop(struct xrdd *d, struct xeno_err *err)
 {
@@ -86,26 +89,73 @@ static int open_server(struct xrdd *d, struct xeno_err *err)
     return xeno_http_server_new(d->loop, &opts, &d->server, err);
 }
 
-static int open_client(struct xrdd *d, struct xeno_err *err)
+/* An advert may name any endpoint; what is inside the operator's network is the operator's to open.
+ * Whoever answers there must also have the id of the advert. */
+static int guard(void *arg, const struct xeno_http_peer *p, struct xeno_err *err)
+{
+    const struct xrdd *d = arg;
+
+    if (xeno_http_public(p->address) || xeno_http_networks_have(d->opt.allow, p->address))
+        return 0;
+    return xeno_fail(err, -EPERM, "rd.allow",
+                     "%.255s is no address of the public internet; this RD's operator may allow it",
+                     p->host);
+}
+
+static int open_clients(struct xrdd *d, struct xeno_err *err)
 {
     struct xeno_http_client_opts opts = { .env = d->env,
                                           .ca_pem = xeno_member_ca_pem(d->member),
                                           .cert_pem = xeno_member_cert_pem(d->member),
                                           .key = xeno_member_key(d->member) };
+    int r = xeno_http_client_new(d->loop, &opts, &d->client, err);
 
-    return xeno_http_client_new(d->loop, &opts, &d->client, err);
+    opts.guard = guard;
+    opts.guard_arg = d;
+    return r < 0 ? r : xeno_http_client_new(d->loop, &opts, &d->stranger, err);
+}
+
+/* A renewed credential is given to the member's own client; here the other gets it. */
+static void renew_stranger(struct xrdd *d)
+{
+    const char *pem = xeno_member_cert_pem(d->member);
+
+    if (d->shown && strcmp(d->shown, pem) == 0)
+        return;
+    free(d->shown);
+    d->shown = xeno_strdup(pem);
+    (void)xeno_http_client_cert(d->stranger, pem, xeno_member_key(d->member), NULL);
+}
+
+static int open_parts(struct xrdd *d, struct xeno_err *err)
+{
+    struct xrdd_follow_opts follow = { .env = d->env, .client = d->client, .urls = d->opt.xis };
+    struct xrdd_measure_opts measure = {
+        .env = d->env, .loop = d->loop, .client = d->stranger, .opt = &d->opt
+    };
+
+    d->accounts = xrdd_accounts_new(d->env);
+    d->world = xrdd_world_new(d->env, (size_t)d->opt.servers);
+    measure.accounts = d->accounts;
+    follow.world = measure.world = d->world;
+    d->measure = xrdd_measure_new(&measure);
+    return xrdd_follow_new(&follow, &d->follow, err);
 }
 
 int xrdd_open(struct xrdd *d, struct xeno_err *err)
 {
-    int r = open_dir(d, err);
+    int r = xeno_http_networks_check(d->opt.allow, err);
 
+    if (r == 0)
+        r = open_dir(d, err);
     if (r == 0)
         r = xeno_member_load(d->member, d->loop, err);
     if (r == 0)
         r = open_server(d, err);
     if (r == 0)
-        r = open_client(d, err);
+        r = open_clients(d, err);
+    if (r == 0)
+        r = open_parts(d, err);
     if (r == 0)
         xeno_member_attach(d->member, d->client, d->server);
     return r;
@@ -118,7 +168,8 @@ static void reload(void *user)
     struct xeno_conf_ask ask;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (xeno_conf_args(&xrdd_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
+    if (xeno_conf_args(&xrdd_program, &fresh, d->argc, d->argv, &ask, &err) < 0 ||
+        xeno_http_networks_check(fresh.allow, &err) < 0) {
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
     } else {
         xeno_conf_take(xrdd_program.items, xrdd_program.count, &d->opt, &fresh);
@@ -135,6 +186,13 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *user)
 
     (void)usec; /* it may be long ago, after the machine slept */
     xeno_member_tick(d->member);
+    renew_stranger(d);
+    xrdd_follow_tick(d->follow);
+    xrdd_measure_tick(d->measure);
+    if (xeno_mono(d->env).ns - d->aged.ns > AGE_EVERY_S * XENO_NS_PER_S) {
+        d->aged = xeno_mono(d->env);
+        xrdd_world_age(d->world);
+    }
     (void)sd_event_source_set_time_relative(s, TICK_US);
     return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
@@ -157,7 +215,13 @@ int xrdd_start(struct xrdd *d, struct xeno_err *err)
 
 void xrdd_release(struct xrdd *d)
 {
-    xeno_http_server_free(xeno_take(&d->server));
+    xeno_http_server_free(xeno_take(&d->server)); /* and the questions */
+    xrdd_follow_free(xeno_take(&d->follow));
+    xrdd_measure_free(xeno_take(&d->measure));
+    xrdd_accounts_free(xeno_take(&d->accounts));
+    xrdd_world_free(xeno_take(&d->world));
+    xeno_http_client_free(xeno_take(&d->stranger));
+    free(xeno_take(&d->shown));
     xeno_http_client_free(xeno_take(&d->client));
     xeno_daemon_loop_free(xeno_take(&d->basics));
     sd_event_source_disable_unref(xeno_take(&d->tick));

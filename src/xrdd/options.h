@@ -10,7 +10,7 @@
 #include "member/options.h"
 
 struct xrdd_options {
-    char *dir, *listen, *corp_url, *user, *operators, *xis;
+    char *dir, *listen, *corp_url, *user, *operators, *xis, *allow;
     int64_t servers, finds_per_minute, probes_per_minute, probes_per_client;
     xeno_time probe_wait, probe_keep;
     int64_t connections, connections_per_address, running_per_peer;

@@ -14,10 +14,11 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "member/member.h"
+#include "xrdd/accounts.h"
+#include "xrdd/follow.h"
+#include "xrdd/measure.h"
 #include "xrdd/options.h"
-
-struct xrdd_follow;
-struct xrdd_world;
+#include "xrdd/world.h"
 
 /* Since the start, for /metrics. */
 struct xrdd_counts {
@@ -38,6 +39,14 @@ struct xrdd {
     struct xeno_daemon_loop *basics; /* signals, watchdog */
     sd_event_source *tick;
 
+    struct xrdd_world *world;
+    struct xrdd_follow *follow;
+    struct xrdd_measure *measure;
+    struct xrdd_accounts *accounts;
+    struct xeno_http_client *stranger; /* goes where adverts lead, within `allow` */
+    char *shown;                       /* the credential it has */
+    xeno_time aged;                    /* monotonic: when the world was looked through */
+
     struct xrdd_counts counts;
 };
 
@@ -53,9 +62,12 @@ void xrdd_release(struct xrdd *d);                    /* any state */
 /* --- check.c --- */
 int xrdd_check(struct xrdd *d); /* prints; returns the exit code */
 
-/* --- api.c, api-status.c --- */
+/* --- api*.c --- */
 extern const struct xeno_http_route xrdd_routes[];
 void xrdd_refuse(struct xrdd *d, struct xeno_http_req *q, const struct xeno_err *err);
+void xrdd_post_find(struct xeno_http_req *q, void *user); /* api-find.c */
+/* The XIS nodes that are followed, with their ages; the caller's. */
+struct xeno_json *xrdd_sources_json(const struct xrdd *d);
 void xrdd_get_health(struct xeno_http_req *q, void *user);
 void xrdd_get_metrics(struct xeno_http_req *q, void *user);
 

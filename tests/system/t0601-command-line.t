@@ -45,7 +45,7 @@ for ms in 50 150 250 350; do
 done
 ok "platform up" xeno platform up --null --servers 2 --dir "$plat" --server-set charge-interval=1s
 is "$(status xeno platform status --dir "$plat" --json) $(field '.up, (.processes | length)' | xargs)" \
-    "0 true 8" "eight processes run"
+    "0 true 9" "nine processes run"
 pids=$(jq -r '.processes[].pid' "$work/o" | sort)
 ok "up again starts nothing anew" xeno platform up --dir "$plat"
 xeno platform status --dir "$plat" --json >"$work/o"

@@ -141,6 +141,20 @@ background xisd "${xisd[@]}"
 wait_for 20 grep -q ' port=' "$work/xisd.log"
 is "$(check "${xisd[@]}" --check)" 0 "one that runs is not in the way of its check"
 
+# --- resource discovery ---
+xrdd=(xrdd --dir "$work/r" --corp-url "$url" --xis "https://127.0.0.1:1" --listen "127.0.0.1:$(free_port)")
+is "$(check "${xrdd[@]}" --check)" 1 "nothing is there yet"
+like "$(line folder)" 'MISSING .*owned by the user xrdd runs as' "its folder"
+is "$(check "${xrdd[@]}")" 1 "it does not start"
+like "$(cat "$work/e")" 'run xrdd --enrol TOKEN' "and says what to do"
+as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' >/dev/null
+is "$(check "${xrdd[@]}" --enrol "$(jq -r .token "$work/body")")" 0 "it enrols"
+is "$(check "${xrdd[@]}" --check)" 1 "an XIS that is not there is missing"
+like "$(line XIS)" 'MISSING .*does not answer' "and named"
+is "$(check "${xrdd[@]}" --allow 127.0.0.0/40 --check) $(line allow | grep -c "is no network")" "1 1" "a network that is none"
+background xrdd "${xrdd[@]}"
+ok "it starts all the same" wait_for 20 grep -q ' port=' "$work/xrdd.log"
+
 # --- without a XenoCorp ---
 corp_stop
 is "$(check "${xstored[@]}" --check)" 1 "XenoCorp is away for a store"
