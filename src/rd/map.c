@@ -10,6 +10,7 @@ struct server {
     bool doubted;                 /* what it says of itself does not fit: nothing of it is used */
     struct xeno_near_link *links; /* ascending by `to` */
     size_t link_count;
+    uint64_t named[4];            /* bits of their `to`: most questions end here */
     struct xeno_near_link *heard; /* what others say of it, as they come */
     size_t heard_count;
 };
@@ -64,12 +65,17 @@ static int by_to(const void *a, const void *b)
     return x->to < y->to ? -1 : x->to > y->to;
 }
 
+static bool may_name(const struct server *s, uint32_t slot)
+{
+    return s->named[slot >> 6 & 3] >> (slot & 63) & 1;
+}
+
 /* What `a` says of its round trip to `b`; 0 when it says nothing. */
 static double said(const struct xeno_near_map *m, uint32_t a, uint32_t b)
 {
     struct xeno_near_link key = { .to = b }, *l;
 
-    if (a >= m->count || m->servers[a].link_count == 0)
+    if (a >= m->count || !may_name(&m->servers[a], b))
         return 0;
     l = bsearch(&key, m->servers[a].links, m->servers[a].link_count, sizeof key, by_to);
     return l ? l->rtt_ms : 0;
@@ -154,6 +160,7 @@ static void drop_links(struct xeno_near_map *m, uint32_t slot)
     free(s->links);
     s->links = NULL;
     s->link_count = 0;
+    memset(s->named, 0, sizeof s->named);
 }
 
 void xeno_near_map_set(struct xeno_near_map *m, uint32_t slot, const struct xeno_coord *at,
@@ -177,6 +184,8 @@ void xeno_near_map_set(struct xeno_near_map *m, uint32_t slot, const struct xeno
     }
     for (size_t i = 0; i < n; i++)
         hear(m, kept[i].to, slot, kept[i].rtt_ms);
+    for (size_t i = 0; i < n; i++)
+        s->named[kept[i].to >> 6 & 3] |= UINT64_C(1) << (kept[i].to & 63);
     xeno_near_map_judge(m, slot);
 }
 

@@ -371,19 +371,33 @@ static void match_rtt(struct rd_find *f, const struct rd_test *t, const uint32_t
     }
 }
 
-/* A bound on a round trip is the last constraint, so who fails three others fell to one of them,
- * and no pair of relaxations would help. Without a bound it takes part in the ranking alone. */
-static void latency_all(struct rd_find *f)
+static void bounds(struct rd_find *f, size_t most)
 {
     uint32_t *slots = f->s->order;
-    size_t n = near_enough(f, 2, slots);
 
     for (size_t i = 0; i < f->test_count; i++) {
+        size_t n;
+
         if (f->tests[i].c < XENO_RD_C_RTT)
             continue;
+        n = near_enough(f, most, slots);
         latency_of(f, f->tests[i].c - XENO_RD_C_RTT, slots, n);
         match_rtt(f, &f->tests[i], slots, n);
     }
+}
+
+/* Bounds on round trips are the last constraints, and so are worked out for servers that fail one
+ * other at most: who fails two fell to the first of them. Only where nothing matches, and a pair of
+ * constraints may have to be relaxed, those that fail two are of interest. Without a bound a round
+ * trip takes part in the ranking alone. */
+static void latency_all(struct rd_find *f)
+{
+    uint32_t *slots = f->s->order;
+    size_t n;
+
+    bounds(f, 1);
+    if (near_enough(f, 0, slots) == 0)
+        bounds(f, 2);
     f->matched = n = near_enough(f, 0, slots);
     for (size_t i = 0; i < f->req->near_count + f->req->equal_count; i++) {
         if (i >= f->req->near_count || f->req->near[i].rtt_max_us == 0)
