@@ -8,7 +8,7 @@
 
 static bool database_answers(const struct xisd *d)
 {
-    return !d->database_away;
+    return !d->database_away && !d->books_fail;
 }
 
 static const char *state_of(const struct xisd *d)

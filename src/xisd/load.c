@@ -7,7 +7,7 @@
 #include "xisd/update.h"
 
 #define PAGE        4096
-#define AGE_AT_ONCE 4096
+#define AGE_AT_ONCE 256
 /* Rows that are over keep older versions out for as long as a lease of those could go on. */
 #define KEEP_MS       ((XENO_ADVERT_LEASE_S + 2 * XENO_ADVERT_SKEW_S) * INT64_C(1000))
 #define SWEEP_ROWS    1000
@@ -157,9 +157,14 @@ static void sweep(struct xisd *d)
         free(s);
 }
 
+/* Many that end together are let go in pieces, between which others are answered. */
 void xisd_age(struct xisd *d)
 {
-    if (xeno_xis_age(d->xis, xeno_wall(d->env), AGE_AT_ONCE) > 0)
+    size_t n = xeno_xis_age(d->xis, xeno_wall(d->env), AGE_AT_ONCE);
+
+    if (n > 0)
         xisd_changed(d);
+    if (n == AGE_AT_ONCE)
+        (void)sd_event_source_set_enabled(d->ages, SD_EVENT_ONESHOT);
     sweep(d);
 }

@@ -159,6 +159,7 @@ static void stop(struct xisd *d)
     xeno_work_free(xeno_take(&d->work));
     sd_event_source_disable_unref(xeno_take(&d->told));
     sd_event_source_disable_unref(xeno_take(&d->polls));
+    sd_event_source_disable_unref(xeno_take(&d->ages));
     while (d->source_count > 0)
         sd_event_source_disable_unref(d->sources[--d->source_count]);
     xisd_identity_stop(d);

@@ -18,6 +18,13 @@ static int on_poll(sd_event_source *s, uint64_t usec, void *user)
     return 0;
 }
 
+static int on_ages(sd_event_source *s, void *user)
+{
+    (void)s;
+    xisd_age(user);
+    return 0;
+}
+
 /* After everything else that is ready, so that a group of the writer is told as one. */
 int xisd_tell_start(struct xisd *d, struct xeno_err *err)
 {
@@ -27,6 +34,10 @@ int xisd_tell_start(struct xisd *d, struct xeno_err *err)
         r = sd_event_source_set_priority(d->told, SD_EVENT_PRIORITY_IDLE);
     if (r >= 0)
         r = sd_event_source_set_enabled(d->told, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_defer(d->loop, &d->ages, on_ages, d);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->ages, SD_EVENT_OFF);
     if (r >= 0)
         r = sd_event_add_time(d->loop, &d->polls, CLOCK_BOOTTIME, 0, 0, on_poll, d);
     if (r >= 0)

@@ -113,6 +113,8 @@ static void translate(struct xeno_err *err)
         snprintf(err->token, sizeof err->token, "xis.base");
     } else if (strcmp(err->token, "advert.expired") == 0) {
         err->code = -EINVAL;
+    } else if (strncmp(err->token, "db.", 3) == 0) {
+        err->code = -EAGAIN; /* whatever it is, it is ours, and later it may do */
     }
 }
 
@@ -253,6 +255,7 @@ static void done(struct xeno_work_item *item)
 {
     struct update *u = (struct update *)item;
 
+    u->d->books_fail = item->result < 0 && strncmp(item->err.token, "db.", 3) == 0;
     if (item->result >= 0) {
         put(u);
         return;

@@ -56,7 +56,8 @@ struct xisd {
     int64_t next_seq; /* of the database: the writer's */
     xeno_time sweep_after;
     bool sweeping;
-    bool database_away; /* it did not take the last update */
+    bool database_away; /* follow.c: it does not answer */
+    bool books_fail;    /* it did not take the last update */
 
     struct xisd_follower *follower; /* follow.c; NULL: nobody else writes to the database */
     struct xisd_peers *peers;       /* peer.c */
@@ -66,6 +67,7 @@ struct xisd {
     struct xisd_watch *watches;  /* api-watch.c */
     sd_event_source *told;       /* enabled while those are to be told of changes */
     sd_event_source *polls;      /* timer of the next watch */
+    sd_event_source *ages;       /* enabled while more adverts are over */
     struct xisd_counts counts;
 };
 
