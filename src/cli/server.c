@@ -409,5 +409,19 @@ const struct cli_command cli_server_commands[] = {
       .max_words = 1,
       .offer = CLI_OFFER_SERVER,
       .run = cli_server_check },
+    { .name = "server advertise",
+      .usage = "[SERVER]",
+      .summary = "show what a XenoServer says of itself, and who would find it",
+      .about =
+          "What it tells to information services, signature checked. With --check it says whether\n"
+          "somebody with your credential would find it who asks for what the options of run, or a\n"
+          "document (--file), describe, and if not, everything that speaks against it.",
+      .examples = "xeno server advertise london\n"
+                  "xeno server advertise london --check -f requirement.xml\n"
+                  "xeno server advertise --check --memory 64G --where 'Location/Country is GB'",
+      .options = cli_server_advertise_options,
+      .max_words = 1,
+      .offer = CLI_OFFER_SERVER,
+      .run = cli_server_advertise },
     { NULL },
 };

@@ -16,6 +16,8 @@ int cli_server_status(struct cli *cli, const char *url, const char *id, struct x
 int cli_server_need(struct cli *cli, const char *ref, struct cli_servers **ret_all,
                     const struct cli_server **ret, struct xeno_err *err);
 
+extern const struct cli_option cli_server_advertise_options[];
+int cli_server_advertise(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 int cli_server_check(struct cli *cli, const struct cli_args *args, struct xeno_err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "base/buf.h"
 
 #define OUT_MAX (64 * 1024)
@@ -27,8 +28,8 @@ static int wrong(const struct reader *r, const char *fmt, ...)
     va_start(ap, fmt);
     what = xeno_vasprintf(fmt, ap);
     va_end(ap);
-    return xeno_fail(r->err, -EINVAL, "usage", "'%.200s', character %zu: %s", r->text,
-                     (size_t)(r->at - r->text) + 1, what);
+    return cli_usage(r->err, "'%.200s', character %zu: %s", r->text, (size_t)(r->at - r->text) + 1,
+                     what);
 }
 
 /* --- words --- */
@@ -300,8 +301,7 @@ static int whole(const char *text, struct xeno_buf *out, struct xeno_err *err)
     int res;
 
     if (strlen(text) > CLI_WHERE_BYTES)
-        return xeno_fail(err, -EINVAL, "usage", "a query of more than %d characters",
-                         CLI_WHERE_BYTES);
+        return cli_usage(err, "a query of more than %d characters", CLI_WHERE_BYTES);
     res = any_of(&r, out);
     if (res < 0)
         return res;
@@ -321,7 +321,7 @@ int cli_where_all(const char *const *texts, size_t n, struct xeno_json **ret, st
     }
     xeno_buf_puts(&out, n > 1 ? "]}" : "");
     if (res == 0 && xeno_json_parse(out.data, out.len, OUT_MAX, ret, NULL) < 0)
-        res = xeno_fail(err, -EINVAL, "usage", "'%.200s' is no text that can be sent", texts[0]);
+        res = cli_usage(err, "'%.200s' is no text that can be sent", texts[0]);
     return res;
 }
 

@@ -132,7 +132,7 @@ static int may_file(struct xeno_corp *corp, const struct xeno_complaint_checked 
                  "SELECT count(*) FROM complaint WHERE client = $1 AND time_ms > $2", "ii",
                  client->n, xeno_corp_now_ms(corp) - DAY_MS);
     if (r == 0 && today >= XENO_COMPLAINTS_A_DAY)
-        r = xeno_fail(err, -EDQUOT, "complaint.rate", "at most %d complaints a day",
+        r = xeno_fail(err, -EUSERS, "complaint.rate", "at most %d complaints a day",
                       XENO_COMPLAINTS_A_DAY);
     return r;
 }

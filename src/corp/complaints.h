@@ -28,7 +28,7 @@ int xeno_complaint_check(const char *text, size_t len, const struct xeno_pub *cl
 /* File it, in the open group.
  * Returns: 0 and its number; the same text again gives the same number.
  * Errors:  -ENOENT registry.unknown, -ENOENT complaint.session (the client never had an order bound
- *          to that session there), -EEXIST complaint.twice (another about it), -EDQUOT
+ *          to that session there), -EEXIST complaint.twice (another about it), -EUSERS
  *          complaint.rate. */
 int xeno_complaint_file(struct xeno_corp *corp, const struct xeno_complaint_checked *c,
                         int64_t *ret_n, struct xeno_err *err);

@@ -241,3 +241,37 @@ int xeno_rd_find(struct xeno_rd *rd, const struct xeno_rd_request *req,
     *ret = xeno_take(&res);
     return 0;
 }
+
+int xeno_rd_judge(struct xeno_rd *rd, const struct xeno_rd_request *req,
+                  const struct xeno_rd_client *client, const struct xeno_rd_network *net,
+                  xeno_time now, const struct xeno_id *id,
+                  void (*each)(void *ctx, enum xeno_rd_constraint c, bool unknown,
+                               const char *text),
+                  void *ctx, struct xeno_err *err)
+{
+    struct rd_find f = { .rd = rd, .req = req, .client = client, .net = net, .now = now };
+    uint32_t slot;
+    uint64_t fails;
+    int r = xeno_rd_request_check(req, err), n = 0;
+
+    if (r < 0)
+        return r;
+    if (!xeno_rd_slot(rd, id, &slot))
+        return xeno_fail(err, -ENOENT, "rd.unknown", "there is no XenoServer %s here", id->s);
+    rd->finds++;
+    f.s = scratch(rd, req);
+    prepare(&f);
+    rd_match(&f);
+    fails = f.s->no[slot] | f.s->unknown[slot];
+    for (int c = 0; c < XENO_RD_C_COUNT; c++) {
+        bool unknown = (f.s->unknown[slot] & RD_BIT(c)) != 0;
+        xeno_autobuf text = XENO_BUF_INIT;
+
+        if (!(fails & RD_BIT(c)))
+            continue;
+        rd_constraint_words(&f, (enum xeno_rd_constraint)c, unknown, &text);
+        each(ctx, (enum xeno_rd_constraint)c, unknown, text.data);
+        n++;
+    }
+    return n;
+}

@@ -270,4 +270,17 @@ int xeno_rd_find(struct xeno_rd *rd, const struct xeno_rd_request *req,
                  const struct xeno_rd_client *client, const struct xeno_rd_network *net,
                  xeno_time now, struct xeno_rd_result **ret, struct xeno_err *err);
 
+/* All that speaks against one server, not only what it falls to first: `each` hears of it in the
+ * order of the constraints, in words that are borrowed for the call ("no vm isolation").
+ *
+ * Returns: how much that is; 0: it matches.
+ * Errors:  as xeno_rd_find(), -ENOENT rd.unknown.
+ */
+int xeno_rd_judge(struct xeno_rd *rd, const struct xeno_rd_request *req,
+                  const struct xeno_rd_client *client, const struct xeno_rd_network *net,
+                  xeno_time now, const struct xeno_id *id,
+                  void (*each)(void *ctx, enum xeno_rd_constraint c, bool unknown,
+                               const char *text),
+                  void *ctx, struct xeno_err *err);
+
 #endif

@@ -294,7 +294,8 @@ void xenod_get_advert(struct xeno_http_req *q, void *user)
     struct xeno_json *body;
     struct xeno_err err;
 
-    if (ad->count == 0)
+    /* Nobody is told, or nobody was yet: then it is made for who asks. */
+    if (ad->count == 0 || !xeno_refresh_advert(ad->r))
         look(ad);
     a = xeno_refresh_advert(ad->r);
     if (!a) {

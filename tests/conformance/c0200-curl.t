@@ -67,7 +67,7 @@ slow=$(narrowed '{"max_rate":1}')
 here_only=$(narrowed "{\"servers\":[\"$(id_of x1)\"],\"env_types\":[\"Linux\"],\"max_total\":3900000}")
 
 # --- server status, hold, run --dry-run ---
-verbs "server status" "server check" run
+verbs "server status" "server check" "server advertise" run
 call - GET "$server_url/v1/status"
 is "$(jq -r .status.server <<<"$body")" "$(id_of x1)" "the XenoServer says who it is"
 cat >"$work/requirement.xml" <<'XML'

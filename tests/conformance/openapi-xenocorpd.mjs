@@ -137,6 +137,30 @@ await call(first, 'postCharges', 413, { jose: 'x'.repeat(600000) });
 await call(alice, 'postCharges', 403, { jose: text });
 await call(anybody, 'postCharges', 401, { jose: text });
 
+// --- complaints (rfc/0020): with the advert that the XenoServer signed ---
+const advert = await firstKey.sign('xeno-advert+xml', `<Advert><Id>${first.id}</Id><Key>${firstKey.x}</Key><Version>7</Version><Expires>1</Expires>`
+    + `<Corp>${first.id}</Corp><Isolation>vm</Isolation><Endpoint>https://h</Endpoint></Advert>`);
+const complaint = (signer, more) => signer.sign('xeno-complaint+json',
+    { v: 1, client: signer.id, server: first.id, session: s1, about: 'latency', advert, receipts: [], time_ms: Date.now(), ...more });
+const said = await complaint(aliceKey, { text: 'slow' });
+const filed = (await call(alice, 'fileComplaint', 201, { jose: said })).json;
+is((await call(alice, 'fileComplaint', 201, { jose: said })).json.complaint, filed.complaint, 'again: the same complaint');
+await call(alice, 'fileComplaint', 409, { jose: await complaint(aliceKey, { about: 'price' }) });
+await call(alice, 'fileComplaint', 404, { jose: await complaint(aliceKey, { session: session() }) });
+await call(alice, 'fileComplaint', 403, { jose: await complaint(aliceKey, { advert: await aliceKey.sign('xeno-advert+xml', '<Advert/>') }).then(t => t.slice(0, -4) + 'AAAA') });
+await call(alice, 'fileComplaint', 400, { jose: await complaint(aliceKey, { about: 'nothing' }) });
+await call(alice, 'fileComplaint', 413, { jose: 'x'.repeat(300000) });
+await call(first, 'fileComplaint', 403, { jose: said });
+await call(anybody, 'fileComplaint', 401, { jose: said });
+is((await call(second, 'listComplaints', 200)).json.complaints.map(c => `${c.server} ${c.about} ${c.version} ${c.count}`).join(),
+   `${first.id} latency 7 1`, 'everybody sees that there is one');
+await call(alice, 'listComplaints', 400, { query: { limit: 0 } });
+await call(anybody, 'listComplaints', 401);
+is((await call(first, 'getComplaint', 200, { params: { complaint: filed.complaint } })).json.document, said, 'the XenoServer reads it');
+await call(second, 'getComplaint', 403, { params: { complaint: filed.complaint } });
+await call(alice, 'getComplaint', 404, { params: { complaint: filed.complaint + 1 } });
+await call(anybody, 'getComplaint', 401, { params: { complaint: filed.complaint } });
+
 // --- storage: a node binds an order to a certificate, charges it, and is audited ---
 const data = crypto.randomBytes(100000), cert = session();
 const paying = (await call(alice, 'createOrder', 201, { json: { amount: 3000, lifetime_s: 600 } })).json;

@@ -106,6 +106,7 @@ cat >"$work/cases" <<CASES
 0 server list
 0 server status
 0 server check
+0 server advertise
 1 server remove nosuch
 0 run --dry-run -- true
 0 deploy web --task third -- sleep 600

@@ -65,7 +65,7 @@ static void queries(void **state)
         print_message("%s\n", rows[i].text);
         assert_int_equal(r, rows[i].want ? 0 : -EINVAL);
         if (r < 0) {
-            assert_string_equal(err.token, "usage");
+            assert_string_equal(err.token, "cli.usage");
             assert_non_null(strstr(err.text, rows[i].says));
             continue;
         }
