@@ -13,9 +13,9 @@
 
 #include "base/enc.h"
 
-#define WORLD  200
+#define WORLD  40
 #define SIZE   16
-#define ROUNDS 60
+#define ROUNDS 24
 
 static struct xeno_env_test world_env;
 
@@ -217,7 +217,7 @@ static double off_by(unsigned liars)
         all[n].g = fresh(n, SIZE);
     }
     for (int round = 0; round < ROUNDS; round++)
-        one_round(round % 10 == 0);
+        one_round(round % 8 == 0);
     for (unsigned a = liars; a < WORLD; a++)
         for (unsigned b = liars; b < a; b++) {
             double ms = xeno_coord_rtt(xenod_group_where(all[a].g), xenod_group_where(all[b].g),
