@@ -15,6 +15,7 @@
 #include "image/store.h"
 #include "member/check.h"
 #include "xenod/advertise.h"
+#include "xenod/targets.h"
 #include "xenod/xenod.h"
 
 #define DISK_LEAST  (INT64_C(1) << 30)
@@ -183,13 +184,49 @@ static void check_services(struct check *c)
     }
 }
 
+/* --- measuring --- */
+
+/* Nothing is wrong without it: TCP does, to those who answer by that. */
+static void check_echo(void)
+{
+    xeno_autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+
+    if (fd >= 0)
+        xeno_check_note("ICMP echo", "may be sent");
+    else
+        xeno_check_note("ICMP echo",
+                        "may not be sent, so addresses are measured by TCP only: sysctl -w "
+                        "net.ipv4.ping_group_range=\"0 2147483647\"");
+}
+
+/* An address that is not this machine's would make every measurement fail. */
+static void check_source(struct check *c)
+{
+    union xenod_address a[2];
+    int n = xenod_addresses_read(c->d->opt.probe_source, "probe-source", 2, a, NULL);
+
+    for (int i = 0; i < n; i++) {
+        xeno_autoclose int fd = socket(a[i].any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        char text[XENOD_ADDRESS_TEXT];
+        bool good = fd >= 0 && bind(fd, &a[i].any, xenod_address_len(&a[i])) == 0;
+
+        xenod_address_text(&a[i], text);
+        if (good)
+            xeno_check_say(&c->out, true, "probe source", "%s", text);
+        else
+            xeno_check_say(&c->out, false, "probe source",
+                           "%s: %s; probe-source is to be an address of this machine", text,
+                           strerror(errno));
+    }
+}
+
 int xenod_check(struct xenod *d)
 {
     struct check c = { .out = { .program = "xenod" }, .d = d };
 
     if (sd_event_default(&d->loop) < 0)
         return EXIT_FAILURE;
-    xenod_probe(&d->machine, d->opt.dir);
+    xenod_machine_read(&d->machine, d->opt.dir);
     xeno_check_clock(&c.out, d->env);
     d->dirfd = xeno_check_dir(&c.out, d->opt.dir);
     check_disk(&c);
@@ -206,6 +243,8 @@ int xenod_check(struct xenod *d)
     if (d->member && xeno_member_cert(d->member))
         check_services(&c);
     xeno_check_listen(&c.out, d->opt.listen);
+    check_source(&c);
+    check_echo();
     xeno_check_sandbox(&c.out);
     check_task_manager(&c); /* last: it uses the loop up */
     return xeno_check_end(&c.out);

@@ -66,7 +66,7 @@ int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err)
     r = sd_event_default(&d->loop);
     if (r < 0)
         return xeno_fail_errno(err, r, "loop.new", "make an event loop");
-    xenod_probe(&d->machine, d->opt.dir);
+    xenod_machine_read(&d->machine, d->opt.dir);
     join.has = machine = machine_json(d);
     d->member = xenod_identity_new(d);
     r = xeno_member_enrol(d->member, d->loop, token, &join, err);

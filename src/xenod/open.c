@@ -168,7 +168,7 @@ int xenod_open(struct xenod *d, struct xeno_err *err)
         return xeno_fail_errno(err, r, "loop.new", "make an event loop");
     xeno_spec_init();
     r = xeno_member_dir(d->opt.dir, &d->dirfd, err);
-    xenod_probe(&d->machine, d->opt.dir);
+    xenod_machine_read(&d->machine, d->opt.dir);
     if (r == 0)
         r = xenod_identity_open(d, err);
     if (r == 0)

@@ -106,8 +106,8 @@ int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err);
 /* --- check.c --- */
 int xenod_check(struct xenod *d); /* prints; returns the exit code */
 
-/* --- probe.c --- */
-void xenod_probe(struct xenod_machine *ret, const char *dir);
+/* --- machine.c --- */
+void xenod_machine_read(struct xenod_machine *ret, const char *dir);
 
 /* --- ports.c --- */
 extern const struct xeno_host_ports xenod_ports; /* ctx is to be set */

@@ -87,6 +87,9 @@ check "${xenod[@]}" --listen "127.0.0.1:$nc" --check >/dev/null
 like "$(line listen)" 'note .*is taken: .*ss -ltnp' "a port that is taken"
 is "$(check "${xenod[@]}" --listen "10.9.9.9:$nc" --check)" 1 "an address of another machine"
 like "$(line listen)" 'MISSING .*Cannot assign' "is named"
+check "${xenod[@]}" --probe-source 10.9.9.9 --check >/dev/null
+like "$(line 'probe source')" 'MISSING .*10.9.9.9: Cannot assign' "nor may it be measured from"
+like "$(line 'ICMP echo')" 'note ' "is ICMP possible?"
 
 # --- image manager ---
 imaged=(xeno-imaged --dir "$work/i" --socket "$work/i/socket" --identity "$work/x")

@@ -1,4 +1,4 @@
-/* src/xenod/probe.c - what this machine is. Whatever can be probed is not configured. */
+/* src/xenod/machine.c - what this machine is. Whatever can be probed is not configured. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static void cpu_model(char *out, size_t size)
         snprintf(out, size, "%.*s", (int)strcspn(p + 2, "\n"), p + 2);
 }
 
-void xenod_probe(struct xenod_machine *ret, const char *dir)
+void xenod_machine_read(struct xenod_machine *ret, const char *dir)
 {
     struct sysinfo si;
     struct utsname un;
