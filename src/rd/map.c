@@ -17,7 +17,7 @@ struct server {
 
 /* A server is doubted when what it publishes is off by this part, in the middle, from what others
  * say of the same round trips, or from what its own coordinate would have them be. */
-#define DOUBT .4
+#define DOUBT .3
 
 struct xeno_near_map {
     struct server *servers;
@@ -79,6 +79,11 @@ static double said(const struct xeno_near_map *m, uint32_t a, uint32_t b)
         return 0;
     l = bsearch(&key, m->servers[a].links, m->servers[a].link_count, sizeof key, by_to);
     return l ? l->rtt_ms : 0;
+}
+
+bool xeno_near_map_doubted(const struct xeno_near_map *m, uint32_t slot)
+{
+    return slot < m->count && m->servers[slot].doubted;
 }
 
 const struct xeno_coord *xeno_near_map_at(const struct xeno_near_map *m, uint32_t slot)

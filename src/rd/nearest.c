@@ -38,7 +38,8 @@ struct hypothesis {
 struct result {
     uint32_t slot;
     double rtt_ms;
-    float *to; /* its round trip to each candidate; NaN: unknown */
+    float *to;    /* its round trip to each candidate; NaN: unknown */
+    float *slack; /* how far that may be off */
 };
 
 struct xeno_near {
@@ -74,9 +75,9 @@ static uint64_t scatter(uint64_t *state)
 
 /* The likelihood of a round trip r to a server that is `to` from the candidate of a hypothesis. It
  * never falls below a floor: one answer that fits nothing decides nothing. */
-static double likelihood(double r, double to, double d, double c)
+static double likelihood(double r, double to, double slack, double d, double c)
 {
-    double smaller = fmin(d, to), scale = .4 * smaller + 1 + .05 * to;
+    double smaller = fmin(d, to), scale = .4 * smaller + 1 + .05 * to + slack;
     double z = (r - sqrt(to * to + d * d) - c * smaller) / scale, q = 1 + z * z / 3;
 
     return .37 / (scale * q * q) + 1e-5;
@@ -119,7 +120,7 @@ static double evidence(const struct xeno_near *s, uint32_t place, double d, doub
         else if (isnan(r->to[place]))
             p *= .1 / (r->rtt_ms + 100);
         else
-            p *= likelihood(r->rtt_ms, r->to[place], d, c);
+            p *= likelihood(r->rtt_ms, r->to[place], r->slack[place], d, c);
         /* The nearest is no further than one that was asked. */
         if (d > 1.3 * r->rtt_ms)
             p *= .01;
@@ -143,6 +144,8 @@ static void weigh(const struct xeno_near *s, struct hypothesis *h)
         }
     h->d = exp(d / h->p);
     h->c = c / h->p;
+    if (xeno_near_map_doubted(s->map, s->slots[h->place]))
+        h->p *= 1e-6; /* asked last */
 }
 
 static int by_value(const void *a, const void *b)
@@ -273,8 +276,10 @@ struct xeno_near *xeno_near_new(const struct xeno_near_map *m, const uint32_t *c
     s->seed = seed;
     results = s->budget + TOLD;
     s->columns = xeno_new0_n(float, results *(n + 1));
-    for (size_t i = 0; i < results; i++)
-        s->results[i].to = s->columns + i * n;
+    for (size_t i = 0; i < results; i++) {
+        s->results[i].to = s->columns + 2 * i * n;
+        s->results[i].slack = s->results[i].to + n;
+    }
     s->scores = n > POOL ? xeno_new0_n(struct score, n) : NULL;
     choose_pool(s);
     set_prior(s);
@@ -308,10 +313,10 @@ static double worth(const struct xeno_near *s, const float *from, size_t n, unsi
             sum += t == own ? s->pool[t].p : 0;
             continue;
         }
-        mine = s->pool[t].p * likelihood(r, from[t], s->pool[t].d, 0);
+        mine = s->pool[t].p * likelihood(r, from[t], 0, s->pool[t].d, 0);
         for (size_t k = 0; k < n && better < left; k++)
             if (k != own && k != t && !isnan(from[k])) {
-                double p = s->pool[k].p * likelihood(r, from[k], s->pool[k].d, 0);
+                double p = s->pool[k].p * likelihood(r, from[k], 0, s->pool[k].d, 0);
 
                 better += p > mine || (p == mine && k < t);
             }
@@ -334,7 +339,7 @@ static bool first(const struct xeno_near *s, uint32_t *ret_slot)
         float from[SAMPLE];
         double v;
 
-        if (was_asked(s, slot))
+        if (was_asked(s, slot) || xeno_near_map_doubted(s->map, slot))
             continue;
         for (size_t k = 0; k < n; k++)
             from[k] = xeno_near_map_rtt(s->map, slot, s->slots[s->pool[k].place]).ms;
@@ -374,8 +379,12 @@ bool xeno_near_result(struct xeno_near *s, uint32_t slot, double rtt_ms)
     r = &s->results[s->result_count];
     r->slot = slot;
     r->rtt_ms = fmax(rtt_ms, XENO_COORD_MIN_MS);
-    for (size_t i = 0; i < s->count; i++)
-        r->to[i] = slot == s->slots[i] ? 0 : xeno_near_map_rtt(s->map, slot, s->slots[i]).ms;
+    for (size_t i = 0; i < s->count; i++) {
+        struct xeno_latency l = xeno_near_map_rtt(s->map, slot, s->slots[i]);
+
+        r->to[i] = slot == s->slots[i] ? 0 : l.ms;
+        r->slack[i] = l.how == XENO_LATENCY_PREDICTED ? (l.high - l.low) / 6 : 0;
+    }
     s->result_count++;
     reweigh(s);
     return true;
@@ -409,7 +418,7 @@ static bool believed(const struct xeno_near *s, const struct result *own)
 static struct xeno_latency mixture(const struct xeno_near *s, uint32_t slot)
 {
     struct xeno_latency l = { NAN, NAN, NAN, XENO_LATENCY_UNKNOWN };
-    double v[TOP], w[TOP], sum = 0, at = 0, width;
+    double v[TOP], w[TOP], sum = 0, lost = 0, at = 0, width;
     size_t n = 0;
 
     for (size_t i = 0; i < s->pool_count && i < TOP; i++) {
@@ -418,8 +427,10 @@ static struct xeno_latency mixture(const struct xeno_near *s, uint32_t slot)
         double to = near == slot ? 0 : xeno_near_map_rtt(s->map, near, slot).ms, ms;
         size_t k = n;
 
-        if (isnan(to))
+        if (isnan(to)) {
+            lost += h->p;
             continue;
+        }
         ms = hypot(to, h->d) + h->c * fmin(to, h->d);
         for (; k > 0 && v[k - 1] > ms; k--) {
             v[k] = v[k - 1];
@@ -430,7 +441,7 @@ static struct xeno_latency mixture(const struct xeno_near *s, uint32_t slot)
         sum += h->p;
         n++;
     }
-    if (sum <= 0)
+    if (sum <= lost)
         return l;
     l.low = (float)v[0];
     l.ms = l.high = (float)v[n - 1];
@@ -492,7 +503,7 @@ bool xeno_near_best(const struct xeno_near *s, uint32_t *ret_slot, double *ret_c
         const struct hypothesis *h = &s->pool[i];
         const struct result *r = result_of(s, s->slots[h->place]);
 
-        if (r && r->rtt_ms < least && believed(s, r)) {
+        if (r && r->rtt_ms < least && believed(s, r) && !xeno_near_map_doubted(s->map, r->slot)) {
             least = r->rtt_ms;
             best = h;
         }

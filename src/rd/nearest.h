@@ -17,7 +17,8 @@
  * Several probes may be under way at once: xeno_near_next() may be called again before the result
  * of the one before is in (it then chooses without it). A server that lies about one round trip can
  * make itself the nearest of this search, but moves the estimates of others by a bounded amount
- * only; a result far from everything that the others say counts for little.
+ * only; a result far from everything that the others say counts for little. Who is doubted
+ * (xeno_near_map_judge) is asked last and believed when nobody else answered.
  *
  * Pure: no clock, no I/O, no allocation but in _new and _set. Units: milliseconds.
  * Context: one thread at a time for a search; a map is read by any number of searches while nobody
@@ -63,6 +64,7 @@ void xeno_near_map_clear(struct xeno_near_map *m, uint32_t slot);
  * that it says is used, only what others say of it. _set does so for its own slot with what the map
  * knows then; after a first load, and from time to time, go through all (some us each). */
 void xeno_near_map_judge(struct xeno_near_map *m, uint32_t slot);
+bool xeno_near_map_doubted(const struct xeno_near_map *m, uint32_t slot);
 
 /* The coordinate of a server; NULL when it has none, or is doubted. */
 const struct xeno_coord *xeno_near_map_at(const struct xeno_near_map *m, uint32_t slot);
