@@ -139,6 +139,11 @@ static int open_parts(struct xrdd *d, struct xeno_err *err)
     measure.accounts = d->accounts;
     follow.world = measure.world = d->world;
     d->measure = xrdd_measure_new(&measure);
+    d->complaints = (struct xrdd_complaints){ .env = d->env,
+                                              .client = d->client,
+                                              .world = d->world,
+                                              .corp_url = d->opt.corp_url,
+                                              .corp_id = xeno_member_corp(d->member)->s };
     return xrdd_follow_new(&follow, &d->follow, err);
 }
 
@@ -189,6 +194,7 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *user)
     renew_stranger(d);
     xrdd_follow_tick(d->follow);
     xrdd_measure_tick(d->measure);
+    xrdd_complaints_tick(&d->complaints);
     if (xeno_mono(d->env).ns - d->aged.ns > AGE_EVERY_S * XENO_NS_PER_S) {
         d->aged = xeno_mono(d->env);
         xrdd_world_age(d->world);
@@ -216,6 +222,7 @@ int xrdd_start(struct xrdd *d, struct xeno_err *err)
 void xrdd_release(struct xrdd *d)
 {
     xeno_http_server_free(xeno_take(&d->server)); /* and the questions */
+    xrdd_complaints_release(&d->complaints);
     xrdd_follow_free(xeno_take(&d->follow));
     xrdd_measure_free(xeno_take(&d->measure));
     xrdd_accounts_free(xeno_take(&d->accounts));

@@ -14,12 +14,20 @@ struct server {
     UT_hash_handle hh;
 };
 
+/* Apart from the servers: what comes back has its complaints still. */
+struct counted {
+    struct xeno_id id;
+    int64_t count;
+    UT_hash_handle hh;
+};
+
 struct xrdd_world {
     const struct xeno_env *env;
     struct xeno_rd *rd;
     size_t max;
     struct server *all; /* withdrawn ones, too, which rd has not */
-    unsigned open;      /* a bit for each source that is telling from the beginning */
+    struct counted *counted;
+    unsigned open; /* a bit for each source that is telling from the beginning */
 };
 
 struct xrdd_world *xrdd_world_new(const struct xeno_env *env, size_t max)
@@ -33,9 +41,14 @@ struct xrdd_world *xrdd_world_new(const struct xeno_env *env, size_t max)
 void xrdd_world_free(struct xrdd_world *w)
 {
     struct server *s, *next;
+    struct counted *c, *after;
 
     if (!w)
         return;
+    HASH_ITER (hh, w->counted, c, after) {
+        HASH_DEL(w->counted, c);
+        free(c);
+    }
     HASH_ITER (hh, w->all, s, next) {
         HASH_DEL(w->all, s);
         free(s);
@@ -138,10 +151,38 @@ static struct server *add(struct xrdd_world *w, const struct xeno_id *id)
     return s;
 }
 
+/* --- complaints --- */
+
+static struct counted *find_counted(const struct xrdd_world *w, const char *id)
+{
+    struct counted *c = NULL;
+
+    HASH_FIND(hh, w->counted, id, XENO_ID_CHARS, c);
+    return c;
+}
+
+void xrdd_world_complaints(struct xrdd_world *w, const char *id, int64_t count)
+{
+    struct counted *c = xeno_id_ok(id) ? find_counted(w, id) : NULL;
+
+    if (!xeno_id_ok(id) || (!c && HASH_COUNT(w->counted) >= w->max))
+        return;
+    if (!c) {
+        c = xeno_new0(struct counted);
+        memcpy(c->id.s, id, sizeof c->id.s);
+        HASH_ADD_KEYPTR(hh, w->counted, c->id.s, XENO_ID_CHARS, c);
+    }
+    c->count = count > c->count ? count : c->count;
+    (void)xeno_rd_complaints(w->rd, &c->id, c->count);
+}
+
+/* --- news --- */
+
 /* The newest word on it is `fresh`, which is taken. */
 static int replace(struct xrdd_world *w, struct server *s, struct xeno_advert *fresh,
                    struct xeno_err *err)
 {
+    const struct counted *c = find_counted(w, s->id.s);
     int r = 0;
 
     s->version = fresh->version;
@@ -153,6 +194,8 @@ static int replace(struct xrdd_world *w, struct server *s, struct xeno_advert *f
         r = xeno_rd_put(w->rd, fresh, err);
     if (s->withdrawn || r < 0)
         xeno_advert_free(fresh);
+    else if (c)
+        (void)xeno_rd_complaints(w->rd, &s->id, c->count);
     return r;
 }
 

@@ -41,6 +41,10 @@ void xrdd_world_untell(struct xrdd_world *w, unsigned source, const char *id);
 void xrdd_world_restart(struct xrdd_world *w, unsigned source);
 void xrdd_world_through(struct xrdd_world *w, unsigned source);
 
+/* So many complaints are counted against it by now; also of one that is not known yet. The highest
+ * count stays. */
+void xrdd_world_complaints(struct xrdd_world *w, const char *id, int64_t count);
+
 /* Leases that are over end, and what was told since finds its place on the map. Once in a few
  * seconds. */
 void xrdd_world_age(struct xrdd_world *w);

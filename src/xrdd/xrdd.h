@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "member/member.h"
 #include "xrdd/accounts.h"
+#include "xrdd/complaints.h"
 #include "xrdd/follow.h"
 #include "xrdd/measure.h"
 #include "xrdd/options.h"
@@ -43,6 +44,7 @@ struct xrdd {
     struct xrdd_follow *follow;
     struct xrdd_measure *measure;
     struct xrdd_accounts *accounts;
+    struct xrdd_complaints complaints;
     struct xeno_http_client *stranger; /* goes where adverts lead, within `allow` */
     char *shown;                       /* the credential it has */
     xeno_time aged;                    /* monotonic: when the world was looked through */

@@ -209,6 +209,41 @@ void fixture_server(struct fixture *f, int i)
     s->http = serve(f, s->key, XENO_PARTY_SERVER, routes, s);
 }
 
+/* --- the XenoCorp --- */
+
+static void get_complaints(struct xeno_http_req *q, void *user)
+{
+    struct fixture *f = user;
+    struct xeno_json *body = xeno_json_object(), *list = xeno_json_array();
+    size_t i = (size_t)atoll(xeno_http_query(q, "after")), end = i + 2;
+
+    for (; i < f->corp.count && i < end; i++) {
+        struct xeno_json *c = xeno_json_object();
+        int64_t count = 1;
+
+        for (size_t k = 0; k < i; k++)
+            count += f->corp.server[k] == f->corp.server[i];
+        xeno_json_set_int(c, "complaint", (int64_t)i + 1);
+        xeno_json_set_str(c, "server", f->servers[f->corp.server[i]].id.s);
+        xeno_json_set_int(c, "count", count);
+        xeno_json_append(list, c);
+    }
+    xeno_json_set(body, "complaints", list);
+    if (i < f->corp.count)
+        xeno_json_set_int(body, "next", (int64_t)i);
+    xeno_http_reply_json(q, 200, body);
+}
+
+void fixture_corp(struct fixture *f)
+{
+    static const struct xeno_http_route routes[] = {
+        { "GET", "/v1/complaints", 0, 0, get_complaints }, { NULL }
+    };
+
+    f->corp.key = xeno_key_new(xeno_env_real());
+    f->corp.http = serve(f, f->corp.key, XENO_PARTY_CORP, routes, f);
+}
+
 char *fixture_advert(struct fixture *f, int i, int64_t version, const char *more)
 {
     struct fake_server *s = &f->servers[i];
@@ -325,6 +360,8 @@ void fixture_remove(struct fixture *f)
         while (f->xis[i].count > 0)
             xeno_json_unref(f->xis[i].changes[--f->xis[i].count]);
     }
+    xeno_http_server_free(f->corp.http);
+    xeno_key_free(f->corp.key);
     xeno_key_free(f->key);
     free(f->pem);
     xeno_key_free(f->ca);
@@ -349,6 +386,12 @@ void fixture_start(struct fixture *f, const char *options)
     assert_int_equal(xeno_conf_set(p->items, p->count, opt, "dir", f->dir, NULL), 0);
     assert_int_equal(xeno_conf_set(p->items, p->count, opt, "listen", "127.0.0.1:0", NULL), 0);
     assert_int_equal(xeno_conf_set(p->items, p->count, opt, "xis", xis.data, NULL), 0);
+    if (f->corp.http) {
+        xeno_autofree char *url =
+            xeno_asprintf("https://127.0.0.1:%u", xeno_http_server_port(f->corp.http));
+
+        assert_int_equal(xeno_conf_set(p->items, p->count, opt, "corp-url", url, NULL), 0);
+    }
     assert_int_equal(xeno_conf_parse(p->items, p->count, opt, options ? options : "", "test", &err),
                      0);
     if (xrdd_open(&f->d, &err) < 0 || xrdd_start(&f->d, &err) < 0)

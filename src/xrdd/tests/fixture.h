@@ -36,7 +36,16 @@ struct fake_server {
     struct xeno_http_req *held;
 };
 
+/* What the XenoCorp counts: GET /v1/complaints, two on a page. */
+struct fake_corp {
+    struct xeno_key *key;
+    struct xeno_http_server *http;
+    size_t count;
+    int server[8]; /* complaint i + 1 is about it */
+};
+
 struct fixture {
+    struct fake_corp corp;
     char dir[64];
     sd_event *loop;
     char *ca_pem;
@@ -55,6 +64,7 @@ void fixture_remove(struct fixture *f);
 void fixture_xis(struct fixture *f, int i); /* it begins to listen */
 void fixture_xis_gone(struct fixture *f, int i);
 void fixture_server(struct fixture *f, int i);
+void fixture_corp(struct fixture *f); /* it listens; without it the RD has none to ask */
 /* Start the RD on those XIS nodes that listen. options: lines of a configuration; NULL: none. */
 void fixture_start(struct fixture *f, const char *options);
 void fixture_stop(struct fixture *f);

@@ -208,6 +208,30 @@ static void withdrawal(void **state)
     assert_null(xeno_rd_get(xrdd_world_rd(f->d.world), &f->servers[0].id));
 }
 
+/* Counted over pages, also against one whose advert comes later. */
+static void complaints(void **state)
+{
+    static const int about[] = { 0, 1, 0, 0, 2 };
+    struct fixture *f = *state;
+
+    fixture_xis(f, 0);
+    fixture_corp(f);
+    memcpy(f->corp.server, about, sizeof about);
+    f->corp.count = XENO_LEN(about);
+    for (int i = 0; i < 2; i++)
+        fixture_tell_server(f, 0, i, NULL);
+    fixture_start(f, NULL);
+    fixture_until(f, known(f) == 2 && f->d.complaints.after == 5);
+    fixture_tell_server(f, 0, 2, NULL);
+    fixture_tell_server(f, 0, 3, NULL);
+    fixture_until(f, known(f) == 4);
+    assert_string_equal(fixture_found(f, "{\"max_complaints\":0}"), "s3");
+    fixture_tell_server(f, 0, 0, "LoadPercent=1"); /* news does not wipe it out */
+    fixture_until(f, f->d.follow && xrdd_follow_get(f->d.follow, 0).changes == 5);
+    assert_null(strstr(fixture_found(f, "{\"max_complaints\":2}"), "s0"));
+    assert_non_null(strstr(fixture_found(f, "{\"max_complaints\":3}"), "s0"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(gaps, setup, teardown),
         cmocka_unit_test_setup_teardown(away, setup, teardown),
         cmocka_unit_test_setup_teardown(withdrawal, setup, teardown),
+        cmocka_unit_test_setup_teardown(complaints, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
