@@ -1,4 +1,4 @@
-/* src/cli/server-advertise.c - what a XenoServer says of itself, and who would find it. */
+/* src/cli/server-advertise.c - what a XenoServer says of itself, and who finds it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
