@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #include "base/log.h"
 #include "http/client.h"
+#include "http/public.h"
 #include "json/json.h"
 #include "rd/nearest.h"
 
@@ -100,20 +102,26 @@ static bool split(const char *text, char host[INET6_ADDRSTRLEN], unsigned *ret_p
     return true;
 }
 
-/* The prefix, with a letter for what is measured. */
+/* The prefix, with a letter for what is measured. Of an address that is not of the public internet
+ * it is the address: there a prefix says little about where it is, in an emulated network nothing.
+ */
 static bool key_of(const char *host, bool paths, char key[static INET6_ADDRSTRLEN + 2])
 {
-    uint8_t a[16];
-    int family = AF_INET;
+    struct sockaddr_in four = { .sin_family = AF_INET };
+    struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+    bool is_four = inet_pton(AF_INET, host, &four.sin_addr) == 1;
 
-    if (inet_pton(AF_INET, host, a) == 1)
-        a[3] = 0;
-    else if (inet_pton(family = AF_INET6, host, a) == 1)
-        memset(a + 6, 0, 10);
-    else
-        return false;
     *key = paths ? 'p' : 'r';
-    return inet_ntop(family, a, key + 1, INET6_ADDRSTRLEN) != NULL;
+    if (is_four) {
+        if (xeno_http_public((struct sockaddr *)&four))
+            four.sin_addr.s_addr &= htonl(0xffffff00);
+        return inet_ntop(AF_INET, &four.sin_addr, key + 1, INET6_ADDRSTRLEN) != NULL;
+    }
+    if (inet_pton(AF_INET6, host, &six.sin6_addr) != 1)
+        return false;
+    if (xeno_http_public((struct sockaddr *)&six))
+        memset(six.sin6_addr.s6_addr + 6, 0, 10);
+    return inet_ntop(AF_INET6, &six.sin6_addr, key + 1, INET6_ADDRSTRLEN) != NULL;
 }
 
 static struct target *find_target(struct xrdd_measure *m, const char *address, bool paths)
