@@ -275,7 +275,7 @@ struct xeno_near *xeno_near_new(const struct xeno_near_map *m, const uint32_t *c
     s->budget = budget < XENO_NEAR_MAX ? budget : XENO_NEAR_MAX;
     s->seed = seed;
     results = s->budget + TOLD;
-    s->columns = xeno_new0_n(float, results *(n + 1));
+    s->columns = xeno_new0_n(float, results *(2 * n + 1));
     for (size_t i = 0; i < results; i++) {
         s->results[i].to = s->columns + 2 * i * n;
         s->results[i].slack = s->results[i].to + n;
