@@ -411,11 +411,7 @@ const struct cli_command cli_server_commands[] = {
       .run = cli_server_check },
     { .name = "server advertise",
       .usage = "[SERVER]",
-<<<<<<< Updated upstream
       .summary = "show what a XenoServer says of itself, and who finds it",
-=======
-      .summary = "show what a XenoServer says of itself",
->>>>>>> Stashed changes
       .about =
           "What it tells to information services, signature checked. With --check it says whether\n"
           "somebody with your credential would find it who asks for what the options of run, or a\n"
