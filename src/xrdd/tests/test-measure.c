@@ -97,16 +97,32 @@ static void nearest(void **state)
     int asked;
 
     world(f, LOOPBACK, SERVERS, 51);
-    j = near(f, "192.0.2.9");
+    j = near(f, "198.41.0.9");
     first(j, text);
     print_message("%s\n", text);
     assert_memory_equal(text, "s5 ", 3);
     asked = probes(f);
     assert_in_range(asked, 1, XENO_NEAR_BUDGET);
-    again = near(f, "192.0.2.200:443"); /* the same network: known */
+    again = near(f, "198.41.0.200:443"); /* the same network: known */
     first(again, text);
     assert_memory_equal(text, "s5 ", 3);
     assert_int_equal(probes(f), asked);
+}
+
+/* Neighbours by number, but not of the public internet: each is measured. */
+static void not_public(void **state)
+{
+    struct fixture *f = *state;
+    xeno_auto(xeno_json) one = NULL;
+    xeno_auto(xeno_json) two = NULL;
+    int asked;
+
+    world(f, LOOPBACK, 4, 51);
+    one = near(f, "10.9.9.1");
+    asked = probes(f);
+    assert_true(asked > 0);
+    two = near(f, "10.9.9.2");
+    assert_true(probes(f) > asked);
 }
 
 /* One that does not answer holds nobody up, and one that refuses is no answer. */
@@ -119,7 +135,7 @@ static void slow(void **state)
     world(f, LOOPBACK "probe-wait = 2s", 4, 11);
     for (int i = 0; i < 4; i++)
         f->servers[i].rtt_us = i == 3 ? 21000 : i == 2 ? 0 : -1;
-    j = near(f, "192.0.2.9");
+    j = near(f, "198.41.0.9");
     first(j, text);
     print_message("%s\n", text);
     assert_non_null(strchr(text, ' '));
@@ -135,7 +151,7 @@ static void limits(void **state)
     int asked;
 
     world(f, LOOPBACK "probes-per-client = 1", 4, 11);
-    one = near(f, "192.0.2.9");
+    one = near(f, "198.41.0.9");
     asked = probes(f);
     assert_true(asked > 0);
     two = near(f, "198.51.100.9"); /* a second prefix in the same minute */
@@ -152,7 +168,7 @@ static void guarded(void **state)
     char text[100];
 
     world(f, "allow = 10.0.0.0/8", 4, 11);
-    j = near(f, "192.0.2.9");
+    j = near(f, "198.41.0.9");
     first(j, text);
     assert_non_null(strstr(text, "unknown 0"));
     assert_int_equal(probes(f), 0);
@@ -163,7 +179,7 @@ static void leaves(void **state)
 {
     struct fixture *f = *state;
     xeno_autofree char *url = NULL;
-    const char *body = "{\"near\":[{\"address\":\"192.0.2.9\"}]}";
+    const char *body = "{\"near\":[{\"address\":\"198.41.0.9\"}]}";
     xeno_auto(xeno_json) j = NULL;
     struct xeno_http_ask ask = {
         .method = "POST", .body = body, .body_len = strlen(body), .deadline = xeno_s(20)
@@ -186,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nearest, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_public, setup, teardown),
         cmocka_unit_test_setup_teardown(slow, setup, teardown),
         cmocka_unit_test_setup_teardown(limits, setup, teardown),
         cmocka_unit_test_setup_teardown(guarded, setup, teardown),
