@@ -24,7 +24,7 @@ is "$(names --rd "$rd")" "x2 x1" "the other one finds the same" || sed 's/^/# /'
 total() { xeno find "$@" --json | jq -c '[.answers[].price.total]'; }
 is "$(total --rd "$rd")" "$(total)" "for the same price"
 is "$(names --rd "$rd" --max-cost 0.5)" "$(names --max-cost 0.5)" "as many within a limit"
-is "$(names --rd "$rd" --max-price 0.3)" "$(names --max-price 0.3)" "or within a price an hour"
+is "$(names --rd "$rd" --max-price 1.2)" "$(names --max-price 1.2)" "or within a price an hour"
 xeno find --rd "$rd" --memory 900G --json >"$work/o" 2>"$work/e"
 is "$(jq -c '[.matched, .fell[0].constraint, .fell[0].count]' "$work/o")" '[0,"MemoryMB",2]' "it says what they fell to"
 xeno find --rd "$rd" --near 192.0.2.1 --json >"$work/o" 2>"$work/e"
