@@ -291,7 +291,7 @@ const struct cli_command cli_run_commands[] = {
           "With --on, or of one FILE.xml alone, the document (schemas/service.xsd) says what each\n"
           "replica needs, its tasks, and values that differ. It is checked whole, then held at N\n"
           "XenoServers: those of --server, in that order; else those that your RD finds (xeno find),"
-          "\nor, without one, that you know; who refuses is replaced by the next.\nOnly then is money set aside, for each at its XenoServer alone, and all sessions "
+          "\nand then those that you know; who refuses is replaced by the next.\nOnly then is money set aside, for each at its XenoServer alone, and all sessions "
           "are made\nat once: all or nothing, unless --at-least. Arguments\nand environment may contain ${replica}, ${replicas}, ${server}, ${address}, "
           "${port} and\nthe document's Parameters; $${ is ${. They run until they are ended; an\ninterrupt before the timeline undoes all.",
       .examples = "xeno deploy web -- sh -c 'while sleep 60; do date; done'\n"

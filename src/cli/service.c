@@ -95,19 +95,21 @@ static int found_candidates(struct cli_rollout *ro, const struct cli_args *args,
     return 0;
 }
 
-static int known_candidates(struct cli_rollout *ro, size_t *ret, struct xeno_err *err)
+/* All that are known and are not among the `n` first. */
+static int known_candidates(struct cli_rollout *ro, size_t n, size_t *ret, struct xeno_err *err)
 {
     const struct cli_server *s;
-    size_t n = ro->known->count < CLI_CANDIDATES_MAX ? ro->known->count : CLI_CANDIDATES_MAX;
-    int r = cli_servers_pick(ro->known, NULL, &s, err); /* there is one at all */
+    int r = n == 0 ? cli_servers_pick(ro->known, NULL, &s, err) : 0; /* there is one at all */
 
-    for (size_t i = 0; r == 0 && i < n; i++)
-        ro->candidates[i] = &ro->known->items[i];
+    for (size_t i = 0; r == 0 && i < ro->known->count && n < CLI_CANDIDATES_MAX; i++)
+        if (!have(ro, n, &ro->known->items[i]))
+            ro->candidates[n++] = &ro->known->items[i];
     *ret = n;
     return r;
 }
 
-/* Those named; else those that are found, if there is somebody to ask; else all that are known. */
+/* Those named; else those that are found, if there is somebody to ask; then, unless it was said
+ * where, all that are known. */
 static int find_candidates(struct cli_rollout *ro, const struct cli_args *args, size_t want,
                            size_t *ret, struct xeno_err *err)
 {
@@ -124,13 +126,15 @@ static int find_candidates(struct cli_rollout *ro, const struct cli_args *args, 
     if (count > 0)
         return named_candidates(ro, named, count, ret, err);
     if (!meant && !cli_discover_possible(ro->cli, args))
-        return known_candidates(ro, ret, err);
+        return known_candidates(ro, 0, ret, err);
+    *ret = 0;
     r = found_candidates(ro, args, want, ret, err);
-    if (r == 0 || meant || ro->known->count == 0)
+    if (meant || (r < 0 && ro->known->count == 0))
         return r;
-    cli_note(ro->cli, "those that you know are asked, since your RD found none: %s",
-             cli_clean(err->text));
-    return known_candidates(ro, ret, err);
+    if (r < 0)
+        cli_note(ro->cli, "those that you know are asked, since your RD found none: %s",
+                 cli_clean(err->text));
+    return known_candidates(ro, *ret, ret, err); /* what they have may be news to the RD */
 }
 
 /* The longest there can be of what is not known yet: what fits with it fits. */
