@@ -145,7 +145,7 @@ static void weigh(const struct xeno_near *s, struct hypothesis *h)
     h->d = exp(d / h->p);
     h->c = c / h->p;
     if (xeno_near_map_doubted(s->map, s->slots[h->place]))
-        h->p *= 1e-6; /* asked last */
+        h->p *= 1e-60; /* asked last */
 }
 
 static int by_value(const void *a, const void *b)
