@@ -192,6 +192,9 @@ void xeno_near_map_set(struct xeno_near_map *m, uint32_t slot, const struct xeno
     for (size_t i = 0; i < n; i++)
         s->named[kept[i].to >> 6 & 3] |= UINT64_C(1) << (kept[i].to & 63);
     xeno_near_map_judge(m, slot);
+    /* One of those it spoke of has more to be judged by now; all get their turn as others come. */
+    if (n > 0)
+        xeno_near_map_judge(m, kept[slot % n].to);
 }
 
 void xeno_near_map_clear(struct xeno_near_map *m, uint32_t slot)

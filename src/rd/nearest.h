@@ -61,8 +61,9 @@ void xeno_near_map_clear(struct xeno_near_map *m, uint32_t slot);
 
 /* Judge anew whether what a server publishes of itself can be true: its round trips beside what
  * others say of the same, both beside its coordinate. When in the middle they are far apart nothing
- * that it says is used, only what others say of it. _set does so for its own slot with what the map
- * knows then; after a first load, and from time to time, go through all (some us each). */
+ * that it says is used, only what others say of it. _set does so for its own slot and for one
+ * of those it names, with what the map knows then; after a first load one may go through all (some
+ * us each). */
 void xeno_near_map_judge(struct xeno_near_map *m, uint32_t slot);
 bool xeno_near_map_doubted(const struct xeno_near_map *m, uint32_t slot);
 
