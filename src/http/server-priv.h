@@ -187,6 +187,7 @@ void http_pay(struct xeno_http_server *s, size_t bytes); /* for the runs in whic
 void http_later(struct xeno_http_server *s); /* do what must not be done inside a callback */
 
 /* tls.c */
+bool http_is_revoked(const struct xeno_http_server_opts *o, const char *serial);
 void http_tls_attach(struct conn *c);
 /* 0 with c->cert or anonymous; else the reason why its certificate does not count. */
 int http_peer_check(struct conn *c, struct xeno_err *err);

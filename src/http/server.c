@@ -136,8 +136,7 @@ static bool is_revoked(const struct conn *c)
 {
     const struct xeno_http_server_opts *o = &c->server->opts;
 
-    return c->phase == PHASE_STREAMING && c->cert && o->revoked &&
-           o->revoked(c->cert->serial, o->user);
+    return c->phase == PHASE_STREAMING && c->cert && http_is_revoked(o, c->cert->serial);
 }
 
 static int on_scan(sd_event_source *src, uint64_t usec, void *user)

@@ -81,6 +81,7 @@ struct xeno_http_server_opts {
                     void *user);
     /* Asked at each request, and each second of a stream, which then ends. NULL: nothing is. */
     bool (*revoked)(const char *serial, void *user);
+    void *revoked_user; /* for it; NULL: `user` */
     /* Kept answers of idempotent POSTs, so that a repeat gets the first answer again. Both NULL:
      * kept in memory (bounded, 10 minutes). `key` is peer id, method and path, Idempotency-Key;
      * `body_sha` covers the query and the body. idem_get returns true when the key is known:

@@ -105,6 +105,11 @@ static void check_once(struct conn *c)
     c->cert = xeno_take(&cert);
 }
 
+bool http_is_revoked(const struct xeno_http_server_opts *o, const char *serial)
+{
+    return o->revoked && o->revoked(serial, o->revoked_user ? o->revoked_user : o->user);
+}
+
 int http_peer_check(struct conn *c, struct xeno_err *err)
 {
     struct xeno_http_server *s = c->server;
@@ -121,7 +126,7 @@ int http_peer_check(struct conn *c, struct xeno_err *err)
     if (now.ns >= c->cert->not_after.ns)
         return xeno_fail(err, -EPERM, "x509.expired",
                          "the credential ran out while the connection was open; renew it");
-    if (s->opts.revoked && s->opts.revoked(c->cert->serial, s->opts.user))
+    if (http_is_revoked(&s->opts, c->cert->serial))
         return xeno_fail(err, -EPERM, "x509.revoked", "the credential %s was revoked",
                          c->cert->serial);
     return 0;

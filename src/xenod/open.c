@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "base/io.h"
@@ -122,19 +121,10 @@ static int open_journal(struct xenod *d, struct xeno_err *err)
 
 static int open_client(struct xenod *d, struct xeno_err *err)
 {
-    struct xeno_http_client_opts opts = { .env = d->env,
-                                          .ca_pem = xeno_member_ca_pem(d->member),
-                                          .cert_pem = xeno_member_cert_pem(d->member),
-                                          .key = xeno_member_key(d->member) };
+    struct xeno_http_client_opts opts = { .env = NULL };
 
+    xeno_member_calls(d->member, &opts);
     return xeno_http_client_new(d->loop, &opts, &d->client, err);
-}
-
-static bool is_revoked(const char *serial, void *user)
-{
-    const struct xenod *d = user;
-
-    return xeno_member_revoked(serial, d->member);
 }
 
 static int open_server(struct xenod *d, struct xeno_err *err)
@@ -142,19 +132,14 @@ static int open_server(struct xenod *d, struct xeno_err *err)
     struct xeno_http_limits limits = xeno_http_limits_default;
     struct xeno_http_server_opts opts = {
         .listen = d->opt.listen,
-        .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
-        .cert_pem = xeno_member_cert_pem(d->member),
-        .key = xeno_member_key(d->member),
-        .ca_pem = xeno_member_ca_pem(d->member),
-        .env = d->env,
         .limits = &limits,
         .routes = xenod_routes,
         .user = d,
-        .revoked = is_revoked,
         .idem_get = xenod_idem_get,
         .idem_put = xenod_idem_put,
     };
 
+    xeno_member_serves(d->member, &opts);
     limits.connections = (unsigned)d->opt.connections;
     limits.connections_per_address = (unsigned)d->opt.connections_per_address;
     return xeno_http_server_new(d->loop, &opts, &d->server, err);

@@ -60,12 +60,11 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *user)
 
 int xisd_identity_start(struct xisd *d, struct xeno_err *err)
 {
-    struct xeno_http_client_opts opts = { .env = d->env,
-                                          .ca_pem = xeno_member_ca_pem(d->member),
-                                          .cert_pem = xeno_member_cert_pem(d->member),
-                                          .key = xeno_member_key(d->member) };
-    int r = xeno_http_client_new(d->loop, &opts, &d->client, err);
+    struct xeno_http_client_opts opts = { .env = NULL };
+    int r;
 
+    xeno_member_calls(d->member, &opts);
+    r = xeno_http_client_new(d->loop, &opts, &d->client, err);
     if (r < 0)
         return r;
     xeno_member_attach(d->member, d->client, d->server);

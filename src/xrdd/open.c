@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -60,29 +59,17 @@ int xrdd_enrol(struct xrdd *d, const char *token, struct xeno_err *err)
 
 /* --- serving --- */
 
-static bool is_revoked(const char *serial, void *user)
-{
-    const struct xrdd *d = user;
-
-    return xeno_member_revoked(serial, d->member);
-}
-
 static int open_server(struct xrdd *d, struct xeno_err *err)
 {
     struct xeno_http_limits limits = xeno_http_limits_default;
     struct xeno_http_server_opts opts = {
         .listen = d->opt.listen,
-        .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
-        .cert_pem = xeno_member_cert_pem(d->member),
-        .key = xeno_member_key(d->member),
-        .ca_pem = xeno_member_ca_pem(d->member),
-        .env = d->env,
         .limits = &limits,
         .routes = xrdd_routes,
         .user = d,
-        .revoked = is_revoked,
     };
 
+    xeno_member_serves(d->member, &opts);
     limits.connections = (unsigned)d->opt.connections;
     limits.connections_per_address = (unsigned)d->opt.connections_per_address;
     limits.running_per_peer = (unsigned)d->opt.running_per_peer;
@@ -104,11 +91,11 @@ static int guard(void *arg, const struct xeno_http_peer *p, struct xeno_err *err
 
 static int open_clients(struct xrdd *d, struct xeno_err *err)
 {
-    struct xeno_http_client_opts opts = { .env = d->env,
-                                          .ca_pem = xeno_member_ca_pem(d->member),
-                                          .cert_pem = xeno_member_cert_pem(d->member),
-                                          .key = xeno_member_key(d->member) };
-    int r = xeno_http_client_new(d->loop, &opts, &d->client, err);
+    struct xeno_http_client_opts opts = { .env = NULL };
+    int r;
+
+    xeno_member_calls(d->member, &opts);
+    r = xeno_http_client_new(d->loop, &opts, &d->client, err);
 
     opts.guard = guard;
     opts.guard_arg = d;

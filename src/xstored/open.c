@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/io.h"
 #include "base/log.h"
@@ -101,30 +100,18 @@ int xstored_open(struct xstored *d, struct xeno_err *err)
 
 /* --- serving --- */
 
-static bool is_revoked(const char *serial, void *user)
-{
-    const struct xstored *d = user;
-
-    return xeno_member_revoked(serial, d->member);
-}
-
 static int open_server(struct xstored *d, struct xeno_err *err)
 {
     struct xeno_http_limits limits = xeno_http_limits_default;
     struct xeno_http_server_opts opts = {
         .listen = d->opt.listen,
-        .listen_fd = sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1,
-        .cert_pem = xeno_member_cert_pem(d->member),
-        .key = xeno_member_key(d->member),
-        .ca_pem = xeno_member_ca_pem(d->member),
-        .env = d->env,
         .limits = &limits,
         .routes = xstored_routes,
         .user = d,
         .problem = xstored_problem,
-        .revoked = is_revoked,
     };
 
+    xeno_member_serves(d->member, &opts);
     limits.connections = (unsigned)d->opt.connections;
     limits.connections_per_address = (unsigned)d->opt.connections_per_address;
     limits.running_per_peer = (unsigned)d->opt.running_per_peer;
