@@ -114,6 +114,21 @@ static const char *size(struct shown *s, const char *path, char out[32])
     return xeno_size_text((int64_t)mb << 20, out);
 }
 
+static void show_place(const struct cli *cli, struct shown *s)
+{
+    static const char *const paths[] = { "Location/Place", "Location/Country", "Location/Latitude",
+                                         "Location/Longitude" };
+    bool told = false;
+
+    for (size_t i = 0; i < XENO_LEN(paths); i++)
+        told |= strcmp(text(s, paths[i]), "?") != 0;
+    if (told)
+        cli_field(cli, "place", "%s, %s (%s, %s), as its operator says", text(s, paths[0]),
+                  text(s, paths[1]), text(s, paths[2]), text(s, paths[3]));
+    else
+        cli_field(cli, "place", "not told");
+}
+
 static void show_who(const struct cli *cli, struct shown *s)
 {
     xeno_autofree char *isolation = set(s, "Isolation", " "), *types = set(s, "EnvType", " ");
@@ -124,9 +139,7 @@ static void show_who(const struct cli *cli, struct shown *s)
               text(s, "Software"));
     cli_field(cli, "endpoint", "%s", text(s, "Endpoint"));
     cli_field(cli, "corp", "%s", corps);
-    cli_field(cli, "place", "%s, %s (%s, %s), as its operator says", text(s, "Location/Place"),
-              text(s, "Location/Country"), text(s, "Location/Latitude"),
-              text(s, "Location/Longitude"));
+    show_place(cli, s);
     cli_field(cli, "machine", "%s x %s", text(s, "Machine/CPUs"), text(s, "Machine/CPU"));
     cli_field(cli, "", "%s, kernel %s, %s", text(s, "Machine/Architecture"),
               text(s, "Machine/Kernel"), size(s, "Machine/MemoryMB", memory));

@@ -556,6 +556,18 @@ int64_t xrdd_measure_known(struct xrdd_measure *m, const char *address)
     return (int64_t)(heard(find_target(m, address, false)) + heard(find_target(m, address, true)));
 }
 
+/* A XenoServer that was asked and said nothing, or heard nothing: where it claims to be is no
+ * reason to believe that it is near. */
+static bool in_vain(const struct target *t, uint32_t slot)
+{
+    const struct xeno_advert *a = xeno_rd_at(xrdd_world_rd(t->m->opts.world), slot);
+
+    for (size_t i = 0; a && i < t->known_count; i++)
+        if (strcmp(t->known[i].id.s, a->id.s) == 0)
+            return isnan(t->known[i].rtt_ms);
+    return false;
+}
+
 void xrdd_measure_estimate(struct xrdd_measure *m, const char *address, const uint32_t *slots,
                            size_t n, struct xeno_latency *ret)
 {
@@ -566,6 +578,9 @@ void xrdd_measure_estimate(struct xrdd_measure *m, const char *address, const ui
         return;
     s = search(t, slots, n, 0);
     xeno_near_estimates(s, slots, n, ret);
+    for (size_t i = 0; i < n; i++)
+        if (in_vain(t, slots[i]))
+            ret[i] = (struct xeno_latency){ NAN, NAN, NAN, XENO_LATENCY_UNKNOWN };
 }
 
 bool xrdd_measure_path(struct xrdd_measure *m, const char *address, uint32_t slot,

@@ -57,7 +57,8 @@ struct xrdd_wait *xrdd_measure_begin(struct xrdd_measure *m, const struct xeno_i
                                      void (*done)(void *arg), void *arg);
 void xrdd_measure_leave(struct xrdd_wait *w); /* `done` is not called; NULL: no effect */
 
-/* What is known now. Round trips of servers to an address: all stay as they are when nothing is. */
+/* What is known now. Round trips of servers to an address: all stay as they are when nothing is; of
+ * one that was asked in vain it is unknown. */
 void xrdd_measure_estimate(struct xrdd_measure *m, const char *address, const uint32_t *slots,
                            size_t n, struct xeno_latency *ret);
 /* The path from a server to an address; ret NULL: is it known? */
