@@ -78,6 +78,10 @@ struct xeno_span {
     const struct xeno_node *root;
     bool texts;
     uint64_t low, high; /* ranks; low == high: empty */
+    /* The first entry or, for a descending lookup, the last; `there`: it was found with the ranks.
+     */
+    struct xeno_cursor at;
+    bool there;
 };
 /* What a lookup covers: numbers in out[0], texts in out[1]. */
 void xeno_index_spans(const struct xeno_index *ix, const struct xeno_token *t,

@@ -1,4 +1,4 @@
-/* src/xis/index-read.c - lookups: two descents for the total, one for the place. */
+/* src/xis/index-read.c - lookups: two descents for the total, one of which leads to the place. */
 #include "xis/index-priv.h"
 
 #include <math.h>
@@ -28,7 +28,8 @@ static void numbers_span(const struct xeno_index *ix, const struct xeno_lookup *
         low.key = xeno_key_of_number(l->min);
         high.key = xeno_key_of_number(l->max) + 1;
     }
-    xeno_tree_ranks(&ix->forest, s->root, false, &low, &high, &s->low, &s->high);
+    xeno_tree_ranks(&ix->forest, s->root, false, &low, &high, &s->low, &s->high, &s->at, l->desc);
+    s->there = true;
 }
 
 static void texts_span(const struct xeno_index *ix, const struct xeno_lookup *l,
@@ -46,9 +47,12 @@ static void texts_span(const struct xeno_index *ix, const struct xeno_lookup *l,
         high.key = xeno_key_of_text(l->to);
         high.slot = UINT32_MAX;
     }
-    xeno_tree_ranks(&ix->forest, s->root, true, &low, &high, &s->low, &s->high);
+    xeno_tree_ranks(&ix->forest, s->root, true, &low, &high, &s->low, &s->high, &s->at, l->desc);
+    s->there = !l->desc;
     if (!range || !l->to)
         s->high = xeno_tree_count(s->root);
+    else
+        s->there = true;
     if (s->low > s->high)
         s->high = s->low;
 }
@@ -56,8 +60,12 @@ static void texts_span(const struct xeno_index *ix, const struct xeno_lookup *l,
 void xeno_index_spans(const struct xeno_index *ix, const struct xeno_token *t,
                       const struct xeno_lookup *l, struct xeno_span out[2])
 {
-    out[0] = (struct xeno_span){ .texts = false };
-    out[1] = (struct xeno_span){ .texts = true };
+    for (int i = 0; i < 2; i++) {
+        out[i].root = NULL;
+        out[i].texts = i == 1;
+        out[i].low = out[i].high = 0;
+        out[i].there = false;
+    }
     if (l->range != XENO_LOOKUP_STRINGS) {
         out[0].root = xeno_tree_root(&t->numbers);
         numbers_span(ix, l, &out[0]);
@@ -69,19 +77,19 @@ void xeno_index_spans(const struct xeno_index *ix, const struct xeno_token *t,
 }
 
 /* Those of a span from `skip` on, at most `limit`. */
-static size_t take(const struct xeno_index *ix, const struct xeno_span *s, bool desc, uint64_t skip,
+static size_t take(const struct xeno_index *ix, struct xeno_span *s, bool desc, uint64_t skip,
                    size_t limit, struct xeno_hit *hits)
 {
     uint64_t left = s->high - s->low;
-    struct xeno_cursor c;
     struct xeno_entry e;
     size_t n = 0;
 
     if (skip >= left || limit == 0)
         return 0;
     left -= skip;
-    xeno_cursor_set(&c, s->root, s->texts, desc ? s->high - 1 - skip : s->low + skip);
-    for (; n < limit && n < left && xeno_cursor_get(&c, &e); n++) {
+    if (skip > 0 || !s->there)
+        xeno_cursor_set(&s->at, s->root, s->texts, desc ? s->high - 1 - skip : s->low + skip);
+    for (; n < limit && n < left && xeno_cursor_get(&s->at, &e); n++) {
         hits[n] = (struct xeno_hit){ .slot = e.slot };
         hits[n].value.number = !s->texts;
         if (s->texts)
@@ -89,9 +97,9 @@ static size_t take(const struct xeno_index *ix, const struct xeno_span *s, bool 
         else
             hits[n].value.n = xeno_number_of_key(e.key);
         if (desc)
-            xeno_cursor_prev(&c);
+            xeno_cursor_prev(&s->at);
         else
-            xeno_cursor_next(&c);
+            xeno_cursor_next(&s->at);
     }
     return n;
 }

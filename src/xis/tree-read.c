@@ -90,35 +90,6 @@ static unsigned step(const struct xeno_forest *f, const struct xeno_node *n, boo
     return p > 0 ? p - 1 : 0;
 }
 
-/* Both go down together, so that one's memory comes while the other is searched. */
-void xeno_tree_ranks(const struct xeno_forest *f, const struct xeno_node *root, bool texts,
-                     const struct xeno_entry *low, const struct xeno_entry *high, uint64_t *ret_low,
-                     uint64_t *ret_high)
-{
-    const struct xeno_node *a = root, *b = root;
-    uint64_t ra = 0, rb = 0;
-
-    if (!root) {
-        *ret_low = *ret_high = 0;
-        return;
-    }
-    while (!a->leaf) {
-        unsigned ca = step(f, a, texts, low);
-        const struct xeno_inner *ia = xeno_inner(a), *ib = xeno_inner(b);
-        unsigned cb;
-
-        xeno_node_prefetch(ia->child[ca]);
-        cb = step(f, b, texts, high);
-        xeno_node_prefetch(ib->child[cb]);
-        ra += ia->before[ca];
-        rb += ib->before[cb];
-        a = ia->child[ca];
-        b = ib->child[cb];
-    }
-    *ret_low = ra + xeno_node_position(f, a, texts, low);
-    *ret_high = rb + xeno_node_position(f, b, texts, high);
-}
-
 void xeno_cursor_set(struct xeno_cursor *c, const struct xeno_node *root, bool texts, uint64_t rank)
 {
     c->texts = texts;
@@ -187,4 +158,45 @@ void xeno_cursor_prev(struct xeno_cursor *c)
         return;
     if (c->at[c->depth]-- == 0)
         turn(c, -1);
+}
+
+/* Both go down together, so that one's memory comes while the other is searched. */
+void xeno_tree_ranks(const struct xeno_forest *f, const struct xeno_node *root, bool texts,
+                     const struct xeno_entry *low, const struct xeno_entry *high, uint64_t *ret_low,
+                     uint64_t *ret_high, struct xeno_cursor *at, bool last)
+{
+    const struct xeno_node *a = root, *b = root;
+    struct xeno_cursor unwanted;
+    unsigned pa, pb;
+
+    at = at ? at : &unwanted;
+    at->texts = texts;
+    at->depth = -1;
+    *ret_low = *ret_high = 0;
+    if (!root)
+        return;
+    while (!a->leaf) {
+        unsigned ca = step(f, a, texts, low), cb;
+        const struct xeno_inner *ia = xeno_inner(a), *ib = xeno_inner(b);
+
+        xeno_node_prefetch(ia->child[ca]);
+        cb = step(f, b, texts, high);
+        xeno_node_prefetch(ib->child[cb]);
+        at->node[++at->depth] = last ? b : a;
+        at->at[at->depth] = last ? cb : ca;
+        *ret_low += ia->before[ca];
+        *ret_high += ib->before[cb];
+        a = ia->child[ca];
+        b = ib->child[cb];
+    }
+    pa = xeno_node_position(f, a, texts, low);
+    pb = xeno_node_position(f, b, texts, high);
+    *ret_low += pa;
+    *ret_high += pb;
+    at->node[++at->depth] = last ? b : a;
+    at->at[at->depth] = last ? pb : pa;
+    if (last)
+        xeno_cursor_prev(at);
+    else if (pa == a->n)
+        turn(at, 1);
 }

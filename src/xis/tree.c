@@ -249,7 +249,7 @@ static bool is_there(const struct xeno_forest *f, const struct xeno_tree *t,
     uint64_t low, high;
 
     past.slot++;
-    xeno_tree_ranks(f, t->work, t->texts, e, &past, &low, &high);
+    xeno_tree_ranks(f, t->work, t->texts, e, &past, &low, &high, NULL, false);
     return high == low + 1;
 }
 

@@ -84,11 +84,6 @@ static inline const struct xeno_node *xeno_tree_root(const struct xeno_tree *t)
 }
 
 uint64_t xeno_tree_count(const struct xeno_node *root); /* NULL: 0 */
-/* How many entries stand before each of two borders. */
-void xeno_tree_ranks(const struct xeno_forest *f, const struct xeno_node *root, bool texts,
-                     const struct xeno_entry *low, const struct xeno_entry *high, uint64_t *ret_low,
-                     uint64_t *ret_high);
-
 /* A place in a tree. */
 struct xeno_cursor {
     const struct xeno_node *node[XENO_TREE_DEPTH];
@@ -96,6 +91,12 @@ struct xeno_cursor {
     int depth; /* of the leaf; -1: past the end */
     bool texts;
 };
+/* How many entries stand before each of two borders. Of one border also the place, since whoever
+ * counts mostly reads there next: `at` (NULL: not wanted) is set to the first entry after the lower
+ * border or, with `last`, to the last one before the upper. */
+void xeno_tree_ranks(const struct xeno_forest *f, const struct xeno_node *root, bool texts,
+                     const struct xeno_entry *low, const struct xeno_entry *high, uint64_t *ret_low,
+                     uint64_t *ret_high, struct xeno_cursor *at, bool last);
 /* At the entry before which `rank` entries stand. */
 void xeno_cursor_set(struct xeno_cursor *c, const struct xeno_node *root, bool texts,
                      uint64_t rank);

@@ -225,7 +225,7 @@ xeno_time xeno_watch_poll(struct xeno_watch *w, xeno_time now, size_t budget)
     if (now.ns < w->due.ns)
         return w->due;
     xeno_view_init(&v, w->x, w->q);
-    xeno_tree_ranks(&w->x->ix.forest, root, false, &e, &e, &low, &high);
+    xeno_tree_ranks(&w->x->ix.forest, root, false, &e, &e, &low, &high, NULL, false);
     for (xeno_cursor_set(&c, root, false, low); budget > 0 && xeno_cursor_get(&c, &e);
          xeno_cursor_next(&c), budget--) {
         w->after = (int64_t)e.key;

@@ -117,7 +117,7 @@ size_t xeno_xis_changes(struct xeno_xis_reader *r, int64_t after, size_t limit,
     size_t n = 0;
 
     *ret_next = after;
-    xeno_tree_ranks(&r->x->ix.forest, root, false, &e, &e, &low, &high);
+    xeno_tree_ranks(&r->x->ix.forest, root, false, &e, &e, &low, &high, NULL, false);
     for (xeno_cursor_set(&c, root, false, low); n < limit && xeno_cursor_get(&c, &e);
          xeno_cursor_next(&c)) {
         const struct xeno_record *rec = xeno_record_at(r->x, e.slot);

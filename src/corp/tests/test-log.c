@@ -358,6 +358,7 @@ static void older_books(void **state)
         "DROP TABLE binding_text",
         "DROP TABLE certificate",
         "DROP TABLE challenge",
+        "DROP TABLE complaint",
         "ALTER TABLE orders DROP COLUMN b_suspended_ms",
         "UPDATE entry SET sha = substr(sha, 1, 16)",
         "UPDATE xeno_schema SET version = 1 WHERE part = 'main'",
