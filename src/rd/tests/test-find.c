@@ -36,8 +36,8 @@ static const char *const wheres[] = {
     "{\"not\":{\"token\":\"Extra/Deep/Token\",\"is\":1}}",
     "{\"token\":\"Software\",\"is\":\"a text that is longer than sixteen bytes\"}",
     "{\"token\":\"Operator\",\"from\":\"o\",\"to\":\"thref\"}",
-    "{\"or\":[{\"token\":\"MemoryMB\",\"min\":300},{\"not\":{\"token\":\"Isolation\",\"is\":\"vm\"}}"
-    ",{\"and\":[{\"token\":\"Ports\",\"max\":5},{\"token\":\"LoadPercent\",\"max\":60}]}]}",
+    ("{\"or\":[{\"token\":\"MemoryMB\",\"min\":300},{\"not\":{\"token\":\"Isolation\",\"is\":\"vm\"}}"
+     ",{\"and\":[{\"token\":\"Ports\",\"max\":5},{\"token\":\"LoadPercent\",\"max\":60}]}]}"),
     "{\"token\":\"CachedLayer\",\"is\":\"00000000000000ff\"}",
     "{\"token\":\"Not/There\",\"min\":1}",
 };

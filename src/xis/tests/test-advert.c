@@ -145,7 +145,7 @@ static void every_letter_counts(void **state)
     xeno_autofree char *jws = signed_sample(key, 7, 150, 12.5);
 
     (void)state;
-    for (size_t i = 0; jws[i]; i += 7) {
+    for (size_t i = 0, n = strlen(jws); i < n; i += 7) {
         xeno_auto(xeno_advert) a = NULL;
         char was = jws[i];
 

@@ -180,7 +180,6 @@ static void leaves(void **state)
     struct fixture *f = *state;
     xeno_autofree char *url = NULL;
     const char *body = "{\"near\":[{\"address\":\"198.41.0.9\"}]}";
-    xeno_auto(xeno_json) j = NULL;
     struct xeno_http_ask ask = {
         .method = "POST", .body = body, .body_len = strlen(body), .deadline = xeno_s(20)
     };
