@@ -62,11 +62,13 @@ static int read_number(const char *text, size_t len, double *ret)
         *ret = text[0] == '-' ? -d : d;
         return 0;
     }
-    if (len == 0 || len > XISD_NUMBER_CHARS || !is_digit(text[text[0] == '-']) ||
-        !is_digit(text[len - 1]) || strspn(text, "0123456789+-.eE") < len)
+    if (len == 0 || len > XISD_NUMBER_CHARS)
         return -EINVAL;
     memcpy(copy, text, len);
     copy[len] = '\0';
+    if (!is_digit(copy[copy[0] == '-']) || !is_digit(copy[len - 1]) ||
+        strspn(copy, "0123456789+-.eE") < len)
+        return -EINVAL;
     d = strtod(copy, &end);
     if (*end != '\0' || !isfinite(d))
         return -EINVAL;
