@@ -190,6 +190,11 @@ static void solve(double a[VARS][VARS], double b[VARS])
     }
 }
 
+static double within(double v, double limit)
+{
+    return fmax(fmin(v, limit), -limit);
+}
+
 /* One damped Gauss-Newton step of the weighted least squares over all placed peers. */
 static void step(struct xeno_coord_node *n, double damping)
 {
@@ -220,7 +225,7 @@ static void step(struct xeno_coord_node *n, double damping)
     for (int k = 0; k < XENO_COORD_DIM; k++)
         norm = fmax(norm, fabs(b[k]));
     for (int k = 0; k < XENO_COORD_DIM; k++)
-        n->at.x[k] += fmax(fmin(b[k], XENO_COORD_STEP_MS), -XENO_COORD_STEP_MS);
+        n->at.x[k] = within(n->at.x[k] + within(b[k], XENO_COORD_STEP_MS), XENO_COORD_MAX_MS);
     n->at.height_ms = fmax(fmin(n->at.height_ms + b[XENO_COORD_DIM], XENO_COORD_STEP_MS), 0.01);
 }
 

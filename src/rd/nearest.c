@@ -556,6 +556,7 @@ bool xeno_near_where(const struct xeno_near *s, struct xeno_coord *ret)
         far += c ? s->pool[i].p * sqrt(square) : 0;
         sum += c ? s->pool[i].p : 0;
     }
-    ret->error_ms = fmax(ret->error_ms, sum > 0 ? far / sum / 2 : XENO_COORD_MAX_MS);
+    far = sum > 0 ? fmin(far / sum / 2, XENO_COORD_MAX_MS) : XENO_COORD_MAX_MS;
+    ret->error_ms = fmax(ret->error_ms, far);
     return true;
 }
