@@ -27,7 +27,8 @@ for ((i = 0; i < alone + together; i++)); do
         >"$work/validate/$((i - alone)).ask"
 done
 
-strace -f -p "$corp_pid" -e trace=fdatasync,fsync -o "$work/flushes" 2>"$work/strace.err" &
+# A disk that takes its time: on a fast one each of a crowd may be done before the next has come.
+strace -f -p "$corp_pid" -e trace=fdatasync,fsync -e inject=fdatasync,fsync:delay_enter=100000 -o "$work/flushes" 2>"$work/strace.err" &
 tracer=$!
 at_end "kill $tracer"
 traced() { ! grep -hq '^TracerPid:[[:space:]]*0$' /proc/"$corp_pid"/task/*/status; }
