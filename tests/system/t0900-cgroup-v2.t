@@ -6,7 +6,7 @@ need_root
 
 vm=$top/tests/vm
 cache=$build/vm
-limit=${XENO_VM_SECONDS:-840}
+limit=${XENO_VM_SECONDS:-1700}
 out=$("$vm/prepare" "$cache" 2>&1)
 case $? in
 0) ;;
@@ -29,7 +29,7 @@ inside=("$top"/tests/vm/t-units.t "$top"/tests/system/t0203-*.t "$top"/tests/sys
 cat >"$share/one" <<EOF
 export XENO_BUILD='$build' XENO_IN_VM=1 XENO_ROUNDS=4
 n=\$(basename "\$1" .t)
-timeout -k 5 600 bash "\$1" >/vm/tap/\$n 2>&1
+timeout -k 5 1200 bash "\$1" >/vm/tap/\$n 2>&1
 echo "\$? after \$SECONDS s" >/vm/tap/\$n.status
 EOF
 {
