@@ -70,7 +70,7 @@ int xisd_identity_start(struct xisd *d, struct xeno_err *err)
     xeno_member_attach(d->member, d->client, d->server);
     r = sd_event_add_time(d->loop, &d->sources[d->source_count++], CLOCK_BOOTTIME, 0, 0, on_tick,
                           d);
-    return r < 0 ? xeno_fail_errno(err, r, "store.loop", "set up the timers") : 0;
+    return r < 0 ? xeno_fail_errno(err, r, "xis.loop", "set up the timers") : 0;
 }
 
 void xisd_identity_stop(struct xisd *d)
