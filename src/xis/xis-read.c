@@ -42,6 +42,19 @@ size_t xeno_xis_lookup(struct xeno_xis_reader *r, const struct xeno_lookup *l, u
     return n;
 }
 
+size_t xeno_xis_lookups(struct xeno_xis_reader *r, const struct xeno_lookup *l, size_t n,
+                        struct xeno_found *found, struct xeno_hit *hits)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        found[i].hits = hits + sum;
+        found[i].count = xeno_xis_lookup(r, &l[i], &found[i].total, found[i].hits);
+        sum += found[i].count;
+    }
+    return sum;
+}
+
 static void describe(const struct xeno_xis *x, uint32_t slot, const struct xeno_record *rec,
                      struct xeno_xis_entry *ret)
 {

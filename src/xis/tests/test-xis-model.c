@@ -20,6 +20,7 @@
 #define SEEDS    12
 #define LEAVES   6
 #define REMEMBER 600
+#define BATCH    70 /* lookups at once */
 
 static const char *const paths[] = { "a", "b/c", "b/d", "Corp", "e", "f/g/h" };
 static const char *const values[] = {
@@ -291,6 +292,34 @@ static void lookup(struct model *m)
     free(rows);
 }
 
+/* Several at once are what each is by itself. */
+static void lookups(struct model *m)
+{
+    struct xeno_hit hits[BATCH * 20], alone[20], *next = hits;
+    struct xeno_found found[BATCH];
+    struct xeno_lookup l[BATCH];
+    size_t n = pick(m, 5) ? pick(m, 20) : pick(m, BATCH + 1), sum;
+    uint64_t total;
+
+    for (size_t i = 0; i < n; i++) {
+        l[i] = any_lookup(m);
+        if (pick(m, 20) == 0)
+            l[i].token = "nobody/has/it";
+    }
+    xeno_xis_enter(m->r);
+    sum = xeno_xis_lookups(m->r, l, n, found, hits);
+    for (size_t i = 0; i < n; i++) {
+        CHECK(m, found[i].hits == next);
+        CHECK(m, xeno_xis_lookup(m->r, &l[i], &total, alone) == found[i].count);
+        CHECK(m, found[i].total == total);
+        for (size_t k = 0; k < found[i].count; k++, next++)
+            CHECK(m, next->slot == alone[k].slot && strcmp(next->id, alone[k].id) == 0 &&
+                         compare_values(&next->value, &alone[k].value) == 0);
+    }
+    CHECK(m, hits + sum == next);
+    xeno_xis_leave(m->r);
+}
+
 /* --- queries --- */
 
 static void any_clause(struct model *m, struct xeno_buf *b)
@@ -545,8 +574,10 @@ static void run(uint64_t seed, size_t steps, uint32_t parties)
             put(&m);
         else if (what < 52)
             age(&m);
-        else if (what < 75)
+        else if (what < 70)
             lookup(&m);
+        else if (what < 75)
+            lookups(&m);
         else if (what < 85)
             query(&m);
         else if (what < 98)
