@@ -39,6 +39,11 @@ bool xeno_buf_add(struct xeno_buf *b, const void *data, size_t len)
     return true;
 }
 
+char *xeno_buf_room(struct xeno_buf *b, size_t len)
+{
+    return make_room(b, len) ? b->data + b->len : NULL;
+}
+
 bool xeno_buf_puts(struct xeno_buf *b, const char *text)
 {
     return xeno_buf_add(b, text, strlen(text));

@@ -29,6 +29,9 @@ void xeno_buf_release(struct xeno_buf *b);
 
 /* Append; false, and nothing appended, when the bound would be passed. */
 bool xeno_buf_add(struct xeno_buf *b, const void *data, size_t len);
+/* Room for `len` more bytes behind what is there; what was written there counts when it is added to
+ * b->len. NULL when the bound would be passed. */
+char *xeno_buf_room(struct xeno_buf *b, size_t len);
 bool xeno_buf_puts(struct xeno_buf *b, const char *text);
 bool xeno_buf_printf(struct xeno_buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -50,7 +50,8 @@ void http_headers_release(struct xeno_http_req *q)
 void http_give(struct xeno_http_req *q, int status, struct MHD_Response *r)
 {
     assert(!q->answer);
-    http_running_end(q);
+    if (!q->make.more) /* else a slow reader costs what it keeps */
+        http_running_end(q);
     q->gone = NULL;
     q->answer = r;
     q->status = status;

@@ -63,6 +63,7 @@ static bool running_begin(struct xeno_http_req *q)
 static void req_free(struct xeno_http_req *q)
 {
     http_upgrade_drop(q);
+    http_made_release(q);
     http_idem_forget(q);
     http_running_end(q);
     http_params_release(q);

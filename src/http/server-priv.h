@@ -13,8 +13,8 @@
  *
  * Invariants: 1. a sleeping connection is resumed exactly once before it sleeps again;
  * 2. req->gone is called at most once and never after an answer; 3. running_count counts the
- * requests between handle() and their answer; 4. nothing here outlives xeno_http_server_free()
- * but the kept answers a program stores itself.
+ * requests between handle() and their answer, or the end of one that is made while it leaves; 4.
+ * nothing here outlives xeno_http_server_free() but the kept answers a program stores itself.
  */
 #ifndef XENO_HTTP_SERVER_PRIV_H
 #define XENO_HTTP_SERVER_PRIV_H
@@ -100,6 +100,8 @@ struct xeno_http_req {
     struct http_header *headers; /* of the answer to come */
     struct MHD_Response *answer; /* given, not yet queued */
     int status;
+    struct xeno_http_make
+        make; /* of an answer that is made while it leaves; more NULL: it is not */
 
     struct idem_entry *idem;            /* this request is the first of its key */
     struct xeno_http_req *next_waiting; /* repeats that wait for the first */
@@ -230,6 +232,9 @@ void http_idem_release(struct xeno_http_server *s);
 void http_streams_tend(struct xeno_http_server *s, xeno_time now); /* pings, each second */
 void http_streams_fail(struct xeno_http_server *s);                /* call `gone` where it is due */
 void http_stream_drop(struct xeno_http_stream *st); /* its peer left, or the server goes */
+
+/* made.c */
+void http_made_release(struct xeno_http_req *q);
 
 /* upgrade.c */
 void http_upgrades_start(struct xeno_http_server *s); /* those asked for since */

@@ -159,6 +159,18 @@ void xeno_http_reply_watched(struct xeno_http_req *q, int status, const char *ty
 void xeno_http_reply_json(struct xeno_http_req *q, int status, struct xeno_json *body); /* taken */
 void xeno_http_reply_data(struct xeno_http_req *q, int status, const char *type, const void *data,
                           size_t len);
+/* An answer that is made while it leaves, so that who reads slowly has it made slowly: `more`
+ * writes its next bytes to `to`, `max` at most (some KiB), and returns how many; 0: that was all.
+ * It must not touch the request, and cannot wait. `done` is called once, at the end or when the
+ * peer left. What was read of the request stays valid until then, and it counts as running until
+ * then. */
+struct xeno_http_make {
+    size_t (*more)(void *arg, char *to, size_t max);
+    void (*done)(void *arg);
+    void *arg;
+};
+void xeno_http_reply_made(struct xeno_http_req *q, int status, const char *type,
+                          const struct xeno_http_make *make);
 /* Problem document: type = token, status from the errno (table in problem.c), detail = text. */
 void xeno_http_reply_err(struct xeno_http_req *q, const struct xeno_err *err);
 /* The same with members of its own ("limit", "asked", "left", "element"); `extra` is taken. */

@@ -10,27 +10,29 @@
 
 enum kind { TOKEN, TEXT, VALUE, NUMBER, ORDER, INTEGER };
 
+#define NAME(name_) name_, sizeof(name_) - 1
 static const struct member {
     const char *name;
+    size_t len;
     enum kind kind;
     unsigned bit;
     size_t offset;
 } members[] = {
-    { "token", TOKEN, XISD_ASK_TOKEN, offsetof(struct xisd_ask, token) },
-    { "min", NUMBER, XISD_ASK_MIN, offsetof(struct xisd_ask, min) },
-    { "max", NUMBER, XISD_ASK_MAX, offsetof(struct xisd_ask, max) },
-    { "limit", INTEGER, XISD_ASK_LIMIT, offsetof(struct xisd_ask, limit) },
-    { "order", ORDER, XISD_ASK_ORDER, offsetof(struct xisd_ask, desc) },
-    { "place", INTEGER, XISD_ASK_PLACE, offsetof(struct xisd_ask, place) },
-    { "is", VALUE, XISD_ASK_IS, offsetof(struct xisd_ask, is) },
-    { "from", TEXT, XISD_ASK_FROM, offsetof(struct xisd_ask, from) },
-    { "to", TEXT, XISD_ASK_TO, offsetof(struct xisd_ask, to) },
+    { NAME("token"), TOKEN, XISD_ASK_TOKEN, offsetof(struct xisd_ask, token) },
+    { NAME("min"), NUMBER, XISD_ASK_MIN, offsetof(struct xisd_ask, min) },
+    { NAME("max"), NUMBER, XISD_ASK_MAX, offsetof(struct xisd_ask, max) },
+    { NAME("limit"), INTEGER, XISD_ASK_LIMIT, offsetof(struct xisd_ask, limit) },
+    { NAME("order"), ORDER, XISD_ASK_ORDER, offsetof(struct xisd_ask, desc) },
+    { NAME("place"), INTEGER, XISD_ASK_PLACE, offsetof(struct xisd_ask, place) },
+    { NAME("is"), VALUE, XISD_ASK_IS, offsetof(struct xisd_ask, is) },
+    { NAME("from"), TEXT, XISD_ASK_FROM, offsetof(struct xisd_ask, from) },
+    { NAME("to"), TEXT, XISD_ASK_TO, offsetof(struct xisd_ask, to) },
 };
 
 static const struct member *member_of(const char *name, size_t len)
 {
     for (size_t i = 0; i < XENO_LEN(members); i++)
-        if (strlen(members[i].name) == len && memcmp(members[i].name, name, len) == 0)
+        if (members[i].len == len && memcmp(members[i].name, name, len) == 0)
             return &members[i];
     return NULL;
 }
@@ -354,73 +356,4 @@ int xisd_ask_line(const char *text, size_t len, struct xisd_ask *ret, struct xen
     if (!take(&c, '}') || skip(&c) != '\0' || c.at < c.end)
         return bad_form(&c, text, err);
     return xisd_ask_end(ret, err);
-}
-
-/* --- answers --- */
-
-static size_t put_digits(uint64_t n, char *buf)
-{
-    char tmp[20];
-    size_t len = 0;
-
-    do {
-        tmp[len++] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    for (size_t i = 0; i < len; i++)
-        buf[i] = tmp[len - 1 - i];
-    return len;
-}
-
-/* A number of at most 15 digits is an integer after at most 15 shifts of its point; printf() would
- * find the same, ten times slower. */
-size_t xisd_number_text(double n, char buf[XISD_NUMBER_TEXT])
-{
-    double a = fabs(n), scale = 1;
-    size_t at = 0, len;
-
-    if (!(a < 1e15))
-        return (size_t)snprintf(buf, XISD_NUMBER_TEXT, "%.15g", isfinite(n) ? n : 0);
-    for (int decimals = 0; decimals <= 15; decimals++, scale *= 10) {
-        double shifted = a * scale;
-        uint64_t whole;
-
-        if (shifted >= 1e15)
-            break;
-        whole = (uint64_t)(shifted + 0.5);
-        if ((double)whole / scale != a)
-            continue;
-        if (n < 0 && whole > 0)
-            buf[at++] = '-';
-        at += put_digits(whole / (uint64_t)scale, buf + at);
-        if (decimals > 0) {
-            uint64_t rest = whole % (uint64_t)scale;
-
-            buf[at++] = '.';
-            len = (size_t)decimals;
-            for (size_t i = len; i-- > 0; rest /= 10)
-                buf[at + i] = (char)('0' + rest % 10);
-            at += len;
-        }
-        return at;
-    }
-    return (size_t)snprintf(buf, XISD_NUMBER_TEXT, "%.15g", n);
-}
-
-void xisd_put_string(struct xeno_buf *out, const char *text, size_t len)
-{
-    size_t from = 0;
-
-    xeno_buf_add(out, "\"", 1);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char ch = (unsigned char)text[i];
-
-        if (ch >= ' ' && ch != '"' && ch != '\\')
-            continue;
-        xeno_buf_add(out, text + from, i - from);
-        xeno_buf_printf(out, "\\u%04x", ch);
-        from = i + 1;
-    }
-    xeno_buf_add(out, text + from, len - from);
-    xeno_buf_add(out, "\"", 1);
 }

@@ -158,6 +158,7 @@ void xisd_release(struct xisd *d)
     stop(d);
     xisd_peers_free(d);
     xisd_parties_free(d);
+    free(d->group);
     xeno_xis_reader_free(d->reader);
     xeno_xis_free(d->xis);
     xeno_db_free(d->books);

@@ -22,6 +22,7 @@
 #include "xisd/options.h"
 
 struct xisd_follower;
+struct xisd_group;
 struct xisd_party;
 struct xisd_peers;
 struct xisd_waiter;
@@ -53,7 +54,8 @@ struct xisd {
 
     struct xeno_xis *xis; /* the loop's thread alone */
     struct xeno_xis_reader *reader;
-    int64_t next_seq; /* of the database: the writer's */
+    struct xisd_group *group; /* api-lookup.c: lookups of a batch that are at work; or NULL */
+    int64_t next_seq;         /* of the database: the writer's */
     xeno_time sweep_after;
     bool sweeping;
     bool database_away; /* follow.c: it does not answer */

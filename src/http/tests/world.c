@@ -278,6 +278,43 @@ static void h_file(struct xeno_http_req *q, void *user)
     }
 }
 
+struct counted {
+    struct world *w;
+    const char *body;
+    size_t made;
+};
+
+/* Digits of where they stand; the body of the request is looked at each time. */
+static size_t more_counted(void *arg, char *to, size_t max)
+{
+    struct counted *c = arg;
+    size_t left = strtoul(c->body, NULL, 10) - c->made, n = left < max ? left : max;
+
+    for (size_t i = 0; i < n; i++)
+        to[i] = (char)('0' + (c->made + i) % 10);
+    c->made += n;
+    c->w->counted += n;
+    return n;
+}
+
+static void done_counted(void *arg)
+{
+    struct counted *c = arg;
+
+    c->w->counted_done++;
+    free(c);
+}
+
+static void h_counted(struct xeno_http_req *q, void *user)
+{
+    struct counted *c = xeno_new0(struct counted);
+
+    *c = (struct counted){ .w = user, .body = xeno_http_body(q, NULL) };
+    xeno_http_reply_made(
+        q, 200, "text/plain",
+        &(struct xeno_http_make){ .more = more_counted, .done = done_counted, .arg = c });
+}
+
 static void h_redirect(struct xeno_http_req *q, void *user)
 {
     (void)user;
@@ -309,6 +346,7 @@ static const struct xeno_http_route routes[] = {
     { "POST", "/later", 0, 1000, h_later },
     { "POST", "/park", XENO_ROUTE_IDEMPOTENT, 1000, h_later },
     { "GET", "/problem", 0, 0, h_problem },
+    { "POST", "/counted", 0, 1000, h_counted },
     { "GET", "/events", 0, 0, h_events },
     { "GET", "/text", 0, 0, h_text },
     { "GET", "/upgrade", 0, 0, h_upgrade },

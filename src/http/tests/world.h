@@ -25,6 +25,8 @@ struct world {
     unsigned gone;                /* calls of its `gone` */
     struct xeno_http_stream *stream;
     unsigned stream_gone;
+    size_t counted;         /* bytes made for POST /counted, whose body says how many there are */
+    unsigned counted_done;  /* answers to it that are over */
     const char *revoked;    /* serial */
     char *file;             /* that GET /files/... answers with; NULL: it says 404 */
     unsigned sunk, dropped; /* bodies of PUT /sink/... that came whole, and that did not */
