@@ -18,7 +18,8 @@ struct xeno_db_backend {
     const char *scheme; /* "sqlite:" */
     const char *begin;  /* the statement that begins a transaction */
     const char *schema; /* run before a schema is looked at, in the transaction; NULL: nothing */
-    int (*open)(const char *rest, struct xeno_db **ret, struct xeno_err *err);
+    /* later: a server that does not answer is no failure. */
+    int (*open)(const char *rest, bool later, struct xeno_db **ret, struct xeno_err *err);
     void (*close)(struct xeno_db *db);
     /* Several statements, no parameters, no rows. */
     int (*script)(struct xeno_db *db, const char *sql, struct xeno_err *err);

@@ -13,18 +13,28 @@
 
 static const struct xeno_db_backend *const backends[] = { &xeno_db_sqlite, &xeno_db_postgres };
 
-int xeno_db_open(const char *url, struct xeno_db **ret, struct xeno_err *err)
+static int open_db(const char *url, bool later, struct xeno_db **ret, struct xeno_err *err)
 {
     for (size_t i = 0; i < XENO_LEN(backends); i++) {
         size_t len = strlen(backends[i]->scheme);
 
         if (strncmp(url, backends[i]->scheme, len) == 0 && url[len] != '\0')
-            return backends[i]->open(url + len, ret, err);
+            return backends[i]->open(url + len, later, ret, err);
     }
     return xeno_fail(err, -EINVAL, "db.url",
                      "'%.80s' is not a database: write sqlite:PATH, for example "
                      "sqlite:/var/lib/xeno/ledger.db, or postgresql://HOST/NAME",
                      url);
+}
+
+int xeno_db_open(const char *url, struct xeno_db **ret, struct xeno_err *err)
+{
+    return open_db(url, false, ret, err);
+}
+
+int xeno_db_open_later(const char *url, struct xeno_db **ret, struct xeno_err *err)
+{
+    return open_db(url, true, ret, err);
 }
 
 static void stmt_free(const struct xeno_db_backend *back, struct xeno_db_stmt *st)

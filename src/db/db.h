@@ -36,6 +36,9 @@ struct xeno_db;
  *         a server does not answer, -ENOPKG without libpq.
  */
 int xeno_db_open(const char *url, struct xeno_db **ret, struct xeno_err *err);
+/* The same, but a server that does not answer now is asked again whenever the connection is used,
+ * as one that went later is: what is asked of it until then fails with db.away. */
+int xeno_db_open_later(const char *url, struct xeno_db **ret, struct xeno_err *err);
 void xeno_db_free(struct xeno_db *db);
 XENO_DEFINE_AUTO(xeno_db, xeno_db_free);
 

@@ -205,7 +205,7 @@ static PGconn *dial(const struct xeno_pq *pq, const char *url)
     return pq->PQconnectdbParams(keys, values, 1);
 }
 
-static int open_db(const char *rest, struct xeno_db **ret, struct xeno_err *err)
+static int open_db(const char *rest, bool later, struct xeno_db **ret, struct xeno_err *err)
 {
     xeno_autofree char *url = xeno_asprintf("postgresql:%s", rest);
     const struct xeno_pq *pq;
@@ -223,6 +223,10 @@ static int open_db(const char *rest, struct xeno_db **ret, struct xeno_err *err)
     p->conn = dial(pq, url);
     pq->PQsetNoticeProcessor(p->conn, no_notice, NULL);
     r = pq->PQstatus(p->conn) == CONNECTION_OK ? set_up(p, err) : away(p, err);
+    if (later && r == -ENOTCONN) {
+        p->retry_at = mono_s() + RETRY_S;
+        r = 0;
+    }
     if (r < 0) {
         if (err)
             strcpy(err->token, "db.open");

@@ -102,11 +102,12 @@ static void close_db(struct xeno_db *db)
     free(db);
 }
 
-static int open_db(const char *path, struct xeno_db **ret, struct xeno_err *err)
+static int open_db(const char *path, bool later, struct xeno_db **ret, struct xeno_err *err)
 {
     struct sqlite_db *s;
     int rc, r = make_private(path, err);
 
+    (void)later; /* a file is there, or can be made */
     if (r < 0)
         return r;
     s = xeno_new0(struct sqlite_db);

@@ -87,6 +87,7 @@ void xeno_replica_repair_end(struct xeno_replica *r, size_t peer)
     bool again = rp->cut && rp->news;
 
     r->stats.repairs++;
+    r->stats.whole += !rp->cut;
     if (!rp->cut && !rp->refused) {
         p->epoch = rp->epoch;
         p->after = rp->next;
@@ -295,6 +296,7 @@ static void page_end(struct xeno_replica *r, size_t peer)
     p->after = g->next;
     if (g->complete && !g->refused)
         adopt(r, peer, &g->vector);
+    r->stats.whole += !g->more;
     if (g->more && g->news) {
         wait_until(p, xeno_mono(r->env));
         return;

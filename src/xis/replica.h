@@ -157,6 +157,7 @@ int xeno_replica_answer(struct xeno_replica *r, const char *text, size_t len, ch
 struct xeno_replica_stats {
     size_t entries, forgotten, origins;
     uint64_t asked, lost, offered, kept, old, refused, repairs, repaired, doubts;
+    uint64_t whole; /* times that everything a peer had was taken: pulls and repairs to their end */
 };
 struct xeno_replica_stats xeno_replica_stats(const struct xeno_replica *r);
 

@@ -146,6 +146,8 @@ void xisd_get_changes(struct xeno_http_req *q, void *user)
         r = xisd_query_int(q, "limit", 1, PAGE, &limit, &err);
     if (r == 0)
         r = xisd_query_int(q, "wait", 0, WAIT_S, &seconds, &err);
+    if (r == 0) /* from a peer we may have much, but not in the order of the database */
+        r = xisd_check_ready(d, !d->loading, &err);
     if (r < 0) {
         xisd_refuse(d, q, &err);
         return;

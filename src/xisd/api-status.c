@@ -4,6 +4,7 @@
 
 #include "conf/args.h"
 #include "http/metrics.h"
+#include "xisd/party.h"
 #include "xisd/peer.h"
 
 static bool database_answers(const struct xisd *d)
@@ -13,6 +14,8 @@ static bool database_answers(const struct xisd *d)
 
 static const char *state_of(const struct xisd *d)
 {
+    if (!xisd_ready(d))
+        return "loading";
     return xeno_member_corp_answers(d->member) && database_answers(d) ? "ok" : "degraded";
 }
 
@@ -20,12 +23,16 @@ void xisd_get_health(struct xeno_http_req *q, void *user)
 {
     struct xisd *d = user;
     struct xeno_json *body = xeno_json_object();
+    struct xeno_err err = XENO_ERR_INIT;
 
     xeno_json_set_str(body, "state", state_of(d));
     xeno_json_set_bool(body, "corp", xeno_member_corp_answers(d->member));
     xeno_json_set_bool(body, "database", database_answers(d));
     xeno_json_set_str(body, "version", xeno_version());
-    xeno_http_reply_json(q, 200, body);
+    if (xisd_check_ready(d, xisd_ready(d), &err) == 0)
+        xeno_http_reply_json(q, 200, body);
+    else
+        xeno_http_reply_problem(q, &err, body);
 }
 
 static struct xeno_json *limits_json(const struct xisd_options *o)

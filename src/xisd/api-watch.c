@@ -12,7 +12,7 @@
 #include <utlist.h>
 
 #include "xis/watch.h"
-#include "xisd/xisd.h"
+#include "xisd/party.h"
 
 #define POLL_CHANGES 4096 /* read on in one turn, by one watch */
 #define EVENTS       256  /* handed on in one turn */
@@ -197,7 +197,7 @@ void xisd_post_watch(struct xeno_http_req *q, void *user)
     struct xisd_watch *w;
 
     d->counts.requests++;
-    if (xeno_http_body_json(q, &j) < 0)
+    if (!xisd_serves(d, q) || xeno_http_body_json(q, &j) < 0)
         return;
     top = xeno_json_top(j);
     if (make(d, owner, &top, now, &watch, &err) < 0) {

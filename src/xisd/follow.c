@@ -27,7 +27,11 @@ struct xisd_follower {
     struct xeno_db *db;             /* the thread's, as are the next ones */
     struct xeno_xis_reader *reader; /* of what is in the index already */
     int64_t last;
-    bool lost; /* the database was away: its numbers may have gone back */
+    bool tables; /* are there */
+    bool lost;   /* the database was away: its numbers may have gone back */
+    int64_t now_ms;
+    int64_t rows; /* read until everything had been, once */
+    xeno_time begun;
 
     pthread_t thread;
     bool runs;
@@ -35,8 +39,8 @@ struct xisd_follower {
     sd_event_source *source;
     struct found found[PAGE]; /* the thread's, or while `ready` the loop's */
     size_t count;
-    pthread_mutex_t lock; /* of everything below */
-    bool ready, away, stopping;
+    pthread_mutex_t lock;              /* of everything below */
+    bool ready, whole, away, stopping; /* whole: the last row has been read, once */
 };
 
 static void wake(int fd)
@@ -53,13 +57,15 @@ static void drain(int fd)
 
 /* --- on the thread --- */
 
+/* In the index, or over and without an older version there that it would end. */
 static bool is_known(struct xisd_follower *f, const struct xisd_row *row)
 {
-    struct xeno_xis_entry e;
+    struct xeno_xis_entry e = { .version = 0 };
     bool known;
 
     xeno_xis_enter(f->reader);
-    known = xeno_xis_get(f->reader, row->id, &e) && e.version >= row->version;
+    known = xeno_xis_get(f->reader, row->id, &e) ? e.version >= row->version
+                                                 : row->expires_ms <= f->now_ms;
     xeno_xis_leave(f->reader);
     return known;
 }
@@ -90,7 +96,11 @@ static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
 static int check_numbers(struct xisd_follower *f, struct xeno_err *err)
 {
     int64_t seq = 0;
-    int r = f->lost ? xisd_store_seq(f->db, &seq, err) : 0;
+    int r = f->tables ? 0 : xisd_store_open(f->db, err);
+
+    f->tables = r == 0;
+    if (r == 0 && f->lost)
+        r = xisd_store_seq(f->db, &seq, err);
 
     if (r == 0 && f->lost && seq < f->last)
         f->last = 0;
@@ -110,12 +120,13 @@ static bool go_on(struct xisd_follower *f)
 }
 
 /* Give the page to the loop and wait until it is in the index. */
-static void hand_over(struct xisd_follower *f)
+static void hand_over(struct xisd_follower *f, bool whole)
 {
-    bool ready = f->count > 0;
+    bool ready;
 
     pthread_mutex_lock(&f->lock);
-    f->ready = ready;
+    ready = f->ready = f->count > 0 || (whole && !f->whole);
+    f->whole |= whole;
     pthread_mutex_unlock(&f->lock);
     while (ready) {
         eventfd_t n;
@@ -153,9 +164,11 @@ static void *thread_main(void *arg)
         struct xeno_err err = XENO_ERR_INIT;
         int r = check_numbers(f, &err);
 
+        f->now_ms = xeno_wall(f->d->env).ns / XENO_NS_PER_MS;
         if (r == 0)
             r = xisd_store_read(f->db, f->last, PAGE, on_row, f, &err);
-        hand_over(f);
+        f->rows += r > 0 ? r : 0;
+        hand_over(f, r >= 0 && r < PAGE);
         if (r < 0)
             f->lost = true;
         tell_away(f, r < 0 ? &err : NULL);
@@ -167,7 +180,8 @@ static void *thread_main(void *arg)
 
 /* --- on the loop --- */
 
-/* It counts for its carrier, who had room for it where it was taken. */
+/* It counts for its carrier, who had room for it where it was taken. What is over by now takes the
+ * place of an older version, whose lease may go on. */
 static void put(struct xisd *d, struct found *f)
 {
     const struct xeno_xis_carrier c = { .id = f->carrier,
@@ -178,15 +192,31 @@ static void put(struct xisd *d, struct found *f)
     const struct xeno_replica_item it = { .id = f->a->id,
                                           .version = f->a->version,
                                           .expires = f->a->expires };
+    bool over = it.expires.ns <= xeno_wall(d->env).ns;
     struct xeno_err err = XENO_ERR_INIT;
-    int r = xeno_xis_put(d->xis, xeno_take(&f->a), &c, NULL, &err);
+    int r = xeno_xis_put(d->xis, xeno_take(&f->a), over ? NULL : &c, NULL, &err);
 
     if (r == 0) {
         xisd_changed(d);
         xisd_peers_note(d, &it);
-    } else if (r != -EEXIST && r != -ETIME) {
+    } else if (r != -EEXIST) {
         xeno_log_err(LOG_WARNING, "follow.put", &err, "id=%s", it.id.s);
     }
+}
+
+/* Shown to readers as one. */
+static void put_page(struct xisd_follower *f)
+{
+    xeno_xis_bulk_begin(f->d->xis);
+    for (size_t i = 0; i < f->count; i++)
+        put(f->d, &f->found[i]);
+    xeno_xis_bulk_end(f->d->xis);
+    f->count = 0;
+    if (!f->whole || !f->d->loading)
+        return;
+    f->d->loading = false;
+    xeno_log(LOG_NOTICE, "load", "rows=%" PRId64 " ms=%" PRId64, f->rows,
+             (xeno_mono(f->d->env).ns - f->begun.ns) / XENO_NS_PER_MS);
 }
 
 static int on_page(sd_event_source *s, int fd, uint32_t events, void *user)
@@ -197,11 +227,11 @@ static int on_page(sd_event_source *s, int fd, uint32_t events, void *user)
     (void)events;
     drain(fd);
     pthread_mutex_lock(&f->lock);
+    if (f->d->database_away && !f->away)
+        f->d->books_fail = false;
     f->d->database_away = f->away;
     if (f->ready) {
-        for (size_t i = 0; i < f->count; i++)
-            put(f->d, &f->found[i]);
-        f->count = 0;
+        put_page(f);
         f->ready = false;
         wake(f->to_thread); /* it waits for that, and for nothing else */
     }
@@ -229,14 +259,14 @@ int xisd_follow_open(struct xisd *d, struct xeno_err *err)
     return r < 0 ? r : 0;
 }
 
-int xisd_follow_start(struct xisd *d, int64_t after, struct xeno_err *err)
+int xisd_follow_start(struct xisd *d, struct xeno_err *err)
 {
     struct xisd_follower *f = d->follower;
     int r;
 
     if (!f)
         return 0;
-    f->last = after;
+    f->begun = xeno_mono(d->env);
     f->reader = xeno_xis_reader_new(d->xis);
     r = sd_event_add_io(d->loop, &f->source, f->to_loop, EPOLLIN, on_page, f);
     if (r >= 0)

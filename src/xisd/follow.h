@@ -5,7 +5,8 @@
  * it is notified and every few seconds in any case, and parses what the index has not. The loop's
  * thread puts them into the index, a page at a time; the next is read when the last one is in.
  * While the database is away the index stays as it is; then the thread goes on from its number, or
- * from the first if the database has been put back to an older state.
+ * from the first if the database has been put back to an older state. It makes the tables, too, if
+ * the database was away at the start; `loading` is over when it came to the last row once.
  */
 #ifndef XENO_XISD_FOLLOW_H
 #define XENO_XISD_FOLLOW_H
@@ -15,8 +16,8 @@
 /* Its connection. Without effect when nobody else writes to our database. Context: before the
  * sandbox, with the database open. */
 int xisd_follow_open(struct xisd *d, struct xeno_err *err);
-/* From number `after` on. Context: inside the sandbox; the index is there. */
-int xisd_follow_start(struct xisd *d, int64_t after, struct xeno_err *err);
+/* From the first row on. Context: inside the sandbox; the index is there. */
+int xisd_follow_start(struct xisd *d, struct xeno_err *err);
 /* Any state. The index and its readers are still there. */
 void xisd_follow_free(struct xisd *d);
 

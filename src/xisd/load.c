@@ -18,21 +18,27 @@ int xisd_books_dial(const struct xisd *d, struct xeno_db **ret, struct xeno_err 
     xeno_autofree char *inside = xeno_asprintf("sqlite:%s/xis.db", d->opt.dir);
     const char *url = d->opt.database && *d->opt.database ? d->opt.database : inside;
 
-    return xeno_db_open(url, ret, err);
+    return xeno_db_open_later(url, ret, err);
 }
 
 int xisd_books_open(struct xisd *d, struct xeno_err *err)
 {
     int r = xisd_books_dial(d, &d->books, err);
 
-    return r < 0 ? r : xisd_store_open(d->books, err);
+    if (r < 0)
+        return r;
+    r = xisd_store_open(d->books, err);
+    if (r != -ENOTCONN || !xeno_db_is_shared(d->books))
+        return r;
+    d->database_away = true;
+    return 0;
 }
 
 /* --- at the start --- */
 
 struct load {
     struct xisd *d;
-    int64_t last, taken, passed_over;
+    int64_t last, taken, passed_over; /* last: the number of the newest row */
     int64_t now_ms;
 };
 
@@ -84,16 +90,12 @@ static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
     return 0;
 }
 
-int xisd_load(struct xisd *d, int64_t *ret_last, struct xeno_err *err)
+static int load_all(struct xisd *d, struct xeno_err *err)
 {
     struct load l = { .d = d, .now_ms = xeno_wall(d->env).ns / XENO_NS_PER_MS };
-    const struct xeno_xis_limits limits = { .ids = (size_t)d->opt.adverts,
-                                            .carrier_watches = (size_t)d->opt.watches };
     xeno_time from = xeno_mono(d->env);
     int r;
 
-    d->xis = xeno_xis_new(d->env, &limits);
-    d->reader = xeno_xis_reader_new(d->xis);
     xeno_xis_bulk_begin(d->xis);
     do {
         r = xisd_store_read(d->books, l.last, PAGE, on_row, &l, err);
@@ -101,10 +103,20 @@ int xisd_load(struct xisd *d, int64_t *ret_last, struct xeno_err *err)
     xeno_xis_bulk_end(d->xis);
     if (r < 0)
         return r;
-    *ret_last = l.last;
     xeno_log(LOG_NOTICE, "load", "adverts=%" PRId64 " passed_over=%" PRId64 " ms=%" PRId64, l.taken,
              l.passed_over, (xeno_mono(d->env).ns - from.ns) / XENO_NS_PER_MS);
     return 0;
+}
+
+int xisd_load(struct xisd *d, struct xeno_err *err)
+{
+    const struct xeno_xis_limits limits = { .ids = (size_t)d->opt.adverts,
+                                            .carrier_watches = (size_t)d->opt.watches };
+
+    d->xis = xeno_xis_new(d->env, &limits);
+    d->reader = xeno_xis_reader_new(d->xis);
+    d->loading = d->follower != NULL;
+    return d->loading ? 0 : load_all(d, err);
 }
 
 /* --- what is over --- */

@@ -99,8 +99,7 @@ static void reload(void *user)
 int xisd_start(struct xisd *d, struct xeno_err *err)
 {
     struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
-    int64_t last = 0;
-    int r = xisd_load(d, &last, err);
+    int r = xisd_load(d, err);
 
     if (r == 0)
         r = xisd_work_start(d, err);
@@ -112,7 +111,7 @@ int xisd_start(struct xisd *d, struct xeno_err *err)
     if (r == 0)
         r = xisd_peers_start(d, err);
     if (r == 0)
-        r = xisd_follow_start(d, last, err);
+        r = xisd_follow_start(d, err);
     if (r < 0)
         return r;
     d->started = xeno_wall(d->env);
@@ -120,6 +119,11 @@ int xisd_start(struct xisd *d, struct xeno_err *err)
              xeno_member_id(d->member)->s, xeno_member_corp(d->member)->s,
              xeno_http_server_port(d->server));
     return 0;
+}
+
+bool xisd_ready(const struct xisd *d)
+{
+    return !d->loading || xisd_peers_whole(d);
 }
 
 void xisd_tick(struct xisd *d)

@@ -59,11 +59,33 @@ static void refill(const struct xisd *d, struct xisd_party *p)
     p->at = now;
 }
 
-bool xisd_may_ask(struct xisd *d, struct xeno_http_req *q, int64_t lookups)
+int xisd_check_ready(const struct xisd *d, bool ready, struct xeno_err *err)
 {
-    struct xisd_party *p = party(d, xeno_http_peer(q)->id.s);
+    if (ready)
+        return 0;
+    return xeno_fail(err, -EAGAIN, "xis.loading",
+                     "the adverts are not read yet: the database %s; ask another node, or later",
+                     d->database_away ? "does not answer" : "is being read");
+}
+
+bool xisd_serves(struct xisd *d, struct xeno_http_req *q)
+{
     struct xeno_err err = XENO_ERR_INIT;
 
+    if (xisd_check_ready(d, xisd_ready(d), &err) == 0)
+        return true;
+    xisd_refuse(d, q, &err);
+    return false;
+}
+
+bool xisd_may_ask(struct xisd *d, struct xeno_http_req *q, int64_t lookups)
+{
+    struct xisd_party *p;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    if (!xisd_serves(d, q))
+        return false;
+    p = party(d, xeno_http_peer(q)->id.s);
     refill(d, p);
     if (p->left < (double)lookups && p->left < (double)d->opt.lookup_rate) {
         xeno_fail(&err, -EUSERS, "xis.rate",

@@ -15,7 +15,12 @@
 /* The bounds of whoever sent `q`, as options and credential have them. Borrows the credential. */
 struct xeno_xis_carrier xisd_carrier(const struct xisd *d, const struct xeno_http_req *q);
 
-/* Let the sender of `q` ask for `lookups` more. False: the request was answered with xis.rate. */
+/* Is there something to answer from? Errors: -EAGAIN xis.loading. */
+int xisd_check_ready(const struct xisd *d, bool ready, struct xeno_err *err);
+/* The same for a request. False: it was answered. */
+bool xisd_serves(struct xisd *d, struct xeno_http_req *q);
+/* The same, and let the sender of `q` ask for `lookups` more: else it was answered with xis.rate.
+ */
 bool xisd_may_ask(struct xisd *d, struct xeno_http_req *q, int64_t lookups);
 
 /* One more request of the party waits, or one less. Errors: -EUSERS xis.waiting. */

@@ -135,6 +135,11 @@ static void ask(struct peer *p)
                                                           .arg = p });
 }
 
+bool xisd_peers_whole(const struct xisd *d)
+{
+    return d->peers && xeno_replica_stats(d->peers->replica).whole > 0;
+}
+
 void xisd_peers_tend(struct xisd *d)
 {
     if (!d->peers)

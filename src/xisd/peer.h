@@ -21,6 +21,9 @@ void xisd_peers_free(struct xisd *d); /* after the client's and the writer's end
 /* The index has this version now; its stamp says from whom it is (none: it came to us first). */
 void xisd_peers_note(struct xisd *d, const struct xeno_replica_item *it);
 
+/* Has one of them told all that it had since we started? */
+bool xisd_peers_whole(const struct xisd *d);
+
 /* Ask whoever is to be asked; once a second, and when something has come. */
 void xisd_peers_tend(struct xisd *d);
 

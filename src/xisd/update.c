@@ -357,6 +357,8 @@ static void take(struct xeno_http_req *q, struct xisd *d, enum xeno_advert_kind 
     size_t len;
 
     d->counts.requests++;
+    if (!xisd_serves(d, q))
+        return;
     if (admit(d, q, kind, &c, &err) < 0) {
         xisd_refuse(d, q, &err);
         return;

@@ -58,6 +58,7 @@ struct xisd {
     int64_t next_seq;         /* of the database: the writer's */
     xeno_time sweep_after;
     bool sweeping;
+    bool loading;       /* follow.c: what the database has is not all in the index yet */
     bool database_away; /* follow.c: it does not answer */
     bool books_fail;    /* it did not take the last update */
 
@@ -101,6 +102,9 @@ void xisd_tick(struct xisd *d);
 /* --- check.c --- */
 int xisd_check(struct xisd *d); /* prints; returns the exit code */
 
+/* Is there something to answer from: all that the database has, or all that a peer had? */
+bool xisd_ready(const struct xisd *d);
+
 /* --- api.c --- */
 extern const struct xeno_http_route xisd_routes[];
 /* Answer a failure. */
@@ -139,11 +143,12 @@ void xisd_watches_poll(struct xisd *d);
 void xisd_watches_free(struct xisd *d);
 
 /* --- load.c: the database at the start, and what is over --- */
+/* One that others write to may be away: then follow.c waits for it. */
 int xisd_books_open(struct xisd *d, struct xeno_err *err);
 /* A further connection. */
 int xisd_books_dial(const struct xisd *d, struct xeno_db **ret, struct xeno_err *err);
-/* *ret_last: the number of the newest row. */
-int xisd_load(struct xisd *d, int64_t *ret_last, struct xeno_err *err);
+/* The index, and in it what the database has; of one that others write to, follow.c reads it. */
+int xisd_load(struct xisd *d, struct xeno_err *err);
 struct xisd_row;
 /* What a row says; its signature is checked again only if the option says so. */
 int xisd_row_open(const struct xisd *d, const struct xisd_row *row, struct xeno_advert **ret,

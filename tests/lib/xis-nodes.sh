@@ -2,7 +2,8 @@
 # first. A node's identity and files are in $work/NAME.
 #
 #     node_join NAME              enrols it, on a port of its own: ${node_url[NAME]}
-#     node_start NAME [OPTION...] starts it and waits until it answers
+#     node_begin NAME [OPTION...] starts it and waits until it answers, ready or not
+#     node_start NAME [OPTION...] the same, and waits until it is ready
 #     node_stop NAME [-9]
 #     at_node NAME WHO METHOD PATH [CURL-OPTION...]     as xis(), which asks one node
 #     version_at NAME SEED        the version of an advert there; 0: it has none
@@ -20,13 +21,19 @@ node_join() {
         bail "xisd --enrol" "$(cat "$work/enrol.log")"
 }
 
-node_start() {
+node_begin() {
     local name=$1 options
     shift
     mapfile -t options < <(node_options "$name")
     background "$name" xisd "${options[@]}" "$@"
     node_pid[$name]=$pid
     wait_for 20 at_node "$name" nobody GET /healthz || bail "$name does not answer" "$(cat "$work/$name.log")"
+}
+
+node_is_ready() { at_node "$1" nobody GET /healthz >/dev/null && [ "$(cat "$work/status")" = 200 ]; }
+node_start() {
+    node_begin "$@"
+    wait_for 20 node_is_ready "$1" || bail "$1 is not ready" "$(cat "$work/$1.log")"
 }
 
 node_stop() {

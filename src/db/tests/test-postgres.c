@@ -104,6 +104,29 @@ static void a_broken_connection_is_made_again(void **state)
     assert_int_equal(count(db), 3);
 }
 
+/* A server that does not answer yet is like one that went. */
+static void a_connection_may_be_made_later(void **state)
+{
+    static const char url[] = "postgresql:///x?host=/nonexistent";
+    struct xeno_err err = XENO_ERR_INIT;
+    xeno_auto(xeno_db) db = NULL;
+    int64_t n = 7;
+
+    (void)state;
+    assert_int_equal(xeno_db_open(url, &db, &err), -ENOTCONN);
+    assert_string_equal(err.token, "db.open");
+    assert_null(db);
+    assert_int_equal(xeno_db_open_later(url, &db, &err), 0);
+    assert_true(xeno_db_is_shared(db));
+    assert_int_equal(xeno_db_begin(db, &err), -ENOTCONN);
+    assert_string_equal(err.token, "db.away");
+    assert_int_equal(xeno_db_one_int(db, 0, &n, &err, "SELECT 1", ""), -ENOTCONN);
+    assert_int_equal(xeno_db_wait(db, "x", -1, 1, &err), -ENOTCONN);
+    assert_int_equal(n, 7);
+    xeno_db_free(xeno_take(&db));
+    assert_int_equal(xeno_db_open_later("postgresql:x", &db, &err), -EINVAL);
+}
+
 /* COMMIT of what failed is answered as a success by the server. */
 static void a_failed_transaction_is_not_committed(void **state)
 {
@@ -252,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_broken_connection_is_made_again),
+        cmocka_unit_test(a_connection_may_be_made_later),
         cmocka_unit_test(a_failed_transaction_is_not_committed),
         cmocka_unit_test(nodes_that_start_at_once_make_one_schema),
         cmocka_unit_test(others_are_told_at_the_commit),
