@@ -1,12 +1,16 @@
-/* bench/rd/matrix.c - read matrices of round trips; make some. */
+/* bench/rd/matrix.c - read matrices of round trips. */
 #include "matrix.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+
+#define MOST_MS 10000. /* a round trip of more is none */
 
 uint64_t draw(uint64_t *seed)
 {
@@ -45,8 +49,208 @@ void draw_some(uint64_t *seed, size_t n, size_t but, size_t k, uint32_t *ret)
     }
 }
 
+/* What is being read: rows that grow while they come. */
+struct reading {
+    const char *path;
+    double unit_ms;
+    FILE *in;
+    char *line;
+    size_t size, number; /* of the line */
+    float *cells;
+    size_t n, far;
+};
+
+static bool bad(const struct reading *r, const char *what, size_t cell, const char *text)
+{
+    fprintf(stderr, "%s: line %zu, cell %zu: %s%s%.20s%s\n", r->path, r->number, cell, what,
+            text ? " '" : "", text ? text : "", text ? "'" : "");
+    return false;
+}
+
+/* The next line that says something, its end cut off; NULL at the end of the file. */
+static char *next_line(struct reading *r)
+{
+    while (getline(&r->line, &r->size, r->in) >= 0) {
+        char *line = r->line + strspn(r->line, " ");
+
+        r->number++;
+        line[strcspn(line, "\r\n")] = '\0';
+        if (*line != '#' && line[strspn(line, " \t")] != '\0')
+            return line;
+    }
+    return NULL;
+}
+
+/* Take the next cell off the line; NULL when there is none. */
+static char *next_cell(char **line)
+{
+    char *cell = *line, *end;
+
+    if (!cell)
+        return NULL;
+    cell += strspn(cell, " ");
+    end = cell + strcspn(cell, "\t,; ");
+    *line = NULL;
+    if (*end) {
+        char *more = end + strspn(end, " ");
+        bool hard = *more == '\t' || *more == ',' || *more == ';';
+
+        if (hard || *more)
+            *line =
+                more + hard; /* after a blank at the end there is nothing, after a comma there is */
+        *end = '\0';
+    }
+    return cell;
+}
+
+/* A cell as milliseconds, below zero when it is missing. False: it is no cell at all. */
+static bool value(struct reading *r, const char *cell, float *ret)
+{
+    static const char *const missing[] = { "", "-", "?", "x", "na", "n/a", "null", "none", "*" };
+    char *end;
+    double v = strtod(cell, &end);
+
+    *ret = -1;
+    for (size_t i = 0; i < XENO_LEN(missing); i++)
+        if (strcasecmp(cell, missing[i]) == 0)
+            return true;
+    if (end == cell || *end)
+        return false;
+    v *= r->unit_ms;
+    if (!isfinite(v) || v <= 0)
+        return true;
+    r->far += v > MOST_MS;
+    if (v <= MOST_MS)
+        *ret = (float)v;
+    return true;
+}
+
+static size_t count_cells(const char *line)
+{
+    xeno_autofree char *copy = xeno_strdup(line);
+    char *rest = copy;
+    size_t n = 0;
+
+    while (next_cell(&rest))
+        n++;
+    return n;
+}
+
+/* How many lines from this one on say something; the file is where it was. */
+static size_t count_lines(struct reading *r)
+{
+    long at = ftell(r->in);
+    size_t n = 1, number = r->number;
+
+    while (next_line(r))
+        n++;
+    (void)fseek(r->in, at, SEEK_SET);
+    r->number = number;
+    return n;
+}
+
+static bool read_row(struct reading *r, char *line, float *row)
+{
+    size_t column = 0;
+
+    for (char *cell; (cell = next_cell(&line)); column++) {
+        if (column == r->n && *cell == '\0' && !line)
+            return true; /* a separator behind the last one */
+        if (column == r->n)
+            return bad(r, "there are fewer lines than cells in this one", column + 1, cell);
+        if (!value(r, cell, &row[column]))
+            return bad(r, "neither a number nor a sign of a missing one", column + 1, cell);
+    }
+    return column == r->n ||
+           bad(r, "the line ends, but there are more lines than cells", column, NULL);
+}
+
+static bool read_rows(struct reading *r, char *first)
+{
+    xeno_autofree char *line = xeno_strdup(first);
+
+    r->n = count_lines(r);
+    if (r->n < MATRIX_MIN || r->n > MATRIX_MAX)
+        return bad(r, "a matrix has from 20 to 4096 lines, and one of pairs three cells a line", 1,
+                   NULL);
+    r->cells = xeno_new0_n(float, r->n * r->n);
+    if (!read_row(r, line, r->cells))
+        return false;
+    for (size_t row = 1; row < r->n; row++)
+        if (!read_row(r, next_line(r), r->cells + row * r->n))
+            return false;
+    return true;
+}
+
+static bool machine(struct reading *r, char **line, size_t cell, size_t *ret)
+{
+    char *text = next_cell(line), *end = NULL;
+
+    *ret = text && isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : MATRIX_MAX + 1;
+    if (*ret > MATRIX_MAX || *end)
+        return bad(r, "no number of a machine (0 to 4096)", cell, text ? text : "");
+    r->n = *ret + 1 > r->n ? *ret + 1 : r->n;
+    return true;
+}
+
+/* All pairs have a place in the largest matrix first, which then is made as small as it is. */
+static bool read_pairs(struct reading *r, char *line)
+{
+    const size_t stride = MATRIX_MAX + 1;
+    xeno_autofree float *all = xeno_new0_n(float, stride *stride);
+
+    for (; line; line = next_line(r)) {
+        size_t i, j;
+        const char *cell;
+        float v, *at;
+
+        if (!machine(r, &line, 1, &i) || !machine(r, &line, 2, &j))
+            return false;
+        cell = next_cell(&line);
+        if (!cell || !value(r, cell, &v) || line)
+            return bad(r, "not \"machine machine round-trip\"", 3, cell);
+        at = &all[i * stride + j];
+        if (v > 0 && (*at <= 0 || v < *at))
+            *at = v;
+    }
+    r->cells = xeno_new0_n(float, r->n * r->n);
+    for (size_t i = 0; i < r->n; i++)
+        memcpy(r->cells + i * r->n, all + i * stride, r->n * sizeof *all);
+    return true;
+}
+
+/* What the machines at `keep` have of it. */
+static void keep_only(struct matrix *m, const uint32_t *keep, size_t k)
+{
+    for (size_t i = 0; i < k; i++)
+        for (size_t j = 0; j < k; j++) { /* ascending: nothing is written before it was read */
+            m->ms[i * k + j] = m->ms[keep[i] * m->n + keep[j]];
+            m->said[i * k + j] = m->said[keep[i] * m->n + keep[j]];
+        }
+    m->n = k;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+void matrix_part(struct matrix *m, size_t k, uint64_t seed)
+{
+    xeno_autofree uint32_t *keep = xeno_new0_n(uint32_t, m->n);
+
+    k = k < m->n ? k : m->n;
+    draw_some(&seed, m->n, m->n, k, keep);
+    qsort(keep, k, sizeof *keep, by_number);
+    keep_only(m, keep, k);
+}
+
+/* Of two directions the mean is the truth. */
 static void even(struct matrix *m)
 {
+    m->ms = xeno_memdup(m->said, m->n * m->n * sizeof *m->said);
     for (size_t i = 0; i < m->n; i++)
         for (size_t j = 0; j <= i; j++) {
             float *a = &m->ms[i * m->n + j], *b = &m->ms[j * m->n + i], v = -1;
@@ -59,149 +263,67 @@ static void even(struct matrix *m)
         }
 }
 
-/* One row; false when a cell is too many. */
-static bool read_row(char *line, size_t row, struct matrix *m)
+/* Leave out who knows less than half of the others. */
+static void leave_out(struct matrix *m, const struct reading *r)
 {
-    size_t column = 0;
+    xeno_autofree uint32_t *keep = xeno_new0_n(uint32_t, m->n);
+    size_t n = m->n, k = 0, pairs = 0;
 
-    for (char *cell = strsep(&line, "\t \n"); cell; cell = strsep(&line, "\t \n")) {
-        char *end;
-        double v = strtod(cell, &end);
+    for (size_t i = 0; i < n; i++) {
+        size_t have = 0;
 
-        if (*cell == '\0' && (!line || *line == '\0'))
-            continue; /* the line's end */
-        if (column == MATRIX_MAX || (row > 0 && column >= m->n))
-            return false;
-        m->ms[(row > 0 ? row * m->n : 0) + column++] =
-            end == cell || *end || !isfinite(v) || v <= 0 ? -1 : (float)v;
+        for (size_t j = 0; j < n; j++)
+            have += i != j && matrix_at(m, i, j) > 0;
+        if (2 * have >= n - 1)
+            keep[k++] = (uint32_t)i;
     }
-    if (row == 0)
-        m->n = column;
-    return column == m->n;
+    keep_only(m, keep, k);
+    for (size_t i = 0; i < k; i++)
+        for (size_t j = 0; j < i; j++)
+            pairs += matrix_at(m, i, j) <= 0;
+    if (k < n || pairs > 0 || r->far > 0)
+        fprintf(stderr,
+                "%s: %zu machines of %zu left out (less than half of the others measured); %zu "
+                "pairs are missing; %zu cells were of more than 10 s\n",
+                r->path, n - k, n, pairs, r->far);
 }
 
-bool matrix_read(const char *path, struct matrix *ret)
+bool matrix_read(const char *path, double unit_ms, struct matrix *ret)
 {
-    xeno_autofree char *line = NULL;
-    size_t size = 0, row = 0;
-    FILE *in = fopen(path, "r");
-    bool ok = in;
+    struct reading r = { .path = path, .unit_ms = unit_ms, .in = fopen(path, "r") };
+    char *line;
+    bool ok;
 
     *ret = (struct matrix){ .n = 0 };
-    ret->ms = xeno_new0_n(float, MATRIX_MAX);
-    while (ok && getline(&line, &size, in) > 0) {
-        ok = row < MATRIX_MAX && (row == 0 || row < ret->n) && read_row(line, row, ret);
-        if (ok && row++ == 0)
-            ret->ms = xeno_grow(ret->ms, ret->n * ret->n + MATRIX_MAX);
-    }
-    if (in)
-        fclose(in);
-    if (!ok || row != ret->n || row < 60) {
-        fprintf(stderr, "%s: no square matrix of 60 to %d rows (row %zu)\n", path, MATRIX_MAX, row);
-        matrix_free(ret);
+    if (!r.in) {
+        perror(path);
         return false;
     }
-    even(ret);
-    return true;
-}
-
-static void put(struct matrix *m, size_t i, size_t j, double ms)
-{
-    m->ms[i * m->n + j] = m->ms[j * m->n + i] = (float)fmax(ms, .02);
-}
-
-/* Points in `dims` dimensions around `spots` centres (0: anywhere), heights, noise, detours. */
-static void make_points(struct matrix *m, uint64_t *seed, size_t spots, double noise,
-                        double detours)
-{
-    double(*x)[4] = (double(*)[4])xeno_new0_n(double, 4 * m->n);
-    double centre[64][3];
-
-    for (size_t c = 0; c < 64; c++)
-        for (int k = 0; k < 3; k++)
-            centre[c][k] = draw_unit(seed) * 120;
-    for (size_t i = 0; i < m->n; i++) {
-        size_t c = spots ? (size_t)((double)spots * pow(draw_unit(seed), 1.7)) : 0;
-
-        for (int k = 0; k < 3; k++)
-            x[i][k] = spots ? centre[c][k] + 4 * draw_bell(seed)
-                            : draw_unit(seed) * (k == 0   ? 150
-                                                 : k == 1 ? 80
-                                                          : 1);
-        x[i][3] = .2 - 3 * log(1 - draw_unit(seed));
-    }
-    for (size_t i = 0; i < m->n; i++)
-        for (size_t j = 0; j < i; j++) {
-            double ms = hypot(hypot(x[i][0] - x[j][0], x[i][1] - x[j][1]), x[i][2] - x[j][2]);
-
-            ms = (ms + x[i][3] + x[j][3]) * exp(noise * draw_bell(seed));
-            if (ms > 20 && draw_unit(seed) < detours)
-                ms *= 1 + .8 * draw_unit(seed);
-            put(m, i, j, ms);
-        }
-    free(x);
-}
-
-/* A core of routers, shortest ways through it, stub networks at its routers, hosts in them. */
-static void make_transit(struct matrix *m, uint64_t *seed)
-{
-    enum { CORE = 24, STUBS = 150 };
-    double at[CORE][2], way[CORE][CORE], stub_ms[STUBS];
-    size_t stub_of[STUBS];
-    double *host_ms = xeno_new0_n(double, m->n);
-    size_t *host_of = xeno_new0_n(size_t, m->n);
-
-    for (size_t i = 0; i < CORE; i++) {
-        at[i][0] = draw_unit(seed) * 120;
-        at[i][1] = draw_unit(seed) * 60;
-        for (size_t j = 0; j <= i; j++)
-            way[i][j] = way[j][i] = i == j ? 0 : 1e6;
-    }
-    for (size_t e = 1; e < 3 * (size_t)CORE; e++) {
-        size_t i = e < CORE ? e : draw(seed) % CORE, j = draw(seed) % (e < CORE ? e : CORE);
-
-        if (i != j)
-            way[i][j] = way[j][i] = hypot(at[i][0] - at[j][0], at[i][1] - at[j][1]);
-    }
-    for (size_t k = 0; k < CORE; k++)
-        for (size_t i = 0; i < CORE; i++)
-            for (size_t j = 0; j < CORE; j++)
-                way[i][j] = fmin(way[i][j], way[i][k] + way[k][j]);
-    for (size_t s = 0; s < STUBS; s++) {
-        stub_of[s] = draw(seed) % CORE;
-        stub_ms[s] = 1 + 8 * draw_unit(seed);
-    }
-    for (size_t i = 0; i < m->n; i++) {
-        host_of[i] = draw(seed) % STUBS;
-        host_ms[i] = .05 - .8 * log(1 - draw_unit(seed));
-        for (size_t j = 0; j < i; j++) {
-            size_t a = host_of[i], b = host_of[j];
-            double between = a == b ? .2 : stub_ms[a] + stub_ms[b] + way[stub_of[a]][stub_of[b]];
-
-            put(m, i, j, (host_ms[i] + host_ms[j] + between) * exp(.02 * draw_bell(seed)));
-        }
-    }
-    free(host_ms);
-    free(host_of);
-}
-
-bool matrix_make(const char *kind, size_t n, uint64_t seed, struct matrix *ret)
-{
-    *ret = (struct matrix){ .n = n };
-    ret->ms = xeno_new0_n(float, n *n);
-    if (strcmp(kind, "geometric") == 0)
-        make_points(ret, &seed, 0, .1, 0);
-    else if (strcmp(kind, "clusters") == 0)
-        make_points(ret, &seed, 40, .05, .15);
-    else if (strcmp(kind, "transit") == 0)
-        make_transit(ret, &seed);
+    line = next_line(&r);
+    if (line)
+        ok = count_cells(line) == 3 ? read_pairs(&r, line) : read_rows(&r, line);
     else
+        ok = bad(&r, "the file says nothing", 0, NULL);
+    fclose(r.in);
+    free(r.line);
+    *ret = (struct matrix){ .n = r.n, .said = r.cells };
+    if (ok) {
+        even(ret);
+        leave_out(ret, &r);
+        if (ret->n < MATRIX_MIN) {
+            fprintf(stderr, "%s: %zu machines are left; at least %d are needed%s\n", path, ret->n,
+                    MATRIX_MIN, r.far > 0 ? " (is it in microseconds? --unit us)" : "");
+            ok = false;
+        }
+    }
+    if (!ok)
         matrix_free(ret);
-    return ret->ms != NULL;
+    return ok;
 }
 
 void matrix_free(struct matrix *m)
 {
     free(m->ms);
+    free(m->said);
     *m = (struct matrix){ .n = 0 };
 }

@@ -7,6 +7,7 @@
 struct server {
     bool placed;
     struct xeno_coord at;
+    double differs;               /* from what others say, the middle; 0: nobody does */
     bool doubted;                 /* what it says of itself does not fit: nothing of it is used */
     struct xeno_near_link *links; /* ascending by `to` */
     size_t link_count;
@@ -15,9 +16,14 @@ struct server {
     size_t heard_count;
 };
 
-/* A server is doubted when what it publishes is off by this part, in the middle, from what others
- * say of the same round trips, or from what its own coordinate would have them be. */
-#define DOUBT .3
+/* A server is doubted when what it publishes is off, in the middle, from what others say of the
+ * same round trips: by DOUBT_TIMES as much as is usual among those it speaks of, but never by less
+ * than DOUBT_LEAST of them nor only by more than DOUBT. Where hardly anybody speaks of the same,
+ * what its own coordinate would have them be must do, which never is exact: DOUBT. */
+#define FEW         4
+#define DOUBT       .3
+#define DOUBT_LEAST .12
+#define DOUBT_TIMES 2
 
 struct xeno_near_map {
     struct server *servers;
@@ -81,6 +87,12 @@ static double said(const struct xeno_near_map *m, uint32_t a, uint32_t b)
     return l ? l->rtt_ms : 0;
 }
 
+/* The same, of one that is not doubted. */
+static double trusted(const struct xeno_near_map *m, uint32_t a, uint32_t b)
+{
+    return a < m->count && !m->servers[a].doubted ? said(m, a, b) : 0;
+}
+
 bool xeno_near_map_doubted(const struct xeno_near_map *m, uint32_t slot)
 {
     return slot < m->count && m->servers[slot].doubted;
@@ -93,15 +105,20 @@ const struct xeno_coord *xeno_near_map_at(const struct xeno_near_map *m, uint32_
     return s && s->placed && !s->doubted ? &s->at : NULL;
 }
 
-/* Note how far two figures for one round trip are apart, in order. */
-static void note(double *off, size_t *n, double a, double b)
+/* Note a value, in order. */
+static void note_value(double *off, size_t *n, double v)
 {
-    double part = fabs(a - b) / fmax(fmax(a, b), 5);
     size_t k = (*n)++;
 
-    for (; k > 0 && off[k - 1] > part; k--)
+    for (; k > 0 && off[k - 1] > v; k--)
         off[k] = off[k - 1];
-    off[k] = part;
+    off[k] = v;
+}
+
+/* How far two figures for one round trip are apart. */
+static void note(double *off, size_t *n, double a, double b)
+{
+    note_value(off, n, fabs(a - b) / fmax(fmax(a, b), 5));
 }
 
 static double placed_apart(const struct xeno_near_map *m, const struct server *s, uint32_t other)
@@ -111,28 +128,74 @@ static double placed_apart(const struct xeno_near_map *m, const struct server *s
     return s->placed && c ? xeno_coord_rtt(&s->at, c, NULL, NULL) : NAN;
 }
 
-void xeno_near_map_judge(struct xeno_near_map *m, uint32_t slot)
+/* What two say of one round trip, over all who speak of it, doubted or not: whoever came first
+ * could keep the others out otherwise. */
+static size_t mutual(const struct xeno_near_map *m, const struct server *s, uint32_t slot,
+                     double *off)
 {
-    struct server *s = slot < m->count ? &m->servers[slot] : NULL;
-    double off[2 * XENO_NEAR_LINKS];
     size_t n = 0;
 
-    for (size_t i = 0; s && i < s->link_count; i++) {
+    for (size_t i = 0; i < s->link_count; i++) {
         double other = said(m, s->links[i].to, slot);
 
-        if (other == 0)
-            other = placed_apart(m, s, s->links[i].to);
+        if (other > 0)
+            note(off, &n, s->links[i].rtt_ms, other);
+    }
+    return n;
+}
+
+/* What it says and what is said of it beside what its coordinate says. */
+static size_t placed(const struct xeno_near_map *m, const struct server *s, double *off)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->link_count; i++) {
+        double other = placed_apart(m, s, s->links[i].to);
+
         if (!isnan(other))
             note(off, &n, s->links[i].rtt_ms, other);
     }
-    for (size_t i = 0; s && i < s->heard_count; i++) {
+    for (size_t i = 0; i < s->heard_count; i++) {
         double other = placed_apart(m, s, s->heard[i].to);
 
         if (!isnan(other))
             note(off, &n, s->heard[i].rtt_ms, other);
     }
-    if (s)
-        s->doubted = n >= 4 && off[n / 2] > DOUBT;
+    return n;
+}
+
+/* How far two usually differ here: the middle of what those it speaks of differ by themselves. */
+static double usual(const struct xeno_near_map *m, const struct server *s)
+{
+    double off[XENO_NEAR_LINKS];
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->link_count; i++) {
+        uint32_t to = s->links[i].to;
+
+        if (to < m->count && m->servers[to].differs > 0)
+            note_value(off, &n, m->servers[to].differs);
+    }
+    return n >= FEW ? off[n / 2] : DOUBT;
+}
+
+void xeno_near_map_judge(struct xeno_near_map *m, uint32_t slot)
+{
+    struct server *s = slot < m->count ? &m->servers[slot] : NULL;
+    double off[2 * XENO_NEAR_LINKS];
+    size_t n;
+
+    if (!s)
+        return;
+    n = mutual(m, s, slot, off);
+    if (n >= FEW) {
+        s->differs = off[n / 2] + 1e-9;
+        s->doubted = s->differs > fmin(fmax(DOUBT_TIMES * usual(m, s), DOUBT_LEAST), DOUBT);
+        return;
+    }
+    s->differs = 0;
+    n = placed(m, s, off);
+    s->doubted = n >= FEW && off[n / 2] > DOUBT;
 }
 
 static void unhear(struct xeno_near_map *m, uint32_t slot, uint32_t from)
@@ -206,12 +269,6 @@ void xeno_near_map_clear(struct xeno_near_map *m, uint32_t slot)
     drop_links(m, slot);
     s = &m->servers[slot];
     s->placed = s->doubted = false;
-}
-
-/* The same, of one that is not doubted. */
-static double trusted(const struct xeno_near_map *m, uint32_t a, uint32_t b)
-{
-    return a < m->count && !m->servers[a].doubted ? said(m, a, b) : 0;
 }
 
 struct xeno_latency xeno_near_map_rtt(const struct xeno_near_map *m, uint32_t a, uint32_t b)
