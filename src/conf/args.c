@@ -233,6 +233,21 @@ int xeno_conf_args(const struct xeno_conf_program *p, void *conf, int argc, char
     return 0;
 }
 
+int xeno_conf_reload(const struct xeno_conf_program *p, void *conf, void *fresh, int argc,
+                     char **argv, int (*check)(const void *fresh, struct xeno_err *err),
+                     struct xeno_err *err)
+{
+    struct xeno_conf_ask ask;
+    int r = xeno_conf_args(p, fresh, argc, argv, &ask, err);
+
+    if (r == 0 && check)
+        r = check(fresh, err);
+    if (r == 0)
+        xeno_conf_take(p->items, p->count, conf, fresh);
+    xeno_conf_release(p->items, p->count, fresh);
+    return r;
+}
+
 char *xeno_conf_folder(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {

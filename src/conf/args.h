@@ -48,6 +48,16 @@ struct xeno_conf_ask {
 int xeno_conf_args(const struct xeno_conf_program *p, void *conf, int argc, char **argv,
                    struct xeno_conf_ask *ret, struct xeno_err *err);
 
+/* Read everything again, as at the start, and of that take into `conf` what may change while the
+ * program runs. `fresh` is the caller's room for it, zeroed and of the same type as `conf`; it is
+ * released. `check`, if not NULL, looks at it first.
+ *
+ * Errors: those of xeno_conf_args() and check(); nothing was taken.
+ */
+int xeno_conf_reload(const struct xeno_conf_program *p, void *conf, void *fresh, int argc,
+                     char **argv, int (*check)(const void *fresh, struct xeno_err *err),
+                     struct xeno_err *err);
+
 /* The folder of the configuration file, which a reload reads: the file itself may be replaced.
  * Returns: the caller's; NULL: there is none. */
 char *xeno_conf_folder(int argc, char **argv);

@@ -1,4 +1,6 @@
-/* src/daemon/loop.c - signals, the watchdog and finished work in a daemon's event loop. */
+/* src/daemon/loop.c - signals, the watchdog, finished work and each second in a daemon's event
+ * loop.
+ */
 #include "daemon/loop.h"
 
 #include <signal.h>
@@ -7,13 +9,16 @@
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "db/work.h"
 
+#define SECOND_US (1000 * 1000)
+
 struct xeno_daemon_loop {
     struct xeno_daemon_loop_opts opts;
-    sd_event_source *sources[4];
+    sd_event_source *sources[5];
     size_t source_count;
     bool ending;
 };
@@ -50,6 +55,16 @@ static int on_work(sd_event_source *s, int fd, uint32_t events, void *user)
     return 0;
 }
 
+static int on_second(sd_event_source *s, uint64_t usec, void *user)
+{
+    struct xeno_daemon_loop *l = user;
+
+    (void)usec; /* it may be long ago: of the first time, and after the machine slept */
+    l->opts.second(l->opts.user);
+    (void)sd_event_source_set_time_relative(s, SECOND_US);
+    return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
 static int add_sources(struct xeno_daemon_loop *l)
 {
     static const struct {
@@ -65,6 +80,9 @@ static int add_sources(struct xeno_daemon_loop *l)
     if (r >= 0 && l->opts.work)
         r = sd_event_add_io(e, &l->sources[l->source_count++], xeno_work_fd(l->opts.work), EPOLLIN,
                             on_work, l);
+    if (r >= 0 && l->opts.second)
+        r = sd_event_add_time(e, &l->sources[l->source_count++], CLOCK_BOOTTIME, 0, 0, on_second,
+                              l);
     return r < 0 ? r : sd_event_set_watchdog(e, 1);
 }
 

@@ -1,5 +1,5 @@
 /* src/daemon/loop.h - what the event loop of every daemon has: signals, the watchdog, finished
- * work.
+ * work, what is done once a second.
  */
 #ifndef XENO_DAEMON_LOOP_H
 #define XENO_DAEMON_LOOP_H
@@ -17,6 +17,9 @@ struct xeno_daemon_loop_opts {
     struct sd_event *event;     /* borrowed, as the rest, until it is freed */
     struct xeno_work *work;     /* what its threads have finished is collected; NULL: none */
     void (*reload)(void *user); /* at SIGHUP */
+    /* At once, and a second after it has returned again, on a clock that goes on while the machine
+     * sleeps. NULL: nothing. */
+    void (*second)(void *user);
     /* At the first SIGTERM or SIGINT: something is still to be done, and the loop will be ended
      * when it is. NULL or false: it ends at once. */
     bool (*end)(void *user);

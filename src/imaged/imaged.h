@@ -237,7 +237,6 @@ struct imaged {
     const struct xeno_env *env;
     sd_event *loop;
     struct xeno_daemon_loop *basics;
-    sd_event_source *tick;
     int lock;
     struct xeno_source *local; /* blobs of the store */
     struct imaged_counts count;

@@ -10,8 +10,6 @@
 #include "base/log.h"
 #include "imaged/imaged.h"
 
-#define TICK_US (1000 * 1000)
-
 char *imaged_path(const struct imaged *d, const char *fmt, ...)
 {
     xeno_autofree char *rest = NULL;
@@ -55,16 +53,10 @@ int imaged_open(struct imaged *d, struct xeno_err *err)
 
 /* --- serving --- */
 
-static int on_tick(sd_event_source *s, uint64_t usec, void *data)
+static void each_second(void *user)
 {
-    struct imaged *d = data;
-
-    (void)usec;
-    who_look(d);
-    collect_tick(d);
-    sd_event_source_set_time_relative(s, TICK_US);
-    sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-    return 0;
+    who_look(user);
+    collect_tick(user);
 }
 
 static void reload(void *user)
@@ -90,16 +82,15 @@ static void reload(void *user)
 
 int imaged_start(struct imaged *d, struct xeno_err *err)
 {
-    struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
+    struct xeno_daemon_loop_opts opts = {
+        .event = d->loop, .reload = reload, .second = each_second, .user = d
+    };
     int r = work_open(d, err);
 
     if (r == 0)
         r = xeno_daemon_loop_new(&opts, &d->basics, err);
     if (r < 0)
         return r;
-    r = sd_event_add_time_relative(d->loop, &d->tick, CLOCK_MONOTONIC, 0, 1000, on_tick, d);
-    if (r < 0)
-        return xeno_fail_errno(err, r, "agent.loop", "join the event loop");
     xeno_log(LOG_NOTICE, "start", "version=%s socket=%s images=%u layers=%u", xeno_version(),
              d->opt.socket, HASH_COUNT(d->images), HASH_COUNT(d->layers));
     return 0;
@@ -110,7 +101,6 @@ void imaged_release(struct imaged *d)
 {
     work_close(d);
     peers_close(d);
-    sd_event_source_disable_unref(d->tick);
     xeno_daemon_loop_free(d->basics);
     repos_close(d);
     memory_close(d);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "sandbox/sandbox.h"
@@ -76,8 +77,8 @@ void xeno_check_credential(struct xeno_check *c, struct xeno_member *m, struct s
                        xeno_time_text(xeno_member_cert(m)->not_after, text));
 }
 
-void xeno_check_corp(struct xeno_check *c, const struct xeno_member *m, const char *corp_url,
-                     struct sd_event *loop, const char *otherwise)
+static void check_corp(struct xeno_check *c, const struct xeno_member *m, const char *corp_url,
+                       struct sd_event *loop, const char *otherwise)
 {
     struct xeno_err err = XENO_ERR_INIT;
 
@@ -86,6 +87,23 @@ void xeno_check_corp(struct xeno_check *c, const struct xeno_member *m, const ch
                        otherwise);
     else
         xeno_check_say(c, true, "XenoCorp", "%s answers", corp_url);
+}
+
+bool xeno_check_member(struct xeno_check *c, const struct xeno_member_opts *who, int *ret_dirfd,
+                       struct sd_event **loop, struct xeno_member **ret, const char *otherwise)
+{
+    struct xeno_member_opts opts = *who;
+
+    xeno_check_clock(c, who->env);
+    *ret_dirfd = opts.dirfd = xeno_check_dir(c, who->dir);
+    if (opts.dirfd < 0 || (!*loop && sd_event_default(loop) < 0))
+        return false;
+    *ret = xeno_member_new(&opts);
+    xeno_check_credential(c, *ret, *loop);
+    if (!xeno_member_cert(*ret))
+        return false;
+    check_corp(c, *ret, who->corp_url, *loop, otherwise);
+    return true;
 }
 
 void xeno_check_listen(struct xeno_check *c, const char *listen)

@@ -24,9 +24,11 @@ void xeno_check_clock(struct xeno_check *c, const struct xeno_env *env);
 int xeno_check_dir(struct xeno_check *c, const char *dir);
 /* Load the member. */
 void xeno_check_credential(struct xeno_check *c, struct xeno_member *m, struct sd_event *loop);
-/* Does the XenoCorp answer a member that was loaded? `otherwise`: what does not go on without. */
-void xeno_check_corp(struct xeno_check *c, const struct xeno_member *m, const char *corp_url,
-                     struct sd_event *loop, const char *otherwise);
+/* Clock, folder, credential and XenoCorp of `who` (its dirfd is not looked at); what was opened is
+ * the caller's, as of xeno_member_open(). `otherwise`: what does not go on without the XenoCorp.
+ * Returns: is the member there and loaded? */
+bool xeno_check_member(struct xeno_check *c, const struct xeno_member_opts *who, int *ret_dirfd,
+                       struct sd_event **loop, struct xeno_member **ret, const char *otherwise);
 /* May one listen there? With socket activation the address is systemd's business, and a daemon that
  * runs has it: then it is a note. */
 void xeno_check_listen(struct xeno_check *c, const char *listen);

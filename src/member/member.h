@@ -101,12 +101,6 @@ const char *xeno_member_ca_pem(const struct xeno_member *m);
 const char *xeno_member_cert_pem(const struct xeno_member *m);
 const struct xeno_cert *xeno_member_cert(const struct xeno_member *m); /* NULL: not loaded */
 
-/* What the server of a member is: clock, key, credential, CA, who is revoked, and the socket that
- * systemd has opened for it. All of it borrowed from the member, which outlives the server. */
-void xeno_member_serves(struct xeno_member *m, struct xeno_http_server_opts *opts);
-/* And a client that shows the credential. */
-void xeno_member_calls(const struct xeno_member *m, struct xeno_http_client_opts *opts);
-
 /* Take the kept revocation list, and use `client` from now on: to renew and to fetch. A renewed
  * credential is given to it and to `server`. Both borrowed; either may come with a later call, and
  * stays when the later one is NULL. */

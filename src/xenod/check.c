@@ -222,26 +222,17 @@ static void check_source(struct check *c)
 
 int xenod_check(struct xenod *d)
 {
-    struct check c = { .out = { .program = "xenod" }, .d = d };
+    const struct xeno_member_opts who = xenod_member_opts(d);
+    struct check c = { .out = { .program = who.program }, .d = d };
 
-    if (sd_event_default(&d->loop) < 0)
-        return EXIT_FAILURE;
+    if (xeno_check_member(&c.out, &who, &d->dirfd, &d->loop, &d->member,
+                          "no session can begin, those that run go on"))
+        check_services(&c);
     xenod_machine_read(&d->machine, d->opt.dir);
-    xeno_check_clock(&c.out, d->env);
-    d->dirfd = xeno_check_dir(&c.out, d->opt.dir);
     check_disk(&c);
-    if (d->dirfd >= 0) {
-        d->member = xenod_identity_new(d);
-        xeno_check_credential(&c.out, d->member, d->loop);
-    }
     check_journal(&c);
     check_images(&c);
     check_image_manager(&c);
-    if (d->member && xeno_member_cert(d->member))
-        xeno_check_corp(&c.out, d->member, d->opt.corp_url, d->loop,
-                        "no session can begin, those that run go on");
-    if (d->member && xeno_member_cert(d->member))
-        check_services(&c);
     xeno_check_listen(&c.out, d->opt.listen);
     check_source(&c);
     check_echo();

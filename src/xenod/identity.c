@@ -1,7 +1,6 @@
 /* src/xenod/identity.c - the XenoCorp's member that a XenoServer is. */
-#include <stdio.h>
-
 #include "json/json.h"
+#include "member/serve.h"
 #include "xenod/xenod.h"
 
 /* --- where the revocation list is: in the journal --- */
@@ -18,25 +17,23 @@ static void keep(const char *text, void *ctx)
     xenod_keep_put(ctx, revocations_name, text);
 }
 
-struct xeno_member *xenod_identity_new(struct xenod *d)
+struct xeno_member_opts xenod_member_opts(struct xenod *d)
 {
-    struct xeno_member_opts opts = { .env = d->env,
-                                     .kind = XENO_PARTY_SERVER,
-                                     .program = "xenod",
-                                     .corp_url = d->opt.corp_url,
-                                     .dir = d->opt.dir,
-                                     .dirfd = d->dirfd,
-                                     .kept = kept,
-                                     .keep = keep,
-                                     .ctx = d };
-
-    return xeno_member_new(&opts);
+    return (struct xeno_member_opts){ .env = d->env,
+                                      .kind = XENO_PARTY_SERVER,
+                                      .program = "xenod",
+                                      .corp_url = d->opt.corp_url,
+                                      .dir = d->opt.dir,
+                                      .kept = kept,
+                                      .keep = keep,
+                                      .ctx = d };
 }
 
-int xenod_identity_open(struct xenod *d, struct xeno_err *err)
+int xenod_member_open(struct xenod *d, struct xeno_err *err)
 {
-    d->member = xenod_identity_new(d);
-    return xeno_member_load(d->member, d->loop, err);
+    const struct xeno_member_opts who = xenod_member_opts(d);
+
+    return xeno_member_open(&who, &d->dirfd, &d->loop, &d->member, err);
 }
 
 /* --- joining --- */
@@ -59,19 +56,11 @@ int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err)
     struct xeno_member_join join = { .told = &d->opt.told,
                                      .listen = d->opt.listen,
                                      .about = "machine" };
-    int r = xeno_member_dir(d->opt.dir, &d->dirfd, err);
+    int r = xenod_member_open(d, err);
 
     if (r < 0)
         return r;
-    r = sd_event_default(&d->loop);
-    if (r < 0)
-        return xeno_fail_errno(err, r, "loop.new", "make an event loop");
     xenod_machine_read(&d->machine, d->opt.dir);
     join.has = machine = machine_json(d);
-    d->member = xenod_identity_new(d);
-    r = xeno_member_enrol(d->member, d->loop, token, &join, err);
-    if (r < 0)
-        return r;
-    printf("%s\n", xeno_member_id(d->member)->s);
-    return 0;
+    return xeno_member_join(d->member, d->loop, token, &join, err);
 }

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/io.h"
 #include "base/log.h"
 #include "daemon/loop.h"
 #include "image/store.h"
+#include "member/serve.h"
 #include "spec/requirement.h"
 #include "xenod/advertise.h"
 #include "xenod/probing.h"
@@ -96,19 +96,10 @@ static int number_tariff(struct xenod *d, struct xeno_err *err)
 
 /* --- open --- */
 
-/* Two daemons on one journal would sell everything twice. */
-static int lock_journal(struct xenod *d, struct xeno_err *err)
-{
-    if (xeno_lock(d->dirfd, XENO_LOCK_RESTART_MS) < 0)
-        return xeno_fail(err, -EBUSY, "journal.lock",
-                         "another xenod has the journal in '%s' open: end it first", d->opt.dir);
-    return 0;
-}
-
 static int open_journal(struct xenod *d, struct xeno_err *err)
 {
     xeno_autofree char *url = xeno_asprintf("sqlite:%s/journal.db", d->opt.dir);
-    int r = lock_journal(d, err);
+    int r = xeno_member_lock(d->member, err); /* two on one journal would sell all twice */
 
     if (r == 0)
         r = xeno_db_open(url, &d->db, err);
@@ -119,43 +110,27 @@ static int open_journal(struct xenod *d, struct xeno_err *err)
     return r;
 }
 
-static int open_client(struct xenod *d, struct xeno_err *err)
-{
-    struct xeno_http_client_opts opts = { .env = NULL };
-
-    xeno_member_calls(d->member, &opts);
-    return xeno_http_client_new(d->loop, &opts, &d->client, err);
-}
-
 static int open_server(struct xenod *d, struct xeno_err *err)
 {
-    struct xeno_http_limits limits = xeno_http_limits_default;
-    struct xeno_http_server_opts opts = {
-        .listen = d->opt.listen,
-        .limits = &limits,
-        .routes = xenod_routes,
-        .user = d,
-        .idem_get = xenod_idem_get,
-        .idem_put = xenod_idem_put,
+    const struct xeno_member_serving most = { .listen = d->opt.listen,
+                                              .connections = d->opt.connections,
+                                              .connections_per_address =
+                                                  d->opt.connections_per_address };
+    const struct xeno_http_server_opts opts = {
+        .routes = xenod_routes, .user = d, .idem_get = xenod_idem_get, .idem_put = xenod_idem_put
     };
 
-    xeno_member_serves(d->member, &opts);
-    limits.connections = (unsigned)d->opt.connections;
-    limits.connections_per_address = (unsigned)d->opt.connections_per_address;
-    return xeno_http_server_new(d->loop, &opts, &d->server, err);
+    return xeno_member_listen(d->member, d->loop, &most, &opts, &d->server, err);
 }
 
 int xenod_open(struct xenod *d, struct xeno_err *err)
 {
-    int r = sd_event_default(&d->loop);
+    int r = xenod_member_open(d, err);
 
-    if (r < 0)
-        return xeno_fail_errno(err, r, "loop.new", "make an event loop");
     xeno_spec_init();
-    r = xeno_member_dir(d->opt.dir, &d->dirfd, err);
     xenod_machine_read(&d->machine, d->opt.dir);
     if (r == 0)
-        r = xenod_identity_open(d, err);
+        r = xeno_member_load(d->member, d->loop, err);
     if (r == 0)
         r = open_journal(d, err);
     if (r == 0)
@@ -163,7 +138,7 @@ int xenod_open(struct xenod *d, struct xeno_err *err)
     if (r == 0)
         r = xenod_fetching_open(d, err);
     if (r == 0)
-        r = open_client(d, err);
+        r = xeno_member_client(d->member, d->loop, &d->client, err);
     if (r == 0)
         r = xenod_task_open(d, err);
     if (r == 0)
@@ -286,27 +261,27 @@ int xenod_adopt(struct xenod *d, struct xeno_err *err)
 
 /* --- reload --- */
 
+static int check_options(const void *fresh, struct xeno_err *err)
+{
+    return xenod_options_check(fresh, err);
+}
+
 void xenod_reload(struct xenod *d)
 {
     struct xenod_options fresh = { .dir = NULL };
     struct xeno_host_config cfg;
-    struct xeno_conf_ask ask;
     struct xeno_err err = XENO_ERR_INIT;
-    int r = xeno_conf_args(&xenod_program, &fresh, d->argc, d->argv, &ask, &err);
+    int r =
+        xeno_conf_reload(&xenod_program, &d->opt, &fresh, d->argc, d->argv, check_options, &err);
 
     if (r == 0)
-        r = xenod_options_check(&fresh, &err);
-    if (r == 0) {
-        xeno_conf_take(xenod_program.items, xenod_program.count, &d->opt, &fresh);
         r = number_tariff(d, &err);
-    }
     if (r == 0) {
         xenod_host_config(d, &cfg);
         r = xeno_host_reconfigure(d->host, &cfg, &err);
     }
     if (r == 0)
         xenod_advertise_reload(d->advertise);
-    xeno_conf_release(xenod_program.items, xenod_program.count, &fresh);
     xeno_member_fetch_now(d->member); /* the revocation list, too */
     xeno_log_init("xenod", d->opt.debug ? LOG_DEBUG : LOG_INFO);
     if (r < 0)

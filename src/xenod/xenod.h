@@ -97,11 +97,10 @@ void xenod_reload(struct xenod *d);
 void xenod_host_config(const struct xenod *d, struct xeno_host_config *ret);
 
 /* --- identity.c --- */
-/* The member of the XenoCorp that we are, from the open folder; its revocations are in the journal.
- * Errors: those of xeno_member_load(). */
-struct xeno_member *xenod_identity_new(struct xenod *d); /* not loaded */
-int xenod_identity_open(struct xenod *d, struct xeno_err *err);
-int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err);
+/* The member of the XenoCorp that we are; its revocations are in the journal. */
+struct xeno_member_opts xenod_member_opts(struct xenod *d);   /* all borrowed */
+int xenod_member_open(struct xenod *d, struct xeno_err *err); /* folder, loop; not loaded */
+int xenod_enrol(struct xenod *d, const char *token, struct xeno_err *err); /* prints the id */
 
 /* --- check.c --- */
 int xenod_check(struct xenod *d); /* prints; returns the exit code */

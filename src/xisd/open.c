@@ -4,33 +4,36 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "base/log.h"
 #include "daemon/loop.h"
+#include "member/serve.h"
 #include "xisd/follow.h"
 #include "xisd/party.h"
 #include "xisd/peer.h"
 #include "xisd/update.h"
 
-int xisd_open_dir(struct xisd *d, struct xeno_err *err)
+struct xeno_member_opts xisd_member_opts(const struct xisd *d)
 {
-    return xeno_member_dir(d->opt.dir, &d->dirfd, err);
+    return (struct xeno_member_opts){ .env = d->env,
+                                      .kind = XENO_PARTY_NODE,
+                                      .program = "xisd",
+                                      .corp_url = d->opt.corp_url,
+                                      .dir = d->opt.dir };
 }
 
-int xisd_loop(struct xisd *d, struct xeno_err *err)
+static int open_member(struct xisd *d, struct xeno_err *err)
 {
-    int r = d->loop ? 0 : sd_event_default(&d->loop);
+    const struct xeno_member_opts who = xisd_member_opts(d);
 
-    return r < 0 ? xeno_fail_errno(err, r, "xis.loop", "make an event loop") : 0;
+    return xeno_member_open(&who, &d->dirfd, &d->loop, &d->member, err);
 }
 
-/* Two daemons of one identity would number the same changes twice. */
-static int lock_dir(struct xisd *d, struct xeno_err *err)
+int xisd_enrol(struct xisd *d, const char *token, struct xeno_err *err)
 {
-    if (xeno_lock(d->dirfd, XENO_LOCK_RESTART_MS) < 0)
-        return xeno_fail(err, -EBUSY, "xis.lock", "another xisd has '%s' open: end it first",
-                         d->opt.dir);
-    return 0;
+    const struct xeno_member_join join = { .told = &d->opt.told, .listen = d->opt.listen };
+    int r = open_member(d, err);
+
+    return r < 0 ? r : xeno_member_join(d->member, d->loop, token, &join, err);
 }
 
 int xisd_open(struct xisd *d, struct xeno_err *err)
@@ -38,13 +41,11 @@ int xisd_open(struct xisd *d, struct xeno_err *err)
     int r = xisd_peers_check(d->opt.peers, err);
 
     if (r == 0)
-        r = xisd_open_dir(d, err);
+        r = open_member(d, err);
     if (r == 0)
-        r = xisd_loop(d, err);
+        r = xeno_member_load(d->member, d->loop, err);
     if (r == 0)
-        r = xisd_identity_open(d, err);
-    if (r == 0)
-        r = lock_dir(d, err);
+        r = xeno_member_lock(d->member, err); /* two would number the same changes twice */
     if (r == 0)
         r = xisd_books_open(d, err);
     if (r == 0)
@@ -54,51 +55,55 @@ int xisd_open(struct xisd *d, struct xeno_err *err)
 
 /* --- serving --- */
 
-static int open_server(struct xisd *d, struct xeno_err *err)
-{
-    struct xeno_http_limits limits = xeno_http_limits_default;
-    struct xeno_http_server_opts opts = {
-        .listen = d->opt.listen,
-        .limits = &limits,
-        .routes = xisd_routes,
-        .user = d,
-    };
-
-    xeno_member_serves(d->member, &opts);
-    limits.connections = (unsigned)d->opt.connections;
-    limits.connections_per_address = (unsigned)d->opt.connections_per_address;
-    limits.running_per_peer = (unsigned)d->opt.running_per_peer;
-    return xeno_http_server_new(d->loop, &opts, &d->server, err);
-}
-
 int xisd_listen(struct xisd *d, struct xeno_err *err)
 {
-    int r = open_server(d, err);
+    const struct xeno_member_serving most = { .listen = d->opt.listen,
+                                              .connections = d->opt.connections,
+                                              .connections_per_address =
+                                                  d->opt.connections_per_address,
+                                              .running_per_peer = d->opt.running_per_peer };
+    const struct xeno_http_server_opts opts = { .routes = xisd_routes, .user = d };
+    int r = xeno_member_listen(d->member, d->loop, &most, &opts, &d->server, err);
 
-    return r < 0 ? r : xisd_identity_start(d, err);
+    if (r == 0)
+        r = xeno_member_client(d->member, d->loop, &d->client, err);
+    if (r == 0)
+        xeno_member_attach(d->member, d->client, d->server);
+    return r;
 }
 
 static void reload(void *user)
 {
     struct xisd *d = user;
     struct xisd_options fresh = { .dir = NULL };
-    struct xeno_conf_ask ask;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (xeno_conf_args(&xisd_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
+    if (xeno_conf_reload(&xisd_program, &d->opt, &fresh, d->argc, d->argv, NULL, &err) < 0) {
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
-    } else {
-        xeno_conf_take(xisd_program.items, xisd_program.count, &d->opt, &fresh);
-        xeno_member_fetch_now(d->member);
-        xeno_log_init("xisd", d->opt.debug ? LOG_DEBUG : LOG_INFO);
-        xeno_log(LOG_NOTICE, "config.reloaded", NULL);
+        return;
     }
-    xeno_conf_release(xisd_program.items, xisd_program.count, &fresh);
+    xeno_member_fetch_now(d->member);
+    xeno_log_init("xisd", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+    xeno_log(LOG_NOTICE, "config.reloaded", NULL);
+}
+
+static void each_second(void *user)
+{
+    struct xisd *d = user;
+
+    xeno_member_tick(d->member);
+    xisd_age(d);
+    xisd_peers_tend(d);
+    xisd_watches_tend(d);
+    xisd_waiters_tell(d);
+    xisd_parties_tend(d);
 }
 
 int xisd_start(struct xisd *d, struct xeno_err *err)
 {
-    struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
+    struct xeno_daemon_loop_opts opts = {
+        .event = d->loop, .reload = reload, .second = each_second, .user = d
+    };
     int r = xisd_load(d, err);
 
     if (r == 0)
@@ -126,15 +131,6 @@ bool xisd_ready(const struct xisd *d)
     return !d->loading || xisd_peers_whole(d);
 }
 
-void xisd_tick(struct xisd *d)
-{
-    xisd_age(d);
-    xisd_peers_tend(d);
-    xisd_watches_tend(d);
-    xisd_waiters_tell(d);
-    xisd_parties_tend(d);
-}
-
 /* What is at work is finished; the answers may not leave any more. */
 static void stop(struct xisd *d)
 {
@@ -151,9 +147,8 @@ static void stop(struct xisd *d)
     sd_event_source_disable_unref(xeno_take(&d->told));
     sd_event_source_disable_unref(xeno_take(&d->polls));
     sd_event_source_disable_unref(xeno_take(&d->ages));
-    while (d->source_count > 0)
-        sd_event_source_disable_unref(d->sources[--d->source_count]);
-    xisd_identity_stop(d);
+    xeno_http_client_free(xeno_take(&d->client));
+    xeno_member_free(xeno_take(&d->member));
     sd_event_unref(xeno_take(&d->loop));
 }
 

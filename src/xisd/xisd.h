@@ -42,15 +42,13 @@ struct xisd {
     xeno_time started; /* wall clock */
 
     int dirfd;                  /* of opt.dir; locked while it is ours */
-    struct xeno_member *member; /* who we are: identity.c */
+    struct xeno_member *member; /* who we are */
     struct xeno_http_client *client;
 
     struct xeno_db *books; /* the writer's, once `work` runs */
     struct xeno_work *work;
     struct xeno_http_server *server;
     struct xeno_daemon_loop *basics; /* signals, watchdog, finished work */
-    sd_event_source *sources[4];
-    size_t source_count;
 
     struct xeno_xis *xis; /* the loop's thread alone */
     struct xeno_xis_reader *reader;
@@ -74,30 +72,20 @@ struct xisd {
     struct xisd_counts counts;
 };
 
-/* --- identity.c: the member of the XenoCorp that it is --- */
-struct xeno_member *xisd_identity_new(const struct xisd *d); /* not loaded */
-int xisd_identity_open(struct xisd *d, struct xeno_err *err);
-/* Opens the folder, too; prints the id. */
-int xisd_enrol(struct xisd *d, const char *token, struct xeno_err *err);
-/* Renewal and revocations from now on. Context: before the sandbox; with a server. */
-int xisd_identity_start(struct xisd *d, struct xeno_err *err);
-void xisd_identity_stop(struct xisd *d);
-
 /* --- open.c --- */
-int xisd_open_dir(struct xisd *d, struct xeno_err *err);
-/* The loop, once. */
-int xisd_loop(struct xisd *d, struct xeno_err *err);
+/* The member of a XenoCorp that it is. All borrowed. */
+struct xeno_member_opts xisd_member_opts(const struct xisd *d);
+/* Join with a token: opens the folder, too; prints the id. */
+int xisd_enrol(struct xisd *d, const char *token, struct xeno_err *err);
 /* Folder, lock, key, credential, database: needs the rights the daemon starts with. */
 int xisd_open(struct xisd *d, struct xeno_err *err);
-/* The loop and the listening server, which answers nobody until the loop runs. Context: before the
- * sandbox, which allows no new listening. */
+/* The listening server, which answers nobody until the loop runs, and the client. Context: before
+ * the sandbox, which allows no new listening. */
 int xisd_listen(struct xisd *d, struct xeno_err *err);
 /* Threads and timers. Context: inside the sandbox; the threads inherit it. */
 int xisd_start(struct xisd *d, struct xeno_err *err);
 /* Finish what is at work, and close; any state. */
 void xisd_release(struct xisd *d);
-/* What is done once a second. */
-void xisd_tick(struct xisd *d);
 
 /* --- check.c --- */
 int xisd_check(struct xisd *d); /* prints; returns the exit code */

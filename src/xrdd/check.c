@@ -1,22 +1,17 @@
 /* src/xrdd/check.c - --check: what is missing for serving, and what to do about it. */
-#include <stdlib.h>
-
 #include "http/public.h"
 #include "member/check.h"
+#include "member/serve.h"
 #include "xrdd/xrdd.h"
 
 /* Is it an XIS, and of our XenoCorp? */
 static void check_one(struct xrdd *d, struct xeno_check *c, const char *url)
 {
-    struct xeno_http_client_opts opts = { .env = d->env,
-                                          .ca_pem = xeno_member_ca_pem(d->member),
-                                          .cert_pem = xeno_member_cert_pem(d->member),
-                                          .key = xeno_member_key(d->member) };
     xeno_auto(xeno_http_client) client = NULL;
     xeno_autofree char *at = xeno_asprintf("%s/v1/changes?after=0&limit=1", url);
     struct xeno_http_ask ask = { .method = "GET", .url = at, .deadline = xeno_s(5) };
     struct xeno_err err = XENO_ERR_INIT;
-    int r = xeno_http_client_new(d->loop, &opts, &client, &err);
+    int r = xeno_member_client(d->member, d->loop, &client, &err);
 
     if (r == 0)
         r = xeno_http_wait(client, &ask, NULL, NULL, NULL, &err);
@@ -49,21 +44,12 @@ static void check_allow(const struct xrdd *d, struct xeno_check *c)
 
 int xrdd_check(struct xrdd *d)
 {
-    struct xeno_check c = { .program = "xrdd" };
+    const struct xeno_member_opts who = xrdd_member_opts(d);
+    struct xeno_check c = { .program = who.program };
 
-    if (xrdd_loop(d, NULL) < 0)
-        return EXIT_FAILURE;
-    xeno_check_clock(&c, d->env);
-    d->dirfd = xeno_check_dir(&c, d->opt.dir);
-    if (d->dirfd >= 0) {
-        d->member = xrdd_member_new(d);
-        xeno_check_credential(&c, d->member, d->loop);
-    }
-    if (d->member && xeno_member_cert(d->member)) {
-        xeno_check_corp(&c, d->member, d->opt.corp_url, d->loop,
-                        "the credential is not renewed, and who is revoked is not known");
+    if (xeno_check_member(&c, &who, &d->dirfd, &d->loop, &d->member,
+                          "the credential is not renewed, and who is revoked is not known"))
         check_sources(d, &c);
-    }
     check_allow(d, &c);
     xeno_check_listen(&c, d->opt.listen);
     xeno_check_sandbox(&c);

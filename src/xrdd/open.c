@@ -1,79 +1,53 @@
 /* src/xrdd/open.c - put the parts together, and take them apart. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "daemon/loop.h"
 #include "http/public.h"
+#include "member/serve.h"
 #include "xrdd/xrdd.h"
 
-#define TICK_US     (1000 * 1000)
 #define AGE_EVERY_S 5
-
-int xrdd_loop(struct xrdd *d, struct xeno_err *err)
-{
-    int r = d->loop ? 0 : sd_event_default(&d->loop);
-
-    return r < 0 ? xeno_fail_errno(err, r, "rd.loop", "make an event loop") : 0;
-}
 
 /* --- the member of its XenoCorp --- */
 
-struct xeno_member *xrdd_member_new(const struct xrdd *d)
+struct xeno_member_opts xrdd_member_opts(const struct xrdd *d)
 {
-    struct xeno_member_opts opts = { .env = d->env,
-                                     .kind = XENO_PARTY_NODE,
-                                     .program = "xrdd",
-                                     .corp_url = d->opt.corp_url,
-                                     .dir = d->opt.dir,
-                                     .dirfd = d->dirfd };
-
-    return xeno_member_new(&opts);
+    return (struct xeno_member_opts){ .env = d->env,
+                                      .kind = XENO_PARTY_NODE,
+                                      .program = "xrdd",
+                                      .corp_url = d->opt.corp_url,
+                                      .dir = d->opt.dir };
 }
 
-static int open_dir(struct xrdd *d, struct xeno_err *err)
+static int open_member(struct xrdd *d, struct xeno_err *err)
 {
-    int r = xeno_member_dir(d->opt.dir, &d->dirfd, err);
+    const struct xeno_member_opts who = xrdd_member_opts(d);
 
-    if (r == 0)
-        r = xrdd_loop(d, err);
-    if (r == 0)
-        d->member = xrdd_member_new(d);
-    return r;
+    return xeno_member_open(&who, &d->dirfd, &d->loop, &d->member, err);
 }
 
 int xrdd_enrol(struct xrdd *d, const char *token, struct xeno_err *err)
 {
-    struct xeno_member_join join = { .told = &d->opt.told, .listen = d->opt.listen };
-    int r = open_dir(d, err);
+    const struct xeno_member_join join = { .told = &d->opt.told, .listen = d->opt.listen };
+    int r = open_member(d, err);
 
-    if (r == 0)
-        r = xeno_member_enrol(d->member, d->loop, token, &join, err);
-    if (r < 0)
-        return r;
-    printf("%s\n", xeno_member_id(d->member)->s);
-    return 0;
+    return r < 0 ? r : xeno_member_join(d->member, d->loop, token, &join, err);
 }
 
 /* --- serving --- */
 
 static int open_server(struct xrdd *d, struct xeno_err *err)
 {
-    struct xeno_http_limits limits = xeno_http_limits_default;
-    struct xeno_http_server_opts opts = {
-        .listen = d->opt.listen,
-        .limits = &limits,
-        .routes = xrdd_routes,
-        .user = d,
-    };
+    const struct xeno_member_serving most = { .listen = d->opt.listen,
+                                              .connections = d->opt.connections,
+                                              .connections_per_address =
+                                                  d->opt.connections_per_address,
+                                              .running_per_peer = d->opt.running_per_peer };
+    const struct xeno_http_server_opts opts = { .routes = xrdd_routes, .user = d };
 
-    xeno_member_serves(d->member, &opts);
-    limits.connections = (unsigned)d->opt.connections;
-    limits.connections_per_address = (unsigned)d->opt.connections_per_address;
-    limits.running_per_peer = (unsigned)d->opt.running_per_peer;
-    return xeno_http_server_new(d->loop, &opts, &d->server, err);
+    return xeno_member_listen(d->member, d->loop, &most, &opts, &d->server, err);
 }
 
 /* An advert may name any endpoint; what is inside the operator's network is the operator's to open.
@@ -91,14 +65,10 @@ static int guard(void *arg, const struct xeno_http_peer *p, struct xeno_err *err
 
 static int open_clients(struct xrdd *d, struct xeno_err *err)
 {
-    struct xeno_http_client_opts opts = { .env = NULL };
-    int r;
+    struct xeno_http_client_opts opts = { .guard = guard, .guard_arg = d };
+    int r = xeno_member_client(d->member, d->loop, &d->client, err);
 
     xeno_member_calls(d->member, &opts);
-    r = xeno_http_client_new(d->loop, &opts, &d->client, err);
-
-    opts.guard = guard;
-    opts.guard_arg = d;
     return r < 0 ? r : xeno_http_client_new(d->loop, &opts, &d->stranger, err);
 }
 
@@ -139,7 +109,7 @@ int xrdd_open(struct xrdd *d, struct xeno_err *err)
     int r = xeno_http_networks_check(d->opt.allow, err);
 
     if (r == 0)
-        r = open_dir(d, err);
+        r = open_member(d, err);
     if (r == 0)
         r = xeno_member_load(d->member, d->loop, err);
     if (r == 0)
@@ -153,30 +123,31 @@ int xrdd_open(struct xrdd *d, struct xeno_err *err)
     return r;
 }
 
+static int check_options(const void *fresh, struct xeno_err *err)
+{
+    return xeno_http_networks_check(((const struct xrdd_options *)fresh)->allow, err);
+}
+
 static void reload(void *user)
 {
     struct xrdd *d = user;
     struct xrdd_options fresh = { .dir = NULL };
-    struct xeno_conf_ask ask;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (xeno_conf_args(&xrdd_program, &fresh, d->argc, d->argv, &ask, &err) < 0 ||
-        xeno_http_networks_check(fresh.allow, &err) < 0) {
+    if (xeno_conf_reload(&xrdd_program, &d->opt, &fresh, d->argc, d->argv, check_options, &err) <
+        0) {
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
-    } else {
-        xeno_conf_take(xrdd_program.items, xrdd_program.count, &d->opt, &fresh);
-        xeno_member_fetch_now(d->member);
-        xeno_log_init("xrdd", d->opt.debug ? LOG_DEBUG : LOG_INFO);
-        xeno_log(LOG_NOTICE, "config.reloaded", "debug=%d", d->opt.debug);
+        return;
     }
-    xeno_conf_release(xrdd_program.items, xrdd_program.count, &fresh);
+    xeno_member_fetch_now(d->member);
+    xeno_log_init("xrdd", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+    xeno_log(LOG_NOTICE, "config.reloaded", "debug=%d", d->opt.debug);
 }
 
-static int on_tick(sd_event_source *s, uint64_t usec, void *user)
+static void each_second(void *user)
 {
     struct xrdd *d = user;
 
-    (void)usec; /* it may be long ago, after the machine slept */
     xeno_member_tick(d->member);
     renew_stranger(d);
     xrdd_follow_tick(d->follow);
@@ -186,20 +157,17 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *user)
         d->aged = xeno_mono(d->env);
         xrdd_world_age(d->world);
     }
-    (void)sd_event_source_set_time_relative(s, TICK_US);
-    return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
 int xrdd_start(struct xrdd *d, struct xeno_err *err)
 {
-    struct xeno_daemon_loop_opts opts = { .event = d->loop, .reload = reload, .user = d };
+    struct xeno_daemon_loop_opts opts = {
+        .event = d->loop, .reload = reload, .second = each_second, .user = d
+    };
     int r = xeno_daemon_loop_new(&opts, &d->basics, err);
 
     if (r < 0)
         return r;
-    r = sd_event_add_time(d->loop, &d->tick, CLOCK_BOOTTIME, 0, 0, on_tick, d);
-    if (r < 0)
-        return xeno_fail_errno(err, r, "rd.loop", "set up the timer");
     xeno_log(LOG_NOTICE, "start", "version=%s rd=%s corp=%s port=%u", xeno_version(),
              xeno_member_id(d->member)->s, xeno_member_corp(d->member)->s,
              xeno_http_server_port(d->server));
@@ -218,7 +186,6 @@ void xrdd_release(struct xrdd *d)
     free(xeno_take(&d->shown));
     xeno_http_client_free(xeno_take(&d->client));
     xeno_daemon_loop_free(xeno_take(&d->basics));
-    sd_event_source_disable_unref(xeno_take(&d->tick));
     xeno_member_free(xeno_take(&d->member));
     sd_event_unref(xeno_take(&d->loop));
     if (d->dirfd >= 0)

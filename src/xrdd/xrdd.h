@@ -38,7 +38,6 @@ struct xrdd {
     struct xeno_http_client *client;
     struct xeno_http_server *server;
     struct xeno_daemon_loop *basics; /* signals, watchdog */
-    sd_event_source *tick;
 
     struct xrdd_world *world;
     struct xrdd_follow *follow;
@@ -53,8 +52,8 @@ struct xrdd {
 };
 
 /* --- open.c --- */
-int xrdd_loop(struct xrdd *d, struct xeno_err *err);                     /* the event loop, once */
-struct xeno_member *xrdd_member_new(const struct xrdd *d);               /* not loaded */
+/* The member of a XenoCorp that it is. All borrowed. */
+struct xeno_member_opts xrdd_member_opts(const struct xrdd *d);
 int xrdd_enrol(struct xrdd *d, const char *token, struct xeno_err *err); /* prints the id */
 /* Folder, key, credential and the listening server. Context: before the sandbox. */
 int xrdd_open(struct xrdd *d, struct xeno_err *err);

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "keep/keep.h"
@@ -69,22 +68,15 @@ static void check_bucket(const struct xstored *d, struct xeno_check *c)
 
 int xstored_check(struct xstored *d)
 {
-    struct xeno_check c = { .program = "xstored" };
+    const struct xeno_member_opts who = xstored_member_opts(d);
+    struct xeno_check c = { .program = who.program };
 
-    if (xstored_loop(d, NULL) < 0)
-        return EXIT_FAILURE;
-    xeno_check_clock(&c, d->env);
-    d->dirfd = xeno_check_dir(&c, d->opt.dir);
-    if (d->dirfd >= 0) {
-        d->member = xstored_identity_new(d);
-        xeno_check_credential(&c, d->member, d->loop);
+    (void)xeno_check_member(&c, &who, &d->dirfd, &d->loop, &d->member,
+                            "the credential is not renewed, and who is revoked is not known");
+    if (d->dirfd >= 0)
         check_books(d, &c);
-    }
     check_objects(d, &c);
     check_bucket(d, &c);
-    if (d->member && xeno_member_cert(d->member))
-        xeno_check_corp(&c, d->member, d->opt.corp_url, d->loop,
-                        "the credential is not renewed, and who is revoked is not known");
     xeno_check_listen(&c, d->opt.listen);
     xeno_check_sandbox(&c);
     return xeno_check_end(&c);

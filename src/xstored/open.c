@@ -5,36 +5,61 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
-#include "base/io.h"
 #include "base/log.h"
 #include "daemon/loop.h"
+#include "member/serve.h"
 #include "sandbox/sandbox.h"
 #include "xstored/job.h"
 #include "xstored/upload.h"
 
-int xstored_open_dir(struct xstored *d, struct xeno_err *err)
+/* --- the member of its XenoCorp --- */
+
+struct xeno_member_opts xstored_member_opts(const struct xstored *d)
 {
-    return xeno_member_dir(d->opt.dir, &d->dirfd, err);
+    return (struct xeno_member_opts){ .env = d->env,
+                                      .kind = XENO_PARTY_NODE,
+                                      .program = "xstored",
+                                      .corp_url = d->opt.corp_url,
+                                      .dir = d->opt.dir };
 }
 
-int xstored_loop(struct xstored *d, struct xeno_err *err)
+static int open_member(struct xstored *d, struct xeno_err *err)
 {
-    int r = d->loop ? 0 : sd_event_default(&d->loop);
+    const struct xeno_member_opts who = xstored_member_opts(d);
 
-    return r < 0 ? xeno_fail_errno(err, r, "store.loop", "make an event loop") : 0;
+    return xeno_member_open(&who, &d->dirfd, &d->loop, &d->member, err);
+}
+
+/* What there is for objects: what the operator says, or what is free where they are. */
+static int64_t capacity(const struct xstored *d)
+{
+    bool given = d->opt.objects && *d->opt.objects;
+    struct statvfs fs;
+
+    if (d->opt.capacity_bytes)
+        return d->opt.capacity_bytes;
+    if ((given ? statvfs(d->opt.objects, &fs) : fstatvfs(d->dirfd, &fs)) < 0)
+        return 1;
+    return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+}
+
+int xstored_enrol(struct xstored *d, const char *token, struct xeno_err *err)
+{
+    xeno_auto(xeno_json) storage = xeno_json_object();
+    const struct xeno_member_join join = {
+        .told = &d->opt.told, .listen = d->opt.listen, .about = "storage", .has = storage
+    };
+    int r = open_member(d, err);
+
+    if (r < 0)
+        return r;
+    xeno_json_set_int(storage, "capacity_bytes", capacity(d));
+    return xeno_member_join(d->member, d->loop, token, &join, err);
 }
 
 /* --- what we keep --- */
-
-/* Two daemons on the same objects would each remove what only the other knows. */
-static int lock_dir(struct xstored *d, struct xeno_err *err)
-{
-    if (xeno_lock(d->dirfd, XENO_LOCK_RESTART_MS) < 0)
-        return xeno_fail(err, -EBUSY, "store.lock", "another xstored has '%s' open: end it first",
-                         d->opt.dir);
-    return 0;
-}
 
 int xstored_open_books(struct xstored *d, struct xeno_err *err)
 {
@@ -81,14 +106,12 @@ static int open_objects(struct xstored *d, struct xeno_err *err)
 
 int xstored_open(struct xstored *d, struct xeno_err *err)
 {
-    int r = xstored_open_dir(d, err);
+    int r = open_member(d, err);
 
     if (r == 0)
-        r = xstored_loop(d, err);
+        r = xeno_member_load(d->member, d->loop, err);
     if (r == 0)
-        r = xstored_identity_open(d, err);
-    if (r == 0)
-        r = lock_dir(d, err);
+        r = xeno_member_lock(d->member, err); /* each would remove what only the other knows */
     if (r == 0)
         r = xstored_open_books(d, err);
     if (r == 0)
@@ -100,54 +123,54 @@ int xstored_open(struct xstored *d, struct xeno_err *err)
 
 /* --- serving --- */
 
-static int open_server(struct xstored *d, struct xeno_err *err)
-{
-    struct xeno_http_limits limits = xeno_http_limits_default;
-    struct xeno_http_server_opts opts = {
-        .listen = d->opt.listen,
-        .limits = &limits,
-        .routes = xstored_routes,
-        .user = d,
-        .problem = xstored_problem,
-    };
-
-    xeno_member_serves(d->member, &opts);
-    limits.connections = (unsigned)d->opt.connections;
-    limits.connections_per_address = (unsigned)d->opt.connections_per_address;
-    limits.running_per_peer = (unsigned)d->opt.running_per_peer;
-    return xeno_http_server_new(d->loop, &opts, &d->server, err);
-}
-
 int xstored_listen(struct xstored *d, struct xeno_err *err)
 {
-    int r = open_server(d, err);
+    const struct xeno_member_serving most = { .listen = d->opt.listen,
+                                              .connections = d->opt.connections,
+                                              .connections_per_address =
+                                                  d->opt.connections_per_address,
+                                              .running_per_peer = d->opt.running_per_peer };
+    const struct xeno_http_server_opts opts = { .routes = xstored_routes,
+                                                .user = d,
+                                                .problem = xstored_problem };
+    int r = xeno_member_listen(d->member, d->loop, &most, &opts, &d->server, err);
 
-    return r < 0 ? r : xstored_identity_start(d, err);
+    if (r == 0)
+        r = xeno_member_client(d->member, d->loop, &d->client, err);
+    if (r == 0)
+        xeno_member_attach(d->member, d->client, d->server);
+    return r;
 }
 
 static void reload(void *user)
 {
     struct xstored *d = user;
     struct xstored_options fresh = { .dir = NULL };
-    struct xeno_conf_ask ask;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (xeno_conf_args(&xstored_program, &fresh, d->argc, d->argv, &ask, &err) < 0) {
+    if (xeno_conf_reload(&xstored_program, &d->opt, &fresh, d->argc, d->argv, NULL, &err) < 0) {
         xeno_log_err(LOG_ERR, "config.reload", &err, "kept=old");
-    } else {
-        xeno_conf_take(xstored_program.items, xstored_program.count, &d->opt, &fresh);
-        xeno_member_fetch_now(d->member);
-        xeno_log_init("xstored", d->opt.debug ? LOG_DEBUG : LOG_INFO);
-        xstored_tend_now(d);
-        xeno_log(LOG_NOTICE, "config.reloaded", "quota=%" PRId64, d->opt.quota_bytes);
+        return;
     }
-    xeno_conf_release(xstored_program.items, xstored_program.count, &fresh);
+    xeno_member_fetch_now(d->member);
+    xeno_log_init("xstored", d->opt.debug ? LOG_DEBUG : LOG_INFO);
+    xstored_tend_now(d);
+    xeno_log(LOG_NOTICE, "config.reloaded", "quota=%" PRId64, d->opt.quota_bytes);
+}
+
+static void each_second(void *user)
+{
+    struct xstored *d = user;
+
+    xeno_member_tick(d->member);
+    xstored_pay_tick(d);
+    xstored_tend_tick(d);
 }
 
 static int add_basics(struct xstored *d, struct xeno_err *err)
 {
     struct xeno_daemon_loop_opts opts = {
-        .event = d->loop, .work = d->work, .reload = reload, .user = d
+        .event = d->loop, .work = d->work, .reload = reload, .second = each_second, .user = d
     };
 
     return xeno_daemon_loop_new(&opts, &d->basics, err);
@@ -187,9 +210,8 @@ static void stop(struct xstored *d)
     xeno_daemon_loop_free(xeno_take(&d->basics));
     xeno_work_free(xeno_take(&d->work));
     xstored_mend_close(d);
-    while (d->source_count > 0)
-        sd_event_source_disable_unref(d->sources[--d->source_count]);
-    xstored_identity_stop(d);
+    xeno_http_client_free(xeno_take(&d->client));
+    xeno_member_free(xeno_take(&d->member));
     sd_event_unref(xeno_take(&d->loop));
 }
 

@@ -18,8 +18,8 @@
 #include "xstored/job.h"
 #include "xstored/upload.h"
 
-#define TICK_US     UINT64_C(1000000)
 #define TICK_ROWS   64
+#define SCRUB_US    UINT64_C(100000)
 #define SWEEP_ROWS  500
 #define PIECE_MAX   (1 << 20)
 #define PIECES_A_S  8 /* of the scrub rate, when that allows it */
@@ -477,17 +477,12 @@ void xstored_tend_now(struct xstored *d)
     start_over(d);
 }
 
-static int on_tick(sd_event_source *src, uint64_t usec, void *user)
+void xstored_tend_tick(struct xstored *d)
 {
-    struct xstored *d = user;
-
-    (void)usec;
     xstored_tend_now(d);
     start_sweep(d);
     start_tidy(d);
     xstored_mend_tick(d);
-    sd_event_source_set_time_relative(src, TICK_US);
-    return sd_event_source_set_enabled(src, SD_EVENT_ONESHOT);
 }
 
 int xstored_tend_start(struct xstored *d, struct xeno_err *err)
@@ -502,12 +497,8 @@ int xstored_tend_start(struct xstored *d, struct xeno_err *err)
     r = xstored_meta_scrubbed(d->view, s->digest, err);
     if (r < 0)
         return r;
-    r = sd_event_add_time_relative(d->loop, &d->sources[d->source_count++], CLOCK_BOOTTIME, 0, 0,
-                                   on_tick, d);
-    if (r >= 0)
-        r = sd_event_add_time_relative(d->loop, &s->timer, CLOCK_BOOTTIME, TICK_US / 10, 0,
-                                       on_scrub, d);
-    return r < 0 ? xeno_fail_errno(err, r, "store.loop", "set up the timers") : 0;
+    r = sd_event_add_time_relative(d->loop, &s->timer, CLOCK_BOOTTIME, SCRUB_US, 0, on_scrub, d);
+    return r < 0 ? xeno_fail_errno(err, r, "store.loop", "set up the timer") : 0;
 }
 
 void xstored_tend_stop(struct xstored *d)

@@ -40,7 +40,7 @@ struct xstored {
     sd_event *loop;
 
     int dirfd;                  /* of opt.dir; locked while it is ours */
-    struct xeno_member *member; /* who we are: identity.c */
+    struct xeno_member *member; /* who we are */
     struct xeno_http_client *client;
 
     struct xeno_db *books; /* the writer's, once `work` runs */
@@ -49,8 +49,6 @@ struct xstored {
     struct xeno_work *work;
     struct xeno_http_server *server;
     struct xeno_daemon_loop *basics; /* signals, watchdog, finished work */
-    sd_event_source *sources[4];
-    size_t source_count;
 
     struct xstored_upload *uploads; /* upload.c */
     struct xstored_use *uses;
@@ -64,26 +62,18 @@ struct xstored {
     struct xstored_counts counts;
 };
 
-/* --- identity.c: the member of the XenoCorp that a store is --- */
-struct xeno_member *xstored_identity_new(const struct xstored *d); /* not loaded */
-int xstored_identity_open(struct xstored *d, struct xeno_err *err);
-/* Opens the folder, too; prints the id. */
-int xstored_enrol(struct xstored *d, const char *token, struct xeno_err *err);
-/* Renewal and revocations from now on. Context: before the sandbox; with a server. */
-int xstored_identity_start(struct xstored *d, struct xeno_err *err);
-void xstored_identity_stop(struct xstored *d);
-
 /* --- open.c --- */
-int xstored_open_dir(struct xstored *d, struct xeno_err *err);
+/* The member of a XenoCorp that it is. All borrowed. */
+struct xeno_member_opts xstored_member_opts(const struct xstored *d);
+/* Join with a token: opens the folder, too; prints the id. */
+int xstored_enrol(struct xstored *d, const char *token, struct xeno_err *err);
 int xstored_open_books(struct xstored *d, struct xeno_err *err);
 /* Where the bucket is; `keys` (borrowed, as all of it): the file unless the options name one. */
 struct bucket_opts xstored_bucket(const struct xstored *d, const char *keys);
-/* The loop, once. */
-int xstored_loop(struct xstored *d, struct xeno_err *err);
 /* Folder, lock, key, credential, metadata, objects: needs the rights the daemon starts with. */
 int xstored_open(struct xstored *d, struct xeno_err *err);
-/* The loop and the listening server, which answers nobody until the loop runs. Context: before the
- * sandbox, which allows no new listening. */
+/* The listening server, which answers nobody until the loop runs, and the client. Context: before
+ * the sandbox, which allows no new listening. */
 int xstored_listen(struct xstored *d, struct xeno_err *err);
 /* Threads and timers. Context: inside the sandbox; the threads inherit it. */
 int xstored_start(struct xstored *d, struct xeno_err *err);
@@ -100,6 +90,7 @@ int xstored_check(struct xstored *d); /* prints; returns the exit code */
 /* --- tend.c: what is done without being asked --- */
 int xstored_tend_start(struct xstored *d, struct xeno_err *err);
 void xstored_tend_stop(struct xstored *d);
+void xstored_tend_tick(struct xstored *d); /* once a second */
 /* What is over goes now, not at the next tick: limits have changed. */
 void xstored_tend_now(struct xstored *d);
 /* An object was found not to have its content: quarantine what `fd` (taken) has open. */

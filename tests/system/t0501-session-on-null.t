@@ -74,7 +74,7 @@ is "$(problem "$(xml other POST /v1/holds "$(requirement x)")")" "403 api.kind" 
 # --- one journal, one daemon ---
 timeout 20 xenod --config "$work/x1/xenod.conf" --listen 127.0.0.1:0 >"$work/second" 2>&1
 is "$?" 1 "a second daemon on the same journal, which would sell everything twice, is refused"
-like "$(cat "$work/second")" 'journal.lock' "and says so" || sed 's/^/# /' "$work/second"
+like "$(cat "$work/second")" 'identity.lock' "and says so" || sed 's/^/# /' "$work/second"
 
 # --- the paper's example ---
 a=$(xml ann POST /v1/holds "$(cat "$top/fuzz/corpus/requirement/paper.xml")")

@@ -292,6 +292,46 @@ static void takes_what_may_change(void **state)
     xeno_conf_release(some, XENO_LEN(some), &c);
 }
 
+static int not_nine(const void *fresh, struct xeno_err *err)
+{
+    return ((const struct conf *)fresh)->workers == 9
+               ? xeno_fail(err, -EINVAL, "test.nine", "nine is too many")
+               : 0;
+}
+
+static void reads_it_again(void **state)
+{
+    static const struct xeno_conf_item some[] = {
+        ITEM(listen, "listen", XENO_CONF_TEXT, .fallback = "a", .help = "x"),
+        ITEM(workers, "workers", XENO_CONF_INT, .fallback = "1", .reloadable = true, .help = "x"),
+    };
+    const struct xeno_conf_program p = { .name = "t", .items = some, .count = XENO_LEN(some) };
+    char *argv[] = { (char *)"t", (char *)"--workers=2", (char *)"--listen=b" };
+    static const struct {
+        const char *workers;
+        int want, workers_then;
+    } rows[] = {
+        { "--workers=3", 0, 3 },
+        { "--workers=9", -EINVAL, 3 },
+        { "--workers=many", -EINVAL, 3 },
+        { "--workers=4", 0, 4 },
+    };
+    struct xeno_conf_ask ask;
+    struct conf c = { .workers = 0 };
+
+    (void)state;
+    assert_int_equal(xeno_conf_args(&p, &c, 2, argv, &ask, NULL), 0);
+    for (size_t i = 0; i < XENO_LEN(rows); i++) {
+        struct conf fresh = { .workers = 0 };
+
+        argv[1] = (char *)(uintptr_t)rows[i].workers;
+        assert_int_equal(xeno_conf_reload(&p, &c, &fresh, 3, argv, not_nine, NULL), rows[i].want);
+        assert_int_equal(c.workers, rows[i].workers_then);
+        assert_string_equal(c.listen, "a"); /* may not change */
+    }
+    xeno_conf_release(some, XENO_LEN(some), &c);
+}
+
 static void finds_the_folder(void **state)
 {
     const struct {
@@ -328,6 +368,7 @@ int main(void)
         cmocka_unit_test(arguments),
         cmocka_unit_test(arguments_win_over_the_file),
         cmocka_unit_test(takes_what_may_change),
+        cmocka_unit_test(reads_it_again),
         cmocka_unit_test(finds_the_folder),
     };
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <systemd/sd-event.h>
 
@@ -18,7 +19,7 @@
 #include "crypto/x509.h"
 #include "doc/revoke.h"
 #include "doc/token.h"
-#include "member/member.h"
+#include "member/serve.h"
 
 #define DAY 86400
 
@@ -569,6 +570,38 @@ static void knows_when_nobody_answers(void **state)
     assert_true(xeno_member_corp_check(m, f->loop, NULL) < 0);
 }
 
+static void opens_locks_and_serves(void **state)
+{
+    struct fake *f = *state;
+    const struct xeno_member_opts who = {
+        .env = &f->clock.env, .kind = XENO_PARTY_NODE, .program = "xenothing", .dir = f->dir
+    };
+    const struct xeno_member_serving most = { .listen = "127.0.0.1:0",
+                                              .connections = 9,
+                                              .connections_per_address = 9 };
+    static const struct xeno_http_route none[] = { { NULL } };
+    const struct xeno_http_server_opts opts = { .routes = none };
+    xeno_auto(xeno_member) m = joined(f);
+    xeno_auto(xeno_member) mine = NULL;
+    xeno_auto(xeno_http_server) server = NULL;
+    xeno_autoclose int dirfd = -1, held = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct sd_event *loop = f->loop;
+    struct xeno_err err = XENO_ERR_INIT;
+
+    assert_int_equal(xeno_member_open(&who, &dirfd, &loop, &mine, NULL), 0);
+    assert_ptr_equal(loop, f->loop); /* the one that was there */
+    assert_int_equal(xeno_member_load(mine, NULL, NULL), 0);
+    assert_string_equal(xeno_member_id(mine)->s, xeno_member_id(m)->s);
+    assert_int_equal(flock(held, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(xeno_member_lock(mine, &err), -EBUSY);
+    assert_string_equal(err.token, "identity.lock");
+    assert_int_equal(flock(held, LOCK_UN), 0);
+    assert_int_equal(xeno_member_lock(mine, NULL), 0);
+    assert_int_equal(flock(held, LOCK_EX | LOCK_NB), -1);
+    assert_int_equal(xeno_member_listen(mine, loop, &most, &opts, &server, NULL), 0);
+    assert_true(xeno_http_server_port(server) > 0);
+}
+
 #define test(fn) cmocka_unit_test_setup_teardown(fn, start, stop)
 
 int main(void)
@@ -583,6 +616,7 @@ int main(void)
         test(follows_the_list),
         test(keeps_where_it_is_told),
         test(knows_when_nobody_answers),
+        test(opens_locks_and_serves),
     };
     return cmocka_run_group_tests_name("member", tests, NULL, NULL);
 }
