@@ -1,87 +1,38 @@
 /* src/cli/agreed.c - what an hour of a session may cost, as it was agreed when it was made.
  *
- * Written without waiting for the disk: what a crash takes away is asked of the XenoServer again,
- * and shown.
+ * What a crash takes away is asked of the XenoServer again, and shown.
  */
 #include "cli/agreed.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/enc.h"
-#include "base/io.h"
 #include "cli/api.h"
+#include "cli/kept.h"
 #include "cli/out.h"
 
-#define FOLDER      "agreed"
-#define AGREED_MAX  1024
-#define NUMBER_MAX  32 /* bytes of a file */
-#define NAME_LENGTH (XENO_ID_CHARS + 1 + XENO_SESSION_ID_CHARS)
+#define NUMBER_MAX 32 /* bytes of a file */
 
-/* Both names: a XenoServer has no say in what was agreed with another. NULL: they are none. */
-static char *path_of(const struct cli_server *server, const char *session)
-{
-    if (!server->id || !xeno_id_ok(server->id) || !xeno_base32_ok(session, XENO_SESSION_ID_CHARS))
-        return NULL;
-    return xeno_asprintf(FOLDER "/%s-%s", server->id, session);
-}
-
-/* Sessions that ended by themselves leave theirs behind: above AGREED_MAX the oldest goes. */
-static void make_room(struct cli *cli)
-{
-    xeno_autofree char *folder = xeno_asprintf("%s/" FOLDER, cli->profile->path);
-    char oldest[NAME_LENGTH + 1] = "";
-    DIR *d = opendir(folder);
-    time_t when = 0;
-    struct dirent *e;
-    struct stat st;
-    int n = 0;
-
-    while (d && (e = readdir(d)) != NULL) {
-        if (strlen(e->d_name) != NAME_LENGTH || fstatat(dirfd(d), e->d_name, &st, 0) < 0)
-            continue;
-        if (n++ == 0 || st.st_mtime < when) {
-            snprintf(oldest, sizeof oldest, "%s", e->d_name);
-            when = st.st_mtime;
-        }
-    }
-    if (d && n >= AGREED_MAX)
-        unlinkat(dirfd(d), oldest, 0);
-    if (d)
-        closedir(d);
-}
+static const struct cli_kept agreed = { "agreed", NUMBER_MAX, 1024 };
 
 void cli_agreed_put(struct cli *cli, const struct cli_server *server, const char *session,
                     int64_t per_hour)
 {
-    xeno_autofree char *path = path_of(server, session);
-    xeno_autoclose int fd = -1;
+    char text[NUMBER_MAX];
 
-    if (!path || xeno_mkdirs(cli->profile->dirfd, FOLDER, 0700, NULL) < 0)
-        return;
-    make_room(cli);
-    fd = openat(cli->profile->dirfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                0600);
-    if (fd >= 0)
-        dprintf(fd, "%" PRId64 "\n", per_hour);
+    snprintf(text, sizeof text, "%" PRId64 "\n", per_hour);
+    cli_kept_put(cli, &agreed, server, session, text);
 }
 
 int64_t cli_agreed_get(struct cli *cli, const struct cli_server *server, const char *session)
 {
-    xeno_autofree char *path = path_of(server, session);
-    xeno_autofree char *text = NULL;
+    xeno_autofree char *text = cli_kept_get(cli, &agreed, server, session);
     long long per_hour;
     char *end;
-    size_t len;
 
-    if (!path || xeno_file_read(cli->profile->dirfd, path, NUMBER_MAX, &text, &len, NULL) < 0)
+    if (!text)
         return -1;
     errno = 0;
     per_hour = strtoll(text, &end, 10);
@@ -90,10 +41,7 @@ int64_t cli_agreed_get(struct cli *cli, const struct cli_server *server, const c
 
 void cli_agreed_drop(struct cli *cli, const struct cli_server *server, const char *session)
 {
-    xeno_autofree char *path = path_of(server, session);
-
-    if (path)
-        unlinkat(cli->profile->dirfd, path, 0);
+    cli_kept_drop(cli, &agreed, server, session);
 }
 
 int cli_agreed_price(struct cli *cli, const struct cli_args *args, const struct cli_found *f,

@@ -4,20 +4,20 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "cli/advert.h"
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/find.h"
 #include "cli/make.h"
 #include "cli/out.h"
 #include "doc/complaint.h"
-#include "xis/advert.h"
 
 static const struct cli_option complain_options[] = {
     { "about", 'a', "WORD", "resources, price, isolation, latency, location, images, access, other",
       false, 0 },
     { "text", 't', "TEXT", "what was false, in your words (at most 1000 bytes)", false, 0 },
     { "advert", 0, "FILE",
-      "the advert you went by, as xeno find or xis get --json printed it (default: the present one)",
+      "this advert, as xeno find or xis get --json printed it (default: the one you went by)",
       false, CLI_OFFER_FILE },
     { "server", 's', "SERVER", "the session is at this XenoServer", false, CLI_OFFER_SERVER },
     { NULL },
@@ -26,6 +26,7 @@ static const struct cli_option complain_options[] = {
 /* What is sent, and what it borrows from. */
 struct complaint {
     struct xeno_complaint c;
+    const char *which; /* advert, for people */
     struct cli_found *found;
     struct xeno_json *advert, *status;
 };
@@ -54,14 +55,18 @@ static int find_advert(struct cli *cli, const struct cli_args *args, struct comp
     const char *path = cli_value(args, "advert");
     xeno_autofree char *text = NULL;
     size_t len;
-    int r;
+    int r = 0;
 
-    if (!path) {
-        r = cli_server_get(cli, &k->found->server, &k->advert, err, "/v1/advert");
-    } else {
+    k->which = path ? "that advert" : "the advert that you went by";
+    if (!path)
+        k->advert = cli_advert_kept(cli, &k->found->server, k->found->session);
+    if (path) {
         r = cli_document(path, XENO_COMPLAINT_MAX, &text, &len, err);
         if (r == 0)
             r = xeno_json_parse(text, len, XENO_COMPLAINT_MAX, &k->advert, err);
+    } else if (!k->advert) { /* it was not found by one */
+        k->which = "its present advert";
+        r = cli_server_get(cli, &k->found->server, &k->advert, err, "/v1/advert");
     }
     if (r == 0)
         r = read_advert(k, err);
@@ -126,9 +131,9 @@ static int run_complain(struct cli *cli, const struct cli_args *args, struct xen
     if (r < 0)
         return r;
     at = xeno_json_top(answer);
-    cli_say(cli, "complaint %lld about %s at %s is filed, with its advert%s",
+    cli_say(cli, "complaint %lld about %s at %s is filed, with %s%s",
             (long long)cli_int(&at, "complaint", 0), k.found->session, k.found->server.name,
-            k.c.receipt_count > 0 ? " and status" : "");
+            k.which, k.c.receipt_count > 0 ? " and its present status" : "");
     if (cli->json)
         cli_json(xeno_take(&answer));
     return CLI_OK;
@@ -139,12 +144,13 @@ const struct cli_command cli_complain_commands[] = {
       .usage = "SESSION",
       .summary = "tell the XenoCorp that a XenoServer's advert was false",
       .about =
-          "Signed by you, with the advert and the present status as the XenoServer signed them. The\n"
-          "XenoCorp sees that these are its own and that the session was yours, records it in its\n"
+          "Signed by you, with the advert and the present status as the XenoServer signed them. Of a\n"
+          "session at a XenoServer that was found for you it is the advert that you went by, which\n"
+          "is kept; else the present one, unless --advert gives one. The XenoCorp sees that these are its own and that the session was yours, records it in its\n"
           "log, and counts it: who looks for XenoServers can see how many there are. One complaint\n"
           "about a session, 20 a day. The XenoServer and operators can read it.",
       .examples = "xeno complain web --about resources --text 'half of the CPU it sold'\n"
-                  "# with the advert that was found\n"
+                  "# with an advert that you kept yourself\n"
                   "xeno complain web --about location --advert found.json",
       .options = complain_options,
       .min_words = 1,

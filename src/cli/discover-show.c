@@ -192,7 +192,7 @@ static struct xeno_json *copy_but(const struct xeno_json_at *at, const char *key
 static struct xeno_json *checked(const struct cli_discovery *d)
 {
     struct xeno_json_at top = xeno_json_top(d->answer), list;
-    struct xeno_json *answers = xeno_json_array();
+    struct xeno_json *answers = xeno_json_array(), *j;
     size_t n;
 
     list = cli_list(&top, "answers", &n);
@@ -201,7 +201,9 @@ static struct xeno_json *checked(const struct cli_discovery *d)
 
         xeno_json_append(answers, copy_but(&at, "endpoint", xeno_json_string(d->servers[i].url)));
     }
-    return copy_but(&top, "answers", answers);
+    j = copy_but(&top, "answers", answers);
+    xeno_json_set_str(j, "rd", d->rd);
+    return j;
 }
 
 static void print_found(struct cli *cli, const struct cli_discovery *d)
@@ -253,43 +255,58 @@ static int run_find(struct cli *cli, const struct cli_args *args, struct xeno_er
     return d->count > 0 ? CLI_OK : CLI_FAILED;
 }
 
+/* Does it answer? Whoever is away now may be there when it is needed. */
+static bool is_there(struct cli *cli, const char *url, struct xeno_err *why)
+{
+    struct cli_ask ask = { .method = "GET", .base = url, .path = "/healthz" };
+
+    if (cli_ask(cli, &ask, NULL, why) == 0)
+        return true;
+    cli_note(cli, "%s does not answer: %s", cli_clean(url), cli_clean(why->text));
+    return false;
+}
+
 static int run_use(struct cli *cli, const struct cli_args *args, struct xeno_err *err)
 {
-    const char *url = args->words[0];
-    size_t len = strlen(url);
-    xeno_autofree char *base = NULL;
-    struct cli_ask ask = { .method = "GET", .path = "/healthz" };
-    int r = 0;
+    cli_autourls rds = { .count = 0 };
+    struct xeno_err why = XENO_ERR_INIT;
+    size_t there = 0;
+    int r = cli_profile_need(cli, err);
 
-    if (strncmp(url, "https://", 8) != 0)
-        return cli_usage(err, "'%.200s' is no https://HOST:PORT", url);
-    while (len > 0 && url[len - 1] == '/')
-        len--;
-    base = xeno_strndup(url, len);
-    ask.base = base;
-    r = cli_profile_need(cli, err);
-    if (r == 0)
-        r = cli_ask(cli, &ask, NULL, err);
-    if (r == 0)
-        r = cli_rd_default(cli, base, false, err);
-    if (r == 0)
-        cli_say(cli, "XenoServers are found by %s from now on", base);
-    return r;
+    for (int i = 0; r == 0 && i < args->word_count; i++)
+        r = cli_urls_add(&rds, args->words[i], err);
+    if (r == 0 && args->word_count == 0)
+        r = cli_rd_pick(cli, NULL, &rds, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; args->word_count > 0 && i < rds.count; i++)
+        there += is_there(cli, rds.urls[i], &why);
+    if (args->word_count > 0 && there == 0)
+        return xeno_fail(err, why.code, why.token, "nothing is changed: %s", why.text);
+    if (args->word_count > 0)
+        r = cli_rd_save(cli, &rds, err);
+    if (r < 0)
+        return r;
+    if (cli->json)
+        cli_json(cli_urls_json(&rds));
+    for (size_t i = 0; i < rds.count; i++)
+        cli_say(cli, "%s", cli_clean(rds.urls[i]));
+    return CLI_OK;
 }
 
 static const struct cli_option use_options[] = { { NULL } };
 
 const struct cli_command cli_find_commands[] = {
     { .name = "find use",
-      .usage = "URL",
-      .summary = "say which RD finds XenoServers",
+      .usage = "[URL]...",
+      .summary = "say which RDs find XenoServers, or show them",
       .about =
           "An RD is a program that knows XenoServers by their adverts. Yours is asked by find, and\n"
-          "by run and deploy when no XenoServer is named.",
-      .examples = "xeno find use https://rd.example.org:8447",
+          "by run and deploy when no XenoServer is named; of several the next one when the one\n"
+          "before it is away, or gives only answers that no XenoServer signed.",
+      .examples = "xeno find use https://rd.example.org:8447 https://rd2.example.net:8447",
       .options = use_options,
-      .min_words = 1,
-      .max_words = 1,
+      .max_words = CLI_URLS_MAX,
       .run = run_use },
     { .name = "find",
       .usage = "[REQUIREMENT.xml]",

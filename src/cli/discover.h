@@ -5,13 +5,15 @@
  * XenoServer has that id is checked when it is connected to, and what it costs is what it says when
  * it holds.
  *
- * The default RD is kept in the profile's folder as rd.json: {"url"}.
+ * RDs compete: there may be several, in rd.json of the profile's folder (cli/urls.h), and the next
+ * one is asked when one is away, refuses, or gives only answers that do not hold.
  */
 #ifndef XENO_CLI_DISCOVER_H
 #define XENO_CLI_DISCOVER_H
 
 #include "cli/args.h"
 #include "cli/profile.h"
+#include "cli/urls.h"
 #include "spec/requirement.h"
 
 /* The options that say where, for the tables of find, run and deploy. */
@@ -35,7 +37,7 @@
         { "traffic", 0, "SIZE", "that it will send and receive", false, 0 },                       \
         { "sets", 0, "K", "sets of K, whose members have paths of their own", false, 0 },          \
     {                                                                                              \
-        "rd", 0, "URL", "ask this RD instead of yours", false, 0                                   \
+        "rd", 0, "URL[,URL]", "ask this RD instead of yours, and then the next", false, 0          \
     }
 
 /* Does one of them say something about where? */
@@ -44,6 +46,7 @@ bool cli_discover_meant(const struct cli_args *args);
 bool cli_discover_possible(const struct cli *cli, const struct cli_args *args);
 
 struct cli_discovery {
+    char *rd;                 /* its address */
     struct xeno_json *answer; /* the RD's, as it came */
     size_t count;
     struct cli_server *servers; /* of its answers those that hold, in its order */
@@ -55,10 +58,12 @@ void cli_discovery_free(struct cli_discovery *d);
 XENO_DEFINE_AUTO(cli_discovery, cli_discovery_free);
 
 /* Ask for `count` XenoServers. req NULL: any. Without one that matches the discovery is empty.
+ * Where an image is named it is asked what that is, also at a registry.
  * Errors: usage, -ENOENT rd.none, those of the RD. */
 int cli_discover(struct cli *cli, const struct cli_args *args, const struct xeno_requirement *req,
                  int64_t count, struct cli_discovery **ret, struct xeno_err *err);
-/* The same; that there is none is -ENOENT find.none, and says what they fell to. */
+/* The same for those who go there at once: a registry is asked only where it decides. That there is
+ * none is -ENOENT find.none, and says what they fell to. */
 int cli_discover_some(struct cli *cli, const struct cli_args *args,
                       const struct xeno_requirement *req, int64_t count, struct cli_discovery **ret,
                       struct xeno_err *err);
@@ -75,7 +80,16 @@ const struct cli_server *cli_discovery_server(const struct cli_discovery *d, siz
 /* Keep one that is used from now on, so that other verbs find it again. Best effort. */
 void cli_server_remember(struct cli *cli, const struct cli_server *s);
 
-/* Make it the default RD; `only` unless there is one. */
-int cli_rd_default(const struct cli *cli, const char *url, bool only, struct xeno_err *err);
+/* The session at that XenoServer was made by this discovery: keep the advert that was gone by. */
+void cli_discovery_keep(struct cli *cli, const struct cli_discovery *d,
+                        const struct cli_server *server, const char *session);
+
+/* Our RDs, in the order in which they are asked. args NULL: of a verb without --rd.
+ * Errors: -ENOENT rd.none, those of cli/urls.h. */
+int cli_rd_pick(const struct cli *cli, const struct cli_args *args, struct cli_urls *ret,
+                struct xeno_err *err);
+int cli_rd_save(const struct cli *cli, const struct cli_urls *rds, struct xeno_err *err);
+/* Make it the only one, unless there are others. */
+int cli_rd_default(const struct cli *cli, const char *url, struct xeno_err *err);
 
 #endif

@@ -127,6 +127,7 @@ static int pick_server(struct cli *cli, const struct cli_args *args, struct cli_
         r = cli_discover_some(cli, args, m->req, FOUND_MAX, &m->found, err);
     if (r < 0)
         return r;
+    m->by = m->found;
     cli_discovery_add(m->found, m->servers);
     m->server = cli_discovery_server(m->found, 0, m->servers);
     return 0;
@@ -138,9 +139,9 @@ static int prepare(struct cli *cli, const struct cli_args *args, struct cli_maki
     int r = cli_requirement(args, &m->req, err);
 
     if (r == 0)
-        r = pick_server(cli, args, m, err);
+        r = cli_signed_pin_all(cli, m->req, err); /* first: which image it is decides where */
     if (r == 0)
-        r = cli_signed_pin_all(cli, m->req, err);
+        r = pick_server(cli, args, m, err);
     if (r < 0)
         return r;
     m->document = xeno_requirement_format(m->req, NULL);
@@ -354,6 +355,8 @@ int cli_make_take_session(struct cli *cli, struct cli_making *m, struct xeno_jso
     if (r < 0)
         return r;
     cli_agreed_put(cli, m->server, id, m->per_hour_max);
+    if (m->by)
+        cli_discovery_keep(cli, m->by, m->server, id);
     m->session = xeno_new0(struct cli_found);
     m->session->server =
         (struct cli_server){ xeno_strdup(m->server->name), xeno_strdup(m->server->id),

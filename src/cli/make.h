@@ -60,6 +60,7 @@ struct cli_making {
     struct cli_servers *servers;
     const struct cli_server *server; /* of servers */
     struct cli_discovery *found;     /* by an RD; NULL: the server was named, or is the first */
+    const struct cli_discovery *by;  /* the same, also when it is another's; NULL */
     struct xeno_requirement *req;
     char *document; /* its text */
     char *hold;     /* id; NULL: none, or used up */

@@ -122,7 +122,7 @@ int platform_use_nodes(struct cli *client, const struct platform *p, struct xeno
     if (r == 0 && xis->port)
         r = cli_xis_default(client, url, err);
     if (r == 0 && rd->port)
-        r = cli_rd_default(client, rd_url, true, err);
+        r = cli_rd_default(client, rd_url, err);
     return r;
 }
 

@@ -302,6 +302,7 @@ static int purge(const struct platform *p, struct xeno_err *err)
                 "profile.json",    "credential.pem", "ca.pem",   "key.pem",        "servers.json",
                 "wallet",          "agreed",         "log-head", "log-head.other", "store.json",
                 "publishers.json", "published",      "names",    "xis.json",       "rd.json",
+                "adverts",
             };
 
             for (size_t i = 0; i < XENO_LEN(files); i++) {

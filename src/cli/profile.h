@@ -8,12 +8,13 @@
  *     profile.json     {"corp_url","corp_id","name","images"}
  *     wallet/ID.chain  orders; wallet/ID.once: made for one session
  *     agreed/SERVER-SESSION  what an hour of that session may cost (cli/agreed.h)
+ *     adverts/SERVER-SESSION by which its XenoServer was found (cli/advert.h)
  *     log-head         newest signed head of the XenoCorp's log that was seen (cli/log.h)
  *     publishers.json  who is believed about signed names (cli/publisher.h)
  *     published/       what we signed of our own (image/seen.h)
  *     names/           what was seen of the signed names of sessions (image/seen.h)
  *     xis.json         the information services that are asked (cli/xis.h)
- *     rd.json          who finds XenoServers (cli/discover.h)
+ *     rd.json          the RDs that find XenoServers for us (cli/discover.h)
  *     servers.json     {"servers":[{"name","id","url"}]}, the first is the default
  */
 #ifndef XENO_CLI_PROFILE_H

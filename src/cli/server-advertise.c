@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/advert.h"
 #include "cli/api.h"
 #include "cli/make.h"
 #include "cli/out.h"
@@ -26,27 +27,19 @@ static int fetch(struct cli *cli, const struct cli_server *s, struct xeno_json *
                  struct xeno_advert **ret, struct xeno_err *err)
 {
     xeno_auto(xeno_json) answer = NULL;
-    xeno_auto(xeno_advert) whole = NULL;
+    xeno_auto(xeno_advert) a = NULL;
     struct xeno_json_at at;
-    const char *jws, *delta = NULL;
     int r = cli_server_get(cli, s, &answer, err, "/v1/advert");
 
     if (r < 0)
         return r;
     at = xeno_json_top(answer);
-    r = xeno_json_str(&at, "advert", 1, XENO_ADVERT_JWS_MAX, &jws, err);
-    if (r == 0 && xeno_json_str_opt(&at, "delta", 1, XENO_ADVERT_JWS_MAX, &delta, err) < 0)
-        r = -EINVAL;
-    if (r == 0)
-        r = xeno_advert_open(jws, strlen(jws), &whole, err);
-    if (r == 0 && strcmp(whole->id.s, s->id) != 0)
-        r = xeno_fail(err, -EPERM, "advert.key", "%s shows the advert of %s", s->name, whole->id.s);
-    if (r == 0 && delta)
-        r = xeno_advert_merge(whole, delta, strlen(delta), ret, err);
-    else if (r == 0)
-        *ret = xeno_take(&whole);
+    r = cli_advert_open(&at, &a, err);
+    if (r == 0 && strcmp(a->id.s, s->id) != 0)
+        r = xeno_fail(err, -EPERM, "advert.key", "%s shows the advert of %s", s->name, a->id.s);
     if (r < 0)
         return xeno_context(err, r, "%s", s->url);
+    *ret = xeno_take(&a);
     *ret_answer = xeno_take(&answer);
     return 0;
 }

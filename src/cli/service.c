@@ -180,6 +180,7 @@ static int make_replicas(struct cli_rollout *ro, size_t want, int64_t limit, str
     for (size_t i = 0; r == 0 && i < want; i++) {
         struct cli_making *m = &ro->replicas[i].making;
 
+        m->by = ro->found;
         r = check_tasks(ro, ro->replicas[i].number, err);
         if (r == 0)
             r = xeno_service_requirement(ro->service, ro->replicas[i].number, &m->req, err);

@@ -205,7 +205,7 @@ int cli_run_xis_watch(struct cli *cli, const struct cli_args *args, struct xeno_
     struct watching w = { .cli = cli };
     struct xeno_http_client *http;
     sd_event_source *renew = NULL;
-    cli_autoxis x = { .count = 0 };
+    cli_autourls x = { .count = 0 };
     int r = open_body(&w, args, err);
 
     if (r == 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "cli/advert.h"
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/out.h"
@@ -125,20 +126,13 @@ int cli_xis_where(const char *text, char **ret, struct xeno_err *err)
 static int open_advert(const struct xeno_json_at *at, struct xeno_advert **ret,
                        struct xeno_err *err)
 {
-    xeno_auto(xeno_advert) whole = NULL;
-    const char *jws, *delta = NULL;
-    int r = xeno_json_str(at, "advert", 1, XENO_ADVERT_JWS_MAX, &jws, err);
+    xeno_auto(xeno_advert) a = NULL;
+    int r = cli_advert_open(at, &a, err);
 
+    if (r == 0 && strcmp(a->id.s, cli_str(at, "id")) != 0)
+        r = xeno_fail(err, -EPERM, "advert.id", "the advert is of %s", a->id.s);
     if (r == 0)
-        r = xeno_json_str_opt(at, "delta", 1, XENO_ADVERT_JWS_MAX, &delta, err);
-    if (r >= 0)
-        r = xeno_advert_open(jws, strlen(jws), &whole, err);
-    if (r == 0 && strcmp(whole->id.s, cli_str(at, "id")) != 0)
-        r = xeno_fail(err, -EPERM, "advert.id", "the advert is of %s", whole->id.s);
-    if (r == 0 && delta)
-        return xeno_advert_merge(whole, delta, strlen(delta), ret, err);
-    if (r == 0)
-        *ret = xeno_take(&whole);
+        *ret = xeno_take(&a);
     return r < 0 ? xeno_context(err, r, "the advert of %.64s", cli_clean(cli_str(at, "id"))) : 0;
 }
 
@@ -436,7 +430,7 @@ const struct cli_command cli_xis_commands[] = {
           "Several are nodes of one: the first that answers is asked. $XENO_XIS and --xis win.",
       .examples = "xeno xis use https://xis.example.org:8446",
       .options = no_options,
-      .max_words = CLI_XIS_MAX,
+      .max_words = CLI_URLS_MAX,
       .run = cli_run_xis_use },
     { .name = "xis lookup",
       .usage = "TOKEN",

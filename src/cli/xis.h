@@ -7,24 +7,16 @@
 #define XENO_CLI_XIS_H
 
 #include "cli/args.h"
-#include "cli/cli.h"
+#include "cli/urls.h"
 
-#define CLI_XIS_MAX 8 /* nodes */
 #define CLI_XIS_OPTION                                                                             \
     {                                                                                              \
         "xis", 0, "URL", "ask this information service, not yours", false, 0                       \
     }
 
-struct cli_xis {
-    size_t count;
-    char *urls[CLI_XIS_MAX];
-};
-void cli_xis_release(struct cli_xis *x);
-#define cli_autoxis __attribute__((cleanup(cli_xis_release))) struct cli_xis
-
 /* Those to be asked; `args` NULL: of a verb without CLI_XIS_OPTION.
  * Errors: -ENOENT xis.none. */
-int cli_xis_pick(const struct cli *cli, const struct cli_args *args, struct cli_xis *ret,
+int cli_xis_pick(const struct cli *cli, const struct cli_args *args, struct cli_urls *ret,
                  struct xeno_err *err);
 /* Remember `url` as the one, unless there are others already. */
 int cli_xis_default(const struct cli *cli, const char *url, struct xeno_err *err);

@@ -6,19 +6,19 @@
 
 /* --- what a server is worth under one objective: less is better, INFINITY is not known --- */
 
+/* Without layers an image is one thing that is there or not. */
 size_t rd_layers_of(const struct rd_find *f)
 {
-    return f->req->layer_count + f->image_known;
+    return f->req->layer_count > 0 ? f->req->layer_count : f->image_known;
 }
 
-/* An image that starts without fetching has all its layers. */
 size_t rd_layers_there(const struct rd_find *f, uint32_t slot)
 {
     const struct rd_server *s = f->rd->servers[slot];
     size_t n = 0;
 
-    if (f->image_known && rd_has(s->images, s->image_count, f->image))
-        return rd_layers_of(f);
+    if (f->req->layer_count == 0)
+        return f->image_known && rd_has(s->images, s->image_count, f->image);
     for (size_t i = 0; i < f->req->layer_count; i++) {
         uint64_t layer = f->req->layers[i];
 

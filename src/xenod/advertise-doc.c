@@ -1,39 +1,19 @@
 /* src/xenod/advertise-doc.c - what is so now, as an advert (RFC 0015, 6). */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "image/store.h"
 #include "xenod/advertise.h"
 #include "xenod/probing.h"
 #include "xenod/xenod.h"
 
 #define MIB (INT64_C(1) << 20)
 
-#define IMAGES_MAX 64
-#define LAYERS_MAX 128
-#define SHORT      16 /* hexadecimal digits of a digest */
-
 /* The smallest session, for a price to order by. */
 #define HOUR_MSPS     100
 #define HOUR_MEMORY   (128 * MIB)
 #define HOUR_DISK     (256 * MIB)
 #define HOUR_NET_KBPS 10000
-
-typedef char short_digest[SHORT + 1];
-
-struct xenod_cached {
-    struct timespec changed; /* of the store's index, when it was read */
-    size_t image_count, layer_count;
-    short_digest images[IMAGES_MAX], layers[LAYERS_MAX];
-};
-
-void xenod_cached_free(struct xenod_cached *c)
-{
-    free(c);
-}
 
 /* --- texts --- */
 
@@ -67,84 +47,9 @@ static int64_t not_below_0(int64_t n)
 
 /* --- images --- */
 
-struct found {
-    const struct xeno_image *image;
-    time_t when; /* its manifest came here */
-};
-
-static int newest_first(const void *a, const void *b)
+static void add_images(struct xenod *d, struct xenod_cached *c, struct xeno_advert_maker *m)
 {
-    const struct found *x = a, *y = b;
-
-    return x->when < y->when   ? 1
-           : x->when > y->when ? -1
-                               : strcmp(x->image->digest, y->image->digest);
-}
-
-/* Remember the first digits, once. */
-static void keep(short_digest *all, size_t *count, size_t most, const char *digest)
-{
-    short_digest s;
-
-    if (strlen(digest) < 7 + SHORT)
-        return;
-    memcpy(s, digest + 7, SHORT); /* after "sha256:" */
-    s[SHORT] = '\0';
-    for (size_t i = 0; i < *count; i++) {
-        if (strcmp(all[i], s) == 0)
-            return;
-    }
-    if (*count < most)
-        memcpy(all[(*count)++], s, sizeof s);
-}
-
-static time_t when_came(const struct xeno_store *st, const char *digest)
-{
-    xeno_autofree char *path = xeno_asprintf("%s/blobs/sha256/%s", xeno_store_path(st), digest + 7);
-    struct stat s;
-
-    return stat(path, &s) == 0 ? s.st_mtime : 0;
-}
-
-static void read_store(struct xeno_store *st, struct xenod_cached *c)
-{
-    xeno_auto(xeno_store_list) list = NULL;
-    xeno_autofree struct found *all = NULL;
-    size_t n = 0;
-
-    c->image_count = c->layer_count = 0;
-    if (xeno_store_list(st, &list, NULL) < 0)
-        return;
-    all = xeno_new0_n(struct found, list->count + 1);
-    for (size_t i = 0; i < list->count; i++) {
-        const struct xeno_image *im = list->items[i].image;
-
-        if (im && *im->digest)
-            all[n++] = (struct found){ im, when_came(st, im->digest) };
-    }
-    qsort(all, n, sizeof *all, newest_first);
-    for (size_t i = 0; i < n; i++) {
-        keep(c->images, &c->image_count, IMAGES_MAX, all[i].image->digest);
-        for (size_t k = 0; k < all[i].image->layer_count; k++)
-            keep(c->layers, &c->layer_count, LAYERS_MAX, all[i].image->layers[k].digest);
-    }
-}
-
-/* What our own store has starts without fetching. It is read again when its index was changed. */
-static void add_images(struct xenod *d, struct xenod_cached **cached, struct xeno_advert_maker *m)
-{
-    struct xenod_cached *c = *cached ? *cached : (*cached = xeno_new0(struct xenod_cached));
-    xeno_autofree char *index = NULL;
-    struct stat s;
-
-    if (!d->images)
-        return;
-    index = xeno_asprintf("%s/index.json", xeno_store_path(d->images));
-    if (stat(index, &s) == 0 &&
-        (s.st_mtim.tv_sec != c->changed.tv_sec || s.st_mtim.tv_nsec != c->changed.tv_nsec)) {
-        c->changed = s.st_mtim;
-        read_store(d->images, c);
-    }
+    xenod_cached_look(c, d->images, xenod_image_fetched(d));
     for (size_t i = 0; i < c->image_count; i++)
         xeno_advert_add(m, "CachedImage", c->images[i]);
     for (size_t i = 0; i < c->layer_count; i++)
@@ -265,7 +170,7 @@ static void add_leaf(void *arg, const char *path, const char *text)
     xeno_advert_add(arg, path, text);
 }
 
-struct xeno_advert_maker *xenod_describe(struct xenod *d, struct xenod_cached **cached,
+struct xeno_advert_maker *xenod_describe(struct xenod *d, struct xenod_cached *cached,
                                          int64_t version, xeno_time expires)
 {
     struct xeno_advert_maker *m = begin(d, version, expires);

@@ -28,7 +28,7 @@ struct place {
 struct xenod_advertise {
     struct xenod *d;
     struct xeno_refresh *r;
-    struct xenod_cached *cached;
+    struct xenod_cached cached;
     sd_event_source *timer, *end;
     char trouble[XENO_ERR_TEXT_MAX]; /* why there is no new advert; "": none */
     size_t count;
@@ -231,7 +231,6 @@ void xenod_advertise_free(struct xenod_advertise *ad)
     for (size_t i = 0; i < ad->count; i++)
         free(ad->at[i].url);
     xeno_refresh_free(ad->r);
-    xenod_cached_free(ad->cached);
     free(ad);
 }
 

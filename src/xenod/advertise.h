@@ -13,13 +13,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/units.h"
+#include "xenod/cached.h"
 #include "xis/advert.h"
 #include "xis/refresh.h"
 
 struct xenod;
 struct xenod_options;
 struct xenod_advertise;
-struct xenod_cached;
 
 /* --- advertise-options.c --- */
 
@@ -32,10 +32,9 @@ int xenod_advertise_check(const struct xenod_options *o, struct xeno_err *err);
 /* --- advertise-doc.c --- */
 
 /* What is so now, as an advert with that head; the caller's. `cached` remembers between calls what
- * the image store has; free it with xenod_cached_free(). */
-struct xeno_advert_maker *xenod_describe(struct xenod *d, struct xenod_cached **cached,
+ * the image stores have. */
+struct xeno_advert_maker *xenod_describe(struct xenod *d, struct xenod_cached *cached,
                                          int64_t version, xeno_time expires);
-void xenod_cached_free(struct xenod_cached *c);
 
 /* --- advertise.c --- */
 

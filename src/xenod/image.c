@@ -59,6 +59,11 @@ static bool open_fetched(struct xenod *d)
     return xeno_store_open(d->opt.imaged_store, XENO_STORE_READ, &d->fetched, NULL) == 0;
 }
 
+struct xeno_store *xenod_image_fetched(struct xenod *d)
+{
+    return open_fetched(d) ? d->fetched : NULL;
+}
+
 static bool is_digest(const char *ref)
 {
     return strncmp(ref, "sha256:", 7) == 0;

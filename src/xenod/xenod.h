@@ -145,6 +145,8 @@ int xenod_image_port(void *ctx, const struct xeno_requirement *req, struct xeno_
                      struct xeno_err *err);
 /* Has our own store the image of that manifest? ctx: struct xenod. */
 bool xenod_image_here(void *ctx, const char *digest);
+/* The image manager's store, borrowed; NULL: there is none (yet). */
+struct xeno_store *xenod_image_fetched(struct xenod *d);
 /* Put digests in place of what a document names elsewhere, or what documents without a template
  * mean, when nothing else speaks against a hold, or else a session, of that client: nobody is asked
  * for one who would be refused. Returns and errors: as xenod_elsewhere_pin(), and those of

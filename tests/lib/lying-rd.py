@@ -28,8 +28,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = change(self.path.split("/")[1])
-        self.send_response(200)
+        lie = self.path.split("/")[1]
+        body = b'{"colour":"red"}' if lie == "nonsense" else change(lie)
+        self.send_response(429 if lie == "refuse" else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -33,7 +33,7 @@ session=$(XENO_HOME=$work/home-alice xeno session show web --json | jq -r .sessi
 # --- filed ---
 at x nobody GET /v1/advert >"$work/found.json"
 is "$(by alice complain web --about resources --text 'half of the CPU' --advert "$work/found.json")" 0 "she complains"
-like "$(cat "$work/o")" "^complaint 1 about $session at x is filed, with its advert and status" "and is told so"
+like "$(cat "$work/o")" "^complaint 1 about $session at x is filed, with that advert and its present status" "and is told so"
 as bob.none GET /v1/complaints >/dev/null
 is "$(as op GET /v1/complaints | jq -c '.complaints | map([.complaint, .server, .about, .count, has("document"), has("client")])')" \
     "[[1,\"$(cat "$work/x.id")\",\"resources\",1,false,false]]" "it is counted, without saying whose it is"
