@@ -68,6 +68,22 @@ void xeno_index_commit(struct xeno_index *ix);
 struct xeno_token *xeno_index_token(const struct xeno_index *ix, const char *path);
 size_t xeno_index_lookup(const struct xeno_index *ix, const struct xeno_lookup *l,
                          uint64_t *ret_total, struct xeno_hit *hits);
+
+/* A token's trees as they were at one moment; path is a lookup's. */
+struct xeno_roots {
+    const char *path;
+    const struct xeno_node *numbers, *texts;
+};
+/* What a batch saw of each token when it first came to it. Room only: nothing to init. */
+struct xeno_moment {
+    size_t n;
+    uint16_t at[2048]; /* by hash: 1 + where in the next two; 0: nothing */
+    uint64_t hash[XENO_XIS_BATCH];
+    struct xeno_roots roots[XENO_XIS_BATCH];
+};
+size_t xeno_index_lookups(const struct xeno_index *ix, struct xeno_moment *m,
+                          const struct xeno_lookup *l, size_t n, struct xeno_found *found,
+                          struct xeno_hit *hits);
 struct xeno_query_value xeno_index_value(const struct xeno_index *ix, uint32_t token,
                                          uint64_t value);
 size_t xeno_index_tokens(const struct xeno_index *ix, const char *after, size_t limit,
@@ -78,10 +94,6 @@ struct xeno_span {
     const struct xeno_node *root;
     bool texts;
     uint64_t low, high; /* ranks; low == high: empty */
-    /* The first entry or, for a descending lookup, the last; `there`: it was found with the ranks.
-     */
-    struct xeno_cursor at;
-    bool there;
 };
 /* What a lookup covers: numbers in out[0], texts in out[1]. */
 void xeno_index_spans(const struct xeno_index *ix, const struct xeno_token *t,

@@ -16,21 +16,15 @@ void xeno_index_init(struct xeno_index *ix, struct xeno_epoch *epoch, uint64_t s
     xeno_intern_init(&ix->intern, epoch, seed);
     xeno_map_init(&ix->map, epoch);
     ix->tokens = xeno_column_new(sizeof(struct xeno_token *));
-    ix->forest = (struct xeno_forest){ .epoch = epoch, .intern = &ix->intern, .stamp = 1 };
+    xeno_forest_init(&ix->forest, epoch, &ix->intern);
     atomic_init(&ix->names, (struct xeno_names *)xeno_alloc0(1, sizeof(struct xeno_names)));
 }
 
 void xeno_index_release(struct xeno_index *ix)
 {
-    for (uint32_t i = 1; i < ix->tokens->count; i++) {
-        struct xeno_token *t = *token_at(ix, i);
-
-        if (!t)
-            continue;
-        xeno_tree_free(&ix->forest, &t->numbers);
-        xeno_tree_free(&ix->forest, &t->texts);
-        free(t);
-    }
+    for (uint32_t i = 1; i < ix->tokens->count; i++)
+        free(*token_at(ix, i));
+    xeno_forest_release(&ix->forest);
     xeno_column_free(ix->tokens);
     xeno_map_release(&ix->map);
     xeno_intern_release(&ix->intern);
@@ -232,12 +226,13 @@ static struct xeno_tree *tree_of(struct xeno_index *ix, uint32_t token)
 static struct xeno_entry entry_of(const struct xeno_index *ix, uint32_t slot, uint32_t token,
                                   uint64_t value)
 {
-    if (!(token & XENO_CELL_TEXT))
-        return (struct xeno_entry){ .key = value, .slot = slot };
-    return (
-        struct xeno_entry){ .key = xeno_key_of_text(xeno_intern_text(&ix->intern, (uint32_t)value)),
-                            .slot = slot,
-                            .str = (uint32_t)value };
+    struct xeno_entry e = { .key = value, .slot = slot };
+
+    if (token & XENO_CELL_TEXT) {
+        xeno_entry_of_text(&e, xeno_intern_text(&ix->intern, (uint32_t)value));
+        e.str = (uint32_t)value;
+    }
+    return e;
 }
 
 /* Order of two cells, with an end of either list after everything. */

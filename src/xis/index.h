@@ -45,6 +45,14 @@ struct xeno_hit {
     struct xeno_query_value value;
 };
 
+#define XENO_XIS_BATCH 1000 /* lookups at once, at most */
+
+/* What one lookup of several found: `count` hits, the first at `hits`, of `total`. */
+struct xeno_found {
+    uint64_t total;
+    size_t count;
+    struct xeno_hit *hits;
+};
 /* What is known of a token. */
 struct xeno_token_info {
     const char *path; /* valid until the reader leaves */

@@ -217,17 +217,15 @@ void xeno_watch_forget(struct xeno_xis *x, uint32_t slot)
 xeno_time xeno_watch_poll(struct xeno_watch *w, xeno_time now, size_t budget)
 {
     const struct xeno_node *root = xeno_tree_root(&w->x->feed);
-    struct xeno_entry e = { .key = (uint64_t)w->after + 1 };
     struct xeno_cursor c;
+    struct xeno_entry e;
     struct xeno_view v;
-    uint64_t low, high;
 
     if (now.ns < w->due.ns)
         return w->due;
     xeno_view_init(&v, w->x, w->q);
-    xeno_tree_ranks(&w->x->ix.forest, root, false, &e, &e, &low, &high, NULL, false);
-    for (xeno_cursor_set(&c, root, false, low); budget > 0 && xeno_cursor_get(&c, &e);
-         xeno_cursor_next(&c), budget--) {
+    xeno_feed_from(w->x, root, w->after, &c);
+    for (; budget > 0 && xeno_cursor_get(&c, &e); xeno_cursor_next(&c), budget--) {
         w->after = (int64_t)e.key;
         see(w, &v, e.slot);
     }

@@ -67,6 +67,7 @@ struct xeno_xis {
 struct xeno_xis_reader {
     struct xeno_xis *x;
     struct xeno_mark *mark;
+    struct xeno_moment moment; /* of the last batch */
 };
 
 static inline struct xeno_slot *xeno_slot_at(const struct xeno_xis *x, uint32_t slot)
@@ -137,6 +138,11 @@ struct xeno_cover {
 };
 void xeno_cover_of(struct xeno_cover *c, const struct xeno_xis *x,
                    const struct xeno_query_tree *q); /* NULL: all adverts */
+
+/* --- xis-read.c --- */
+/* The feed's first change after number `after`. */
+void xeno_feed_from(const struct xeno_xis *x, const struct xeno_node *root, int64_t after,
+                    struct xeno_cursor *ret);
 
 /* --- watch.c --- */
 void xeno_watch_forget(struct xeno_xis *x, uint32_t slot);

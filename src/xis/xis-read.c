@@ -32,26 +32,27 @@ void xeno_xis_leave(struct xeno_xis_reader *r)
     xeno_epoch_leave(r->mark);
 }
 
+static void name(const struct xeno_xis *x, struct xeno_hit *hits, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        hits[i].id = xeno_slot_id(x, hits[i].slot);
+}
+
 size_t xeno_xis_lookup(struct xeno_xis_reader *r, const struct xeno_lookup *l, uint64_t *ret_total,
                        struct xeno_hit *hits)
 {
     size_t n = xeno_index_lookup(&r->x->ix, l, ret_total, hits);
 
-    for (size_t i = 0; i < n; i++)
-        hits[i].id = xeno_slot_id(r->x, hits[i].slot);
+    name(r->x, hits, n);
     return n;
 }
 
 size_t xeno_xis_lookups(struct xeno_xis_reader *r, const struct xeno_lookup *l, size_t n,
                         struct xeno_found *found, struct xeno_hit *hits)
 {
-    size_t sum = 0;
+    size_t sum = xeno_index_lookups(&r->x->ix, &r->moment, l, n, found, hits);
 
-    for (size_t i = 0; i < n; i++) {
-        found[i].hits = hits + sum;
-        found[i].count = xeno_xis_lookup(r, &l[i], &found[i].total, found[i].hits);
-        sum += found[i].count;
-    }
+    name(r->x, hits, sum);
     return sum;
 }
 
@@ -118,21 +119,30 @@ int64_t xeno_xis_seq(const struct xeno_xis_reader *r)
     return atomic_load(&r->x->seq);
 }
 
+void xeno_feed_from(const struct xeno_xis *x, const struct xeno_node *root, int64_t after,
+                    struct xeno_cursor *ret)
+{
+    struct xeno_way w = { .border = { .key = after < 0 ? 0 : (uint64_t)after + 1 } };
+
+    xeno_way_init(&w, root, false);
+    xeno_ways_go(&x->ix.forest, &w, 1);
+    xeno_cursor_move(&w.at, 0);
+    *ret = w.at;
+}
+
 /* Entries are of one moment, records of now: one that changed meanwhile has a higher number, and
  * its place further on. */
 size_t xeno_xis_changes(struct xeno_xis_reader *r, int64_t after, size_t limit,
                         struct xeno_xis_entry *entries, int64_t *ret_next, bool *ret_more)
 {
     const struct xeno_node *root = xeno_tree_root(&r->x->feed);
-    struct xeno_entry e = { .key = after < 0 ? 0 : (uint64_t)after + 1 };
     struct xeno_cursor c;
-    uint64_t low, high;
+    struct xeno_entry e;
     size_t n = 0;
 
     *ret_next = after;
-    xeno_tree_ranks(&r->x->ix.forest, root, false, &e, &e, &low, &high, NULL, false);
-    for (xeno_cursor_set(&c, root, false, low); n < limit && xeno_cursor_get(&c, &e);
-         xeno_cursor_next(&c)) {
+    xeno_feed_from(r->x, root, after, &c);
+    for (; n < limit && xeno_cursor_get(&c, &e); xeno_cursor_next(&c)) {
         const struct xeno_record *rec = xeno_record_at(r->x, e.slot);
 
         *ret_next = (int64_t)e.key;

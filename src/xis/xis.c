@@ -60,7 +60,6 @@ void xeno_xis_free(struct xeno_xis *x)
         free(r->delta);
         free(r);
     }
-    xeno_tree_free(&x->ix.forest, &x->feed);
     xeno_index_release(&x->ix);
     xeno_map_release(&x->map);
     xeno_map_release(&x->carriers);
@@ -87,7 +86,7 @@ void xeno_xis_stats(const struct xeno_xis *x, struct xeno_xis_stats *ret)
         .values = x->ix.values,
         .text_bytes = x->text_bytes,
     };
-    ret->other_bytes = x->record_bytes + x->ix.forest.bytes + x->ix.intern.bytes +
+    ret->other_bytes = x->record_bytes + xeno_forest_bytes(&x->ix.forest) + x->ix.intern.bytes +
                        xeno_column_bytes(x->ix.intern.texts) + xeno_map_bytes(&x->ix.intern.map) +
                        xeno_column_bytes(x->ix.tokens) + xeno_column_bytes(x->ids) +
                        xeno_column_bytes(x->slots) + xeno_map_bytes(&x->map) +

@@ -119,20 +119,14 @@ void xeno_xis_leave(struct xeno_xis_reader *r);
 size_t xeno_xis_lookup(struct xeno_xis_reader *r, const struct xeno_lookup *l, uint64_t *ret_total,
                        struct xeno_hit *hits);
 
-/* What one lookup of several found: `count` hits, the first at `hits`, of `total`. */
-struct xeno_found {
-    uint64_t total;
-    size_t count;
-    struct xeno_hit *hits;
-};
 /* `n` lookups at once (XENO_XIS_BATCH at most), found[i] being what xeno_xis_lookup() would say of
  * l[i]. Faster than one after the other, since while one waits for memory the others go on: give it
- * all there are. No allocation.
+ * all there are. They see each token's numbers, and its strings, as they were at one moment, so
+ * that the parts of a range add up to it while a writer writes. No allocation.
  *
  * Hits stand in the order of the lookups without gaps, so `hits` has room for all limits together.
  * The ids themselves are not touched: whoever reads many prefetches those a few hits ahead.
  * Returns: how many hits in all. */
-#define XENO_XIS_BATCH 1000
 size_t xeno_xis_lookups(struct xeno_xis_reader *r, const struct xeno_lookup *l, size_t n,
                         struct xeno_found *found, struct xeno_hit *hits);
 

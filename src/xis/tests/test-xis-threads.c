@@ -19,6 +19,7 @@
 #define READERS 3
 #define PARTIES 300
 #define PUTS    12000
+#define BATCH   60 /* lookups at once */
 #define T0      xeno_s(1700000000)
 
 struct shared {
@@ -68,6 +69,32 @@ static void see_lookup(struct shared *s, struct xeno_xis_reader *r, uint64_t at)
         if (xeno_xis_entry(r, &hits[i], &e))
             EXPECT(s, e.jws[0] == 'A' && strcmp(e.id, hits[i].id) == 0);
     }
+}
+
+/* A batch sees one moment: the parts of a range add up, and a lookup said twice is answered alike,
+ * also where it stands far behind in the batch. */
+static void see_batch(struct shared *s, struct xeno_xis_reader *r, uint64_t at)
+{
+    struct xeno_lookup l[BATCH];
+    struct xeno_hit hits[BATCH * 5];
+    struct xeno_found found[BATCH];
+
+    for (size_t i = 0; i < BATCH; i++) {
+        l[i] = (struct xeno_lookup){ .token = "CPUmsps",
+                                     .range = XENO_LOOKUP_NUMBERS,
+                                     .min = i % 3 == 2 ? (double)(at % 70) : 0,
+                                     .max = i % 3 == 1 ? (double)(at % 70) - 0.5 : 70,
+                                     .limit = 5 };
+        if (i % 4 == 3)
+            l[i].token = "Name";
+    }
+    xeno_xis_lookups(r, l, BATCH, found, hits);
+    for (size_t i = 12; i < BATCH; i++) {
+        EXPECT(s, found[i].total == found[i % 12].total && found[i].count == found[i % 12].count);
+        for (size_t k = 0; k < found[i].count; k++)
+            EXPECT(s, found[i].hits[k].slot == found[i % 12].hits[k].slot);
+    }
+    EXPECT(s, found[0].total == found[1].total + found[2].total);
 }
 
 static void see_states(struct shared *s, struct xeno_xis_reader *r, uint64_t at)
@@ -123,6 +150,7 @@ static void *reader(void *arg)
     for (uint64_t at = 0; !atomic_load(&s->over); at++) {
         xeno_xis_enter(r);
         see_lookup(s, r, at);
+        see_batch(s, r, at);
         see_states(s, r, at * 7);
         if (at % 16 == 0)
             see_query(s, r, q);
