@@ -147,29 +147,39 @@ int platform_claim_again(const struct platform *p, int index, struct xeno_err *e
 
 /* --- ports and users --- */
 
-static int bind_port(int port)
+static int listen_at(struct in_addr address, int port)
 {
     struct sockaddr_in sin = { .sin_family = AF_INET,
                                .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    xeno_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    socklen_t len = sizeof sin;
+                               .sin_addr = address };
+    xeno_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1;
 
     if (fd < 0)
-        return -1;
+        return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&sin, sizeof sin) < 0 || listen(fd, 1) < 0 ||
-        getsockname(fd, (struct sockaddr *)&sin, &len) < 0)
-        return -1;
-    return ntohs(sin.sin_port);
+    if (bind(fd, (struct sockaddr *)&sin, sizeof sin) < 0 || listen(fd, SOMAXCONN) < 0)
+        return -errno;
+    return xeno_take_fd(&fd);
 }
 
-int platform_port(int wish)
+int platform_listen(const char *address, int *port, int *ret_fd, struct xeno_err *err)
 {
-    int port = bind_port(wish);
+    struct sockaddr_in sin = { .sin_family = AF_INET };
+    socklen_t len = sizeof sin;
+    struct in_addr in;
+    int fd;
 
-    return port > 0 ? port : bind_port(0);
+    if (inet_pton(AF_INET, address, &in) != 1)
+        return xeno_fail(err, -EINVAL, "platform.port", "%s is no address", address);
+    fd = listen_at(in, *port);
+    if (fd < 0)
+        fd = listen_at(in, 0);
+    if (fd < 0 || getsockname(fd, (struct sockaddr *)&sin, &len) < 0)
+        return xeno_fail_errno(err, fd < 0 ? fd : -errno, "platform.port", "listen on %s", address);
+    *port = ntohs(sin.sin_port);
+    *ret_fd = fd;
+    return 0;
 }
 
 uid_t platform_user(const char *name, int index)

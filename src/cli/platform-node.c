@@ -89,17 +89,20 @@ int platform_bring_node(struct cli *cli, struct platform *p, enum platform_node_
     xeno_autofree char *log = platform_path(p, "log/%s.log", k->name);
     struct platform_spawn spawn = { .program = k->program, .uid = n->uid, .log = log };
     cli_autowords w = { .count = 0 };
+    xeno_autoclose int fd = -1;
     int r;
 
     if (platform_alive(&n->process))
         return 0;
-    n->port = platform_port(n->port);
-    r = platform_folder(dir, 0700, n->uid, err);
+    r = platform_listen("127.0.0.1", &n->port, &fd, err);
+    if (r == 0)
+        r = platform_folder(dir, 0700, n->uid, err);
     if (r == 0 && !n->id[0])
         r = enrol(cli, p, k, n, args, &spawn, err);
     if (r == 0) {
         node_words(&w, p, k, n, args);
         spawn.argv = (const char *const *)w.list;
+        spawn.listen_fd = fd;
         r = platform_start(cli, p, &spawn, &n->process, err);
     }
     if (r == 0)

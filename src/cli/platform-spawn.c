@@ -17,9 +17,10 @@
 #include "base/io.h"
 #include "cli/platform.h"
 
-#define READY_S  30
-#define OUT_MAX  65536
-#define TAIL_MAX 400 /* bytes of a log that an error shows */
+#define READY_S   30
+#define OUT_MAX   65536
+#define TAIL_MAX  400 /* bytes of a log that an error shows */
+#define HANDED_FD 3   /* SD_LISTEN_FDS_START */
 
 int platform_program(const char *name, char **ret, struct xeno_err *err)
 {
@@ -56,6 +57,25 @@ static bool become(uid_t uid)
            setresuid(uid, uid, uid) == 0;
 }
 
+/* As a service manager would (sd_listen_fds(3)): the socket is descriptor 3. Moves *exe, if that
+ * is. */
+static bool hand_over(int fd, int *exe)
+{
+    char pid[16];
+
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    if (fd <= 0)
+        return true;
+    if (*exe == HANDED_FD)
+        *exe = fcntl(*exe, F_DUPFD_CLOEXEC, HANDED_FD + 1);
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "1", 1);
+    return *exe >= 0 && (fd == HANDED_FD || dup2(fd, HANDED_FD) >= 0) &&
+           fcntl(HANDED_FD, F_SETFD, 0) == 0;
+}
+
 static void child(const struct platform_spawn *s, int exe, int out, int log, const char *notify,
                   bool stays)
 {
@@ -76,7 +96,7 @@ static void child(const struct platform_spawn *s, int exe, int out, int log, con
         unsetenv("NOTIFY_SOCKET");
     umask(022);
     if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0 || chdir("/") < 0 ||
-        !become(s->uid))
+        !hand_over(s->listen_fd, &exe) || !become(s->uid))
         _exit(126);
     /* By descriptor: its user need not be able to reach the folder it was built in. */
     execveat(exe, "", (char *const *)argv, environ, AT_EMPTY_PATH);

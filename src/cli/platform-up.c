@@ -112,10 +112,15 @@ static int start_corp(struct up *u, struct xeno_err *err)
     xeno_autofree char *log = platform_path(p, "log/corp.log");
     cli_autowords w = { .count = 0 };
     struct platform_spawn s = { .program = "xenocorpd", .uid = p->corp_uid, .log = log };
+    xeno_autoclose int fd = -1;
+    int r;
 
     if (platform_alive(&p->corp))
         return 0;
-    p->corp_port = platform_port(p->corp_port);
+    r = platform_listen("127.0.0.1", &p->corp_port, &fd, err);
+    if (r < 0)
+        return r;
+    s.listen_fd = fd;
     cli_word(&w, "--dir=%s/corp", p->dir);
     cli_word(&w, "--listen=127.0.0.1:%d", p->corp_port);
     cli_words_set(&w, u->args, "corp-set");
@@ -294,10 +299,15 @@ static int start_xenod(struct up *u, struct platform_server *s, struct xeno_err 
     xeno_autofree char *log = platform_path(u->p, "log/%s.log", s->name);
     struct platform_spawn spawn = { .program = "xenod", .uid = s->uid, .log = log };
     cli_autowords w = { .count = 0 };
+    xeno_autoclose int fd = -1;
+    int r;
 
     if (platform_alive(&s->xenod))
         return 0;
-    s->port = platform_port(s->port);
+    r = platform_listen(s->real, &s->port, &fd, err);
+    if (r < 0)
+        return r;
+    spawn.listen_fd = fd;
     xenod_words(&w, u, s);
     spawn.argv = (const char *const *)w.list;
     return platform_start(u->cli, u->p, &spawn, &s->xenod, err);

@@ -107,6 +107,7 @@ struct platform_spawn {
     const char *const *argv; /* without argv[0], NULL-terminated */
     uid_t uid;
     const char *log; /* path of its log */
+    int listen_fd;   /* a socket that it is to answer on (sd_listen_fds(3)); 0: none */
 };
 /* Where a daemon's program is: beside ours in the build tree, or installed. The caller's. */
 int platform_program(const char *name, char **ret, struct xeno_err *err);
@@ -127,8 +128,11 @@ void platform_claim_set(const struct platform *p, int index, const struct platfo
 void platform_claim_drop(const struct platform *p, int index);
 /* Is it free, or ours? Errors: -EBUSY platform.instance. */
 int platform_claim_again(const struct platform *p, int index, struct xeno_err *err);
-/* A port of 127.0.0.1 that is free: `wish`, or another. */
-int platform_port(int wish);
+/* Listen on `address` at *port, or where somebody else does, at another port: *port. What is given
+ * (*ret_fd, the caller's) is handed to the daemon that is to answer there (platform_spawn), so that
+ * of two platforms that start at once none takes the port that the other has just found free.
+ * Errors: platform.port. */
+int platform_listen(const char *address, int *port, int *ret_fd, struct xeno_err *err);
 /* The user a daemon runs as: its system user, else a number nobody has; ours when we are not root.
  */
 uid_t platform_user(const char *name, int index);

@@ -15,12 +15,14 @@ need() {
 need_npm() {
     need node
     [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ] || skip_all "needs node 18"
+    exec 8<"$here" && flock 8 # of several tests that start at once one fetches
     if ! cmp -s "$here/package-lock.json" "$here/node_modules/.fetched"; then
         need npm
         (cd "$here" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund) >"$work/npm.log" 2>&1 ||
             bail "npm ci" "$(tail -n 20 "$work/npm.log")"
         cp "$here/package-lock.json" "$here/node_modules/.fetched"
     fi
+    exec 8<&-
 }
 
 # log_has NAME PATTERN: does the log of a background program say so?
@@ -127,19 +129,19 @@ plain=()
 # xenod_start NAME [OPTION...]: a XenoServer on the null driver that joined $corp; sets
 # $server_url, and makes the party NAME (its key and credential, to ask the XenoCorp as it).
 xenod_start() {
-    local name=$1 dir=$work/$1.d
+    local name=$1 dir=$work/$1.d instance=c$((RANDOM % 9000 + 1000))
     shift
     need xenod xeno-taskd setpriv
     mkdir -p "$dir/task" "$dir/host"
     [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$dir"
     token server
-    local all=(--dir "$dir/host" --instance "$name" --listen 127.0.0.1:0 --corp-url "$corp_url"
+    local all=(--dir "$dir/host" --instance "$instance" --listen 127.0.0.1:0 --corp-url "$corp_url"
         --task-socket "$dir/task/socket" --driver null --name "$name" --owner tester
         --endpoint https://127.0.0.1:1 --pool 10.250.1.0/24)
     "${plain[@]}" xenod "${all[@]}" --enrol "$token" >"$work/enrol.log" 2>&1 ||
         bail "xenod --enrol" "$(cat "$work/enrol.log")"
     background "taskd-$name" "${plain[@]}" xeno-taskd --dir "$dir/task" --socket "$dir/task/socket" \
-        --instance "$name" --pool 10.250.1.0/24
+        --instance "$instance" --pool 10.250.1.0/24
     background "xenod-$name" "${plain[@]}" xenod "${all[@]}" "$@"
     server_pid=$pid
     wait_for 10 log_has "xenod-$name" ' port=' || bail "xenod starts" "$(cat "$work/xenod-$name.log")"

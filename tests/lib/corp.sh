@@ -13,14 +13,6 @@ corp_init() {
     url=https://127.0.0.1:$corp_port
 }
 
-# A port nobody listens on now. The kernel gives them out from the middle: this is below.
-free_port() {
-    local p
-    for p in $(shuf -i 18000-29999 -n 50); do
-        [ -z "$(ss -Hltn "sport = :$p")" ] && echo "$p" && return
-    done
-}
-
 corp_start() {
     background corp xenocorpd --dir "$corp_dir" --listen "127.0.0.1:$corp_port" "$@"
     corp_pid=$pid

@@ -10,12 +10,20 @@
 #     session_state NAME WHO SESSION  prints it
 #
 # Options after NAME go to xenod; $driver is its driver (null by default), and taskd_NAME in the
-# environment adds options of xeno-taskd. Instance and pool are drawn, unless the options say
-# otherwise, so that tests beside each other, and a platform of the machine's owner, stay apart.
+# environment adds options of xeno-taskd. Instance, pool and the ports of sessions are drawn, unless the
+# options say otherwise, so that tests beside each other, and a platform of the machine's owner, stay apart.
 . "$(dirname "${BASH_SOURCE[0]}")/order.sh"
 driver=${driver:-null}
 
 new_token() { as op POST /v1/admin/tokens "{\"kind\":\"$1\",\"lifetime_s\":600}" | jq -r .token; }
+
+# Two that publish the same port of the machine would take each other's callers.
+port_range() {
+    local first
+    for first in $(shuf -i 160-199); do
+        claim "ports-$first" && printf 'port-first = %s00\nport-last = %s99\n' "$first" "$first" && return
+    done
+}
 
 server_join() {
     local name=$1 port tok
@@ -34,6 +42,7 @@ server_join() {
         echo "instance = t$(shuf -i 1000-9999 -n 1)"
         printf '%s\n' "$@" | grep -q '^pool' ||
             echo "pool = 10.$(shuf -i 100-199 -n 1).$(shuf -i 0-255 -n 1).0/24"
+        printf '%s\n' "$@" | grep -q '^port-first' || port_range
         printf '%s\n' "$@"
     } >"$work/$name/xenod.conf"
     at_end "server_sweep $name"

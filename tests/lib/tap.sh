@@ -117,6 +117,26 @@ wait_for() {
     return 1
 }
 
+# claim NAME: have NAME, a word for something that the machine has once, among the tests that run beside
+# this one; fails when another has it. It is free again when its test has ended, however that was.
+tap_claims=/var/tmp/xeno-test-claims
+claim() (
+    mkdir -p -m 1777 $tap_claims
+    exec 9<$tap_claims && flock 9 || exit 1
+    read -r holder 2>/dev/null <"$tap_claims/$1" && [ -d "/proc/$holder" ] && exit 1
+    echo $$ 2>/dev/null >"$tap_claims/$1"
+)
+
+# free_port: a port of ours. Below what sessions are published on (a rule of theirs would take what is meant
+# for a daemon), and what the kernel gives out.
+free_port() {
+    local p
+    for p in $(shuf -i 10000-15999 -n 100); do
+        claim "port-$p" && [ -z "$(ss -Hltn "sport = :$p")" ] && echo "$p" && return
+    done
+    return 1
+}
+
 # at_end COMMAND: run (by eval) before the temporary folder goes, last one first.
 at_end() { tap_at_end=("$1" "${tap_at_end[@]}"); }
 
@@ -135,6 +155,7 @@ tap_cleanup() {
         wait "$p" 2>/dev/null
     done
     rm -rf --one-file-system "$work"
+    grep -lsx $$ $tap_claims/* | xargs -r rm -f
 }
 trap tap_cleanup EXIT
 trap 'exit 130' INT

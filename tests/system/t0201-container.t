@@ -68,7 +68,7 @@ stay=$!
 wait_for 20 ask signal bbbbbbbbbbbbbbbb exec stay 28
 ask destroy bbbbbbbbbbbbbbbb >/dev/null
 ok "exec: one that runs holds no other session's disk" \
-    wait_for 20 eval '! losetup -a | grep -q bbbbbbbbbbbbbbbb'
+    wait_for 20 eval '! losetup -a | grep -F "$work" | grep -q bbbbbbbbbbbbbbbb'
 wait $stay
 is $? 137 "exec: and ends with its session"
 ask signal $s exec long 15 >/dev/null

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What was reserved is what there is: CPU, memory, processes, disk, files. And what is counted.
+# alone: it has eight processes take all that the processors give, and measures what others leave it
 . "$(dirname "$0")/../lib/tap.sh"
 need_root
 . "$(dirname "$0")/t02-lib.sh"

@@ -83,7 +83,8 @@ mkdir -p "$work/D/sessions/cccccccccccccccc/tasks"
 stop_taskd
 start_taskd
 ok "a folder without a session is removed" wait_for 5 eval '[ ! -e "$work/D/sessions/cccccccccccccccc" ]'
-not_ok "a second daemon in the same folder is refused" timeout 5 xeno-taskd --dir="$work/D" --instance="$inst"
+timeout 30 xeno-taskd --dir="$work/D" --instance="$inst" >"$work/second" 2>&1
+is "$?" 1 "a second daemon in the same folder is refused" || sed 's/^/# /' "$work/second"
 
 # --- two instances do not touch each other
 create dddddddddddddddd cpu=500 address=$net.9 >/dev/null

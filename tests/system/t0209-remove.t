@@ -20,7 +20,7 @@ ok "and nothing is made for it" [ ! -e "$work/D" ]
 start_taskd || bail "xeno-taskd does not start" "$(cat "$work/taskd.log")"
 n=0 a=aaaaaaaaaaaaaaaa b=bbbbbbbbbbbbbbbb c=cccccccccccccccc
 for s in $a $b $c; do create $s cpu=300 address=$net.$((++n + 4)) >/dev/null; done
-ask start $a t1 -- sh -c 'trap "" TERM; while :; do sleep 1; done' >/dev/null
+ask start $a t1 -- sh -c ': '$inst'; trap "" TERM; while :; do sleep 1; done' >/dev/null
 ask start $a t2 --terminal -- sh >/dev/null
 ask start $b t1 -- sleep 1000 >/dev/null
 ask pause $b >/dev/null
@@ -35,7 +35,7 @@ like "$(cat "$work/out")" 'another xeno-taskd works in' "and says why"
 xeno-taskd --dir="$work/E" --instance="$inst" --remove >"$work/out" 2>&1
 is $? 2 "also by the instance alone, in another folder"
 like "$(cat "$work/out")" "another xeno-taskd of instance '$inst' runs" "and says that"
-timeout 5 xeno-taskd --dir="$work/E" --instance="$inst" --pool=$net.0/24 >"$work/out" 2>&1
+timeout 30 xeno-taskd --dir="$work/E" --instance="$inst" --pool=$net.0/24 >"$work/out" 2>&1
 is "$? $(grep -c "another xeno-taskd of instance '$inst' runs" "$work/out")" "1 1" \
     "nor does a second daemon of the instance start, in another folder"
 rm -rf "$work/E"
@@ -46,13 +46,13 @@ echo '{"v":1,' >"$work/D/sessions/$c/session.json" # what is written there need 
 pids=$(pgrep -f "conmon.*--cid $inst-")
 kill_taskd
 kill -9 $pids
-ok "processes of the sessions still run" pgrep -f 'trap "" TERM'
+ok "processes of the sessions still run" pgrep -f ": $inst; trap"
 said=$(remove 2>"$work/err")
 is $? 0 "then it removes" || sed 's/^/# /' "$work/err"
 like "$said" "^instance $inst: removed 3 sessions, 6 mounts, 2 network namespaces, 2 cables, 3 pins, bridge, rules, control groups$" \
     "and says what"
 is "$(standing)" "" "nothing is left"
-not_ok "no process either" pgrep -f 'trap "" TERM'
+not_ok "no process either" pgrep -f ": $inst; trap"
 ok "layers stay: others may share them" [ -d "$work/cache/layers/$layer_hex" ]
 is "$(remove)" "instance $inst: nothing is left" "again: nothing to do"
 

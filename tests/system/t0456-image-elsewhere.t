@@ -133,7 +133,7 @@ jq -n --arg l "$layer" --arg p "$layer_o" \
 ok "and that it can be used" wait_for 10 image_is '["ready","pieces",610,0]'
 jq --arg l "$layer" '.[$l].error = {token: "agent.source", text: "oci://h.example/t gives wrong bytes", errno: 5}' \
     "$work/m/layers.json" >"$work/l" && mv "$work/l" "$work/m/layers.json"
-events() { timeout 5 curl -sSN --cacert "$corp_dir/ca.pem" --cert "$work/ann.pem" --key "$work/ann.key" \
+events() { timeout 20 curl -sSN --cacert "$corp_dir/ca.pem" --cert "$work/ann.pem" --key "$work/ann.key" \
     "https://127.0.0.1:$(cat "$work/x1/port")/v1/sessions/$session/events?after=0"; }
 wrong() { at x1 ann GET "/v1/sessions/$session" | jq -r .image.error | grep -q 'h.example/t gives wrong'; }
 ok "that a store gives wrong bytes" wait_for 15 wrong

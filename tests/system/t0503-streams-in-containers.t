@@ -54,7 +54,7 @@ task_is() { [ "$(task_state "$1")" = "$2" ]; }
 
 # --- logs ---
 deploy "<Task><Name>talk</Name><Command><Argument>sh</Argument><Argument>-c</Argument><Argument>
-for i in 1 2 3; do echo line \$i; echo bad \$i &gt;&amp;2; done; sleep 2; printf 'no end'; exec sleep 1000
+for i in 1 2 3; do echo line \$i; echo bad \$i &gt;&amp;2; done; until [ -e /tmp/go ]; do sleep 0.1; done; printf 'no end'; exec sleep 1000
 </Argument></Command><Environment name=\"A\" value=\"b c\"/><WorkingDirectory>/srv</WorkingDirectory></Task>" >/dev/null
 ok "a task runs" wait_for 10 task_is talk running
 log() { at x ann GET "/v1/sessions/$s/tasks/talk/logs$1"; }
@@ -62,9 +62,13 @@ ok "its output comes" wait_for 5 eval '[ "$(log "" | wc -l)" -ge 6 ]'
 is "$(log '?stream=stdout' | head -n 3 | xargs)" "line 1 line 2 line 3" "standard output"
 is "$(log '?stream=stderr' | xargs)" "bad 1 bad 2 bad 3" "standard error"
 is "$(log '?stream=stderr&tail=2' | tail -n 1)" "bad 3" "the tail"
-timeout 4 curl -sSN --cacert "$corp_dir/ca.pem" --cert "$work/ann.pem" --key "$work/ann.key" \
-    "https://127.0.0.1:$(cat "$work/x/port")/v1/sessions/$s/tasks/talk/logs?follow=1&tail=0" >"$work/followed"
-like "$(cat "$work/followed")" "no end" "following shows what comes later, also without a line's end"
+# It says more only when somebody is seen to follow.
+background follow timeout 120 curl -sSN --cacert "$corp_dir/ca.pem" --cert "$work/ann.pem" --key "$work/ann.key" \
+    "https://127.0.0.1:$(cat "$work/x/port")/v1/sessions/$s/tasks/talk/logs?follow=1&tail=1"
+wait_for 20 grep -q bad "$work/follow.log"
+exec_in '["touch","/tmp/go"]' '' </dev/null >/dev/null 2>&1
+ok "following shows what comes later, also without a line's end" wait_for 20 grep -q "no end" "$work/follow.log"
+kill "$pid"
 
 # --- exec ---
 is "$(exec_in '["sh","-c","echo out; echo err >&2; exit 7"]' '' </dev/null 2>"$work/err")" out "exec: output"

@@ -35,7 +35,8 @@ like "$(cat "$work/e")" 'another xenocorpd has the books' "as is said"
 
 # --- task manager ---
 mkdir "$work/images"
-taskd=(xeno-taskd --dir "$work/taskd" --instance tchk --pool 10.253.9.0/24)
+inst=h$((RANDOM % 9000 + 1000)) pool=10.$((RANDOM % 40 + 210)).$((RANDOM % 250)).0/24
+taskd=(xeno-taskd --dir "$work/taskd" --instance $inst --pool $pool)
 is "$(check "${taskd[@]}" --images "$work/nothing" --check)" 1 "no images"
 like "$(line images)" 'MISSING .*xeno template build .*--store' "is told how to make one"
 is "$(check "${taskd[@]}" --images "$work/images" --peer-uid 65534 --check) $(grep -c MISSING "$work/o")" "0 0" "all is there"
@@ -62,8 +63,8 @@ is "$(check "${taskd[@]}" --images "$work/images" --check)" 0 "one that runs is 
 like "$(line folder)" 'note .*another xeno-taskd works in' "which says so"
 
 # --- environment manager ---
-xenod=(xenod --dir "$work/x" --instance tchk --corp-url "$url" --listen "127.0.0.1:$(free_port)" --images "$work/images"
-    --task-socket "$work/taskd/socket" --pool 10.253.9.0/24)
+xenod=(xenod --dir "$work/x" --instance $inst --corp-url "$url" --listen "127.0.0.1:$(free_port)" --images "$work/images"
+    --task-socket "$work/taskd/socket" --pool $pool)
 is "$(check "${xenod[@]}" --check)" 1 "nothing is there yet"
 like "$(line folder)" 'MISSING .*make it, owned by' "its folder"
 is "$(check "${xenod[@]}")" 1 "it does not start"
@@ -108,7 +109,8 @@ is "$(check "${imaged[@]}" --status)" 1 "the numbers of one that does not run"
 like "$(cat "$work/e")" 'agent.away' "are not to be had"
 background imaged "${imaged[@]}"
 wait_for 20 check "${imaged[@]}" --status
-is "$(check "${imaged[@]}" --status) $(jq .images "$work/o")" "0 0" "those of one that does are"
+is "$(check "${imaged[@]}" --status) $(jq .images "$work/o")" "0 0" "those of one that does are" ||
+    sed 's/^/# /' "$work/e" "$work/imaged.log"
 
 # --- store ---
 xstored=(xstored --dir "$work/s" --corp-url "$url" --listen "127.0.0.1:$(free_port)")
