@@ -95,6 +95,7 @@ static void expire(struct xeno_xis *x, uint32_t slot, xeno_time now)
     r->carrier = old->carrier;
     r->own = old->own;
     r->version = old->version;
+    r->kept = atomic_load(&old->kept);
     r->expires = old->expires;
     r->until = old->until.ns > remember.ns ? old->until : remember;
     xeno_record_replace(x, slot, r);

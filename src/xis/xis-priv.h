@@ -15,6 +15,7 @@ struct xeno_record {
     uint32_t carrier; /* for whom it counts; 0: nobody */
     bool own;         /* of the carrier itself */
     int64_t version, seq;
+    _Atomic int64_t kept; /* kept.h; 0: not yet */
     xeno_time expires;
     xeno_time until; /* past it, no text of the id that was ever taken is in time */
     char *jws, *delta;
@@ -48,9 +49,9 @@ struct xeno_xis {
     _Atomic uint32_t slot_top; /* slots are below it */
     struct xeno_map map;       /* from id to slot */
     struct xeno_tree feed;     /* (seq, slot) */
-    _Atomic int64_t seq;
+    struct xeno_tree kept;     /* (kept, slot) */
+    _Atomic int64_t seq, through;
     int64_t next_seq;
-    char name[XENO_XIS_EPOCH + 1];
     uint64_t seed;
     bool bulk;
     uint32_t *heap; /* slots by when they are due next, the first at [0] */
@@ -109,6 +110,10 @@ void xeno_record_replace(struct xeno_xis *x, uint32_t slot, struct xeno_record *
 struct xeno_record *xeno_record_new(const struct xeno_cells *cells);
 void xeno_record_forget(struct xeno_xis *x, uint32_t slot);
 void xeno_xis_show(struct xeno_xis *x); /* a commit, unless in bulk */
+
+/* --- kept.c: a record comes or goes --- */
+void xeno_kept_add(struct xeno_xis *x, uint32_t slot, const struct xeno_record *r);
+void xeno_kept_drop(struct xeno_xis *x, uint32_t slot, const struct xeno_record *r);
 
 /* --- xis-view.c: a query asked of one record after the other --- */
 struct xeno_view {

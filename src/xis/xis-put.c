@@ -3,7 +3,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "xis/kept.h"
 #include "xis/xis-priv.h"
+
+/* What is kept in a database came from any node: the leases of its older versions are not known. */
+#define KEPT_S (XENO_ADVERT_LEASE_S + 2 * XENO_ADVERT_SKEW_S)
 
 static const struct xeno_cells no_cells;
 
@@ -103,9 +107,11 @@ void xeno_record_replace(struct xeno_xis *x, uint32_t slot, struct xeno_record *
     xeno_index_change(&x->ix, slot, old ? &old->cells : &no_cells, &r->cells);
     if (old) {
         feed_remove(x, slot, old->seq);
+        xeno_kept_drop(x, slot, old);
         record_end(x, old);
     }
     xeno_tree_add(&x->ix.forest, &x->feed, &e);
+    xeno_kept_add(x, slot, r);
     xeno_due_set(x, slot);
 }
 
@@ -127,6 +133,7 @@ void xeno_record_forget(struct xeno_xis *x, uint32_t slot)
     xeno_watch_forget(x, slot);
     xeno_due_remove(x, slot);
     feed_remove(x, slot, old->seq);
+    xeno_kept_drop(x, slot, old);
     xeno_map_remove(&x->map, s->hash, slot);
     record_end(x, old);
     /* After the record, which its drop is not to find freed. */
@@ -138,6 +145,7 @@ void xeno_xis_show(struct xeno_xis *x)
     if (x->bulk)
         return;
     xeno_tree_commit(&x->feed);
+    xeno_tree_commit(&x->kept);
     xeno_index_commit(&x->ix);
     atomic_store(&x->seq, x->next_seq);
     xeno_epoch_tick(x->epoch);
@@ -240,8 +248,9 @@ static int cells_of(struct xeno_xis *x, const struct xeno_advert *a,
     return xeno_index_cells(&x->ix, a->leaves, a->leaf_count, number, may_make, ret, err);
 }
 
-int xeno_xis_put(struct xeno_xis *x, struct xeno_advert *taken, const struct xeno_xis_carrier *c,
-                 int64_t *ret_seq, struct xeno_err *err)
+/* kept: below zero, nobody keeps it. */
+static int put(struct xeno_xis *x, struct xeno_advert *taken, const struct xeno_xis_carrier *c,
+               int64_t kept, int64_t *ret_seq, struct xeno_err *err)
 {
     xeno_auto(xeno_advert) a = taken;
     uint64_t values[XENO_ADVERT_LEAVES];
@@ -270,6 +279,9 @@ int xeno_xis_put(struct xeno_xis *x, struct xeno_advert *taken, const struct xen
     rec = record_of(x, a, &cells, over, old);
     rec->carrier = number;
     rec->own = c && strcmp(c->id, a->id.s) == 0;
+    rec->kept = kept < 0 ? 0 : kept;
+    if (kept >= 0 && rec->until.ns < rec->expires.ns + xeno_s(KEPT_S).ns)
+        rec->until = xeno_time_add(rec->expires, xeno_s(KEPT_S));
     xeno_record_replace(x, slot, rec);
     if (!old)
         xeno_map_add(&x->map, xeno_slot_at(x, slot)->hash, slot);
@@ -277,4 +289,16 @@ int xeno_xis_put(struct xeno_xis *x, struct xeno_advert *taken, const struct xen
         *ret_seq = rec->seq;
     xeno_xis_show(x);
     return 0;
+}
+
+int xeno_xis_put(struct xeno_xis *x, struct xeno_advert *taken, const struct xeno_xis_carrier *c,
+                 int64_t *ret_seq, struct xeno_err *err)
+{
+    return put(x, taken, c, -1, ret_seq, err);
+}
+
+int xeno_kept_put(struct xeno_xis *x, struct xeno_advert *taken, const struct xeno_xis_carrier *c,
+                  int64_t kept, struct xeno_err *err)
+{
+    return put(x, taken, c, kept, NULL, err);
 }

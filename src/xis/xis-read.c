@@ -67,6 +67,7 @@ static void describe(const struct xeno_xis *x, uint32_t slot, const struct xeno_
                                     .expires = rec->expires,
                                     .jws = rec->jws,
                                     .delta = rec->delta,
+                                    .kept = atomic_load(&rec->kept),
                                     .jws_len = rec->jws_len,
                                     .delta_len = rec->delta_len };
 }

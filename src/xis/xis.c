@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/enc.h"
 #include "xis/xis-priv.h"
 
 #define IDS_DEFAULT             2000000
@@ -15,7 +14,6 @@ _Static_assert(XENO_XIS_READERS == XENO_EPOCH_READERS, "a reader has a mark");
 struct xeno_xis *xeno_xis_new(const struct xeno_env *env, const struct xeno_xis_limits *limits)
 {
     struct xeno_xis *x = xeno_new0(struct xeno_xis);
-    uint8_t name[XENO_XIS_EPOCH / 8 * 5];
 
     x->env = env;
     if (limits)
@@ -28,8 +26,6 @@ struct xeno_xis *xeno_xis_new(const struct xeno_env *env, const struct xeno_xis_
         x->limits.watches = WATCHES_DEFAULT;
     if (x->limits.carrier_watches == 0)
         x->limits.carrier_watches = CARRIER_WATCHES_DEFAULT;
-    xeno_random(env, name, sizeof name);
-    xeno_base32(name, sizeof name, x->name);
     xeno_random(env, &x->seed, sizeof x->seed);
     x->epoch = xeno_epoch_new();
     xeno_index_init(&x->ix, x->epoch, x->seed, x->limits.tokens);
@@ -68,11 +64,6 @@ void xeno_xis_free(struct xeno_xis *x)
     xeno_column_free(x->accounts);
     free(x->heap);
     free(x);
-}
-
-const char *xeno_xis_epoch(const struct xeno_xis *x)
-{
-    return x->name;
 }
 
 void xeno_xis_stats(const struct xeno_xis *x, struct xeno_xis_stats *ret)

@@ -36,7 +36,6 @@
 
 #define XENO_XIS_READERS 64   /* at most, at the same time */
 #define XENO_XIS_LIMIT   1000 /* results of one lookup or query */
-#define XENO_XIS_EPOCH   16   /* letters of a feed's epoch */
 
 struct xeno_xis;
 
@@ -137,7 +136,7 @@ struct xeno_xis_entry {
     const char *id;
     uint32_t slot;
     enum xeno_xis_state state;
-    int64_t version, seq;
+    int64_t version, seq, kept; /* kept: its number in xis/kept.h, 0: none */
     xeno_time expires;
     const char *jws,
         *delta; /* jws: advert or withdrawal; NULL of an expired one. delta may be NULL */
@@ -158,8 +157,6 @@ bool xeno_xis_value(struct xeno_xis_reader *r, const char *id, const char *token
 size_t xeno_xis_changes(struct xeno_xis_reader *r, int64_t after, size_t limit,
                         struct xeno_xis_entry *entries, int64_t *ret_next, bool *ret_more);
 int64_t xeno_xis_seq(const struct xeno_xis_reader *r); /* of the newest change; 0: none yet */
-/* Names this numbering: random, new with each xeno_xis_new(). */
-const char *xeno_xis_epoch(const struct xeno_xis *x);
 
 /* Adverts of which a query is true, by the first of their values of `order` in that direction;
  * those that have none are last; equal ones, and all without `order`, by id. */

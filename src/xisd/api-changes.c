@@ -3,6 +3,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "xis/kept.h"
 #include "xisd/party.h"
 
 #define PAGE_BYTES (4 << 20) /* of one answer; the next document is the last */
@@ -14,6 +15,7 @@ struct xisd_waiter {
     struct xisd *d;
     struct xeno_http_req *q;
     char id[XENO_ID_CHARS + 1]; /* whose */
+    char epoch[XISD_EPOCH + 1]; /* in which it asked */
     int64_t after, limit;
     xeno_time until; /* monotonic */
     struct xisd_waiter *prev, *next;
@@ -21,7 +23,7 @@ struct xisd_waiter {
 
 static void put_change(struct xeno_buf *out, const struct xeno_xis_entry *e)
 {
-    xisd_put_int(out, "{\"seq\":", e->seq);
+    xisd_put_int(out, "{\"seq\":", e->kept);
     xeno_buf_printf(out, ",\"id\":\"%s\"", e->id);
     if (e->state == XENO_XIS_EXPIRED) {
         xeno_buf_puts(out, ",\"expired\":true}");
@@ -48,15 +50,15 @@ static size_t tell(struct xisd *d, struct xeno_http_req *q, int64_t after, int64
     size_t count, i = 0;
 
     xeno_xis_enter(d->reader);
-    count = xeno_xis_changes(d->reader, after, (size_t)limit, entries, &next, &more);
+    count = xeno_kept_changes(d->reader, after, (size_t)limit, entries, &next, &more);
     if (count > 0 || empty) {
-        xeno_buf_printf(&out, "{\"epoch\":\"%s\",\"changes\":[", xeno_xis_epoch(d->xis));
+        xeno_buf_printf(&out, "{\"epoch\":\"%s\",\"changes\":[", d->epoch);
         for (; i < count && out.len < PAGE_BYTES; i++) {
             xeno_buf_add(&out, ",", i > 0);
             put_change(&out, &entries[i]);
         }
         if (i < count) {
-            next = entries[i - 1].seq;
+            next = entries[i - 1].kept;
             more = true;
         }
     }
@@ -68,6 +70,15 @@ static size_t tell(struct xisd *d, struct xeno_http_req *q, int64_t after, int64
     xeno_buf_puts(&out, more ? ",\"more\":true}" : ",\"more\":false}");
     xeno_http_reply_data(q, 200, "application/json", out.data, out.len);
     return i;
+}
+
+static void answer_gap(struct xisd *d, struct xeno_http_req *q)
+{
+    struct xeno_json *body = xeno_json_object();
+
+    xeno_json_set_str(body, "epoch", d->epoch);
+    xeno_json_set_bool(body, "gap", true);
+    xeno_http_reply_json(q, 200, body);
 }
 
 /* --- waiting --- */
@@ -84,13 +95,24 @@ static void on_gone(void *arg)
     waiter_free(arg);
 }
 
+/* Another node of our database may have told more than we have yet; if we do not have it in the
+ * end, that was another state of it. Returns: whether it was answered. */
+static bool tell_waiter(struct xisd_waiter *w, bool over)
+{
+    if (strcmp(w->epoch, w->d->epoch) != 0 || (over && w->after > xeno_kept_seq(w->d->reader))) {
+        answer_gap(w->d, w->q);
+        return true;
+    }
+    return tell(w->d, w->q, w->after, w->limit, over) > 0 || over;
+}
+
 void xisd_waiters_tell(struct xisd *d)
 {
     xeno_time now = xeno_mono(d->env);
     struct xisd_waiter *w, *next;
 
     DL_FOREACH_SAFE (d->waiters, w, next)
-        if (tell(d, w->q, w->after, w->limit, w->until.ns <= now.ns) > 0 || w->until.ns <= now.ns)
+        if (tell_waiter(w, w->until.ns <= now.ns))
             waiter_free(w);
 }
 
@@ -114,6 +136,7 @@ static int wait_for(struct xisd *d, struct xeno_http_req *q, int64_t after, int6
     w->d = d;
     w->q = q;
     memcpy(w->id, id, sizeof w->id);
+    memcpy(w->epoch, d->epoch, sizeof w->epoch);
     w->after = after;
     w->limit = limit;
     w->until = xeno_time_add(xeno_mono(d->env), xeno_s(seconds));
@@ -123,15 +146,6 @@ static int wait_for(struct xisd *d, struct xeno_http_req *q, int64_t after, int6
 }
 
 /* --- the request --- */
-
-static void answer_gap(struct xisd *d, struct xeno_http_req *q)
-{
-    struct xeno_json *body = xeno_json_object();
-
-    xeno_json_set_str(body, "epoch", xeno_xis_epoch(d->xis));
-    xeno_json_set_bool(body, "gap", true);
-    xeno_http_reply_json(q, 200, body);
-}
 
 void xisd_get_changes(struct xeno_http_req *q, void *user)
 {
@@ -147,14 +161,15 @@ void xisd_get_changes(struct xeno_http_req *q, void *user)
     if (r == 0)
         r = xisd_query_int(q, "wait", 0, WAIT_S, &seconds, &err);
     if (r == 0) /* from a peer we may have much, but not in the order of the database */
-        r = xisd_check_ready(d, !d->loading, &err);
+        r = xisd_check_ready(d, d->feed_whole, &err);
     if (r < 0) {
         xisd_refuse(d, q, &err);
         return;
     }
     if (!xisd_may_ask(d, q, limit))
         return;
-    if ((epoch && strcmp(epoch, xeno_xis_epoch(d->xis)) != 0) || after > xeno_xis_seq(d->reader)) {
+    if ((epoch && strcmp(epoch, d->epoch) != 0) ||
+        (seconds == 0 && after > xeno_kept_seq(d->reader))) {
         answer_gap(d, q);
         return;
     }

@@ -14,7 +14,7 @@ static void put_entry(struct xeno_buf *out, const struct xeno_xis_entry *e)
     xeno_buf_printf(out, "{\"id\":\"%s\"", e->id);
     xisd_put_int(out, ",\"version\":", e->version);
     xisd_put_int(out, ",\"expires_ms\":", e->expires.ns / XENO_NS_PER_MS);
-    xisd_put_int(out, ",\"seq\":", e->seq);
+    xisd_put_int(out, ",\"seq\":", e->kept);
     xisd_put_texts(out, "advert", e);
     xeno_buf_puts(out, "}");
 }

@@ -4,6 +4,7 @@
 
 #include "conf/args.h"
 #include "http/metrics.h"
+#include "xis/kept.h"
 #include "xisd/party.h"
 #include "xisd/peer.h"
 
@@ -68,8 +69,8 @@ void xisd_get_status(struct xeno_http_req *q, void *user)
     xeno_json_set_str(body, "corp", xeno_member_corp(d->member)->s);
     xeno_json_set_str(body, "version", xeno_version());
     xeno_json_set_str(body, "state", state_of(d));
-    xeno_json_set_str(body, "epoch", xeno_xis_epoch(d->xis));
-    xeno_json_set_int(body, "seq", xeno_xis_seq(d->reader));
+    xeno_json_set_str(body, "epoch", d->epoch);
+    xeno_json_set_int(body, "seq", xeno_kept_seq(d->reader));
     xeno_json_set_int(body, "adverts", (int64_t)s.alive);
     xeno_json_set_int(body, "tombstones", (int64_t)s.dead);
     xeno_json_set_int(body, "tokens", (int64_t)s.tokens);

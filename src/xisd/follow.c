@@ -4,12 +4,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "xis/kept.h"
+#include "xisd/owed.h"
 #include "xisd/peer.h"
 #include "xisd/store.h"
 
@@ -20,17 +23,20 @@
 struct found {
     struct xeno_advert *a;
     char carrier[XENO_ID_CHARS + 1];
+    int64_t seq;
 };
 
 struct xisd_follower {
     struct xisd *d;
     struct xeno_db *db;             /* the thread's, as are the next ones */
     struct xeno_xis_reader *reader; /* of what is in the index already */
-    int64_t last;
-    bool tables; /* are there */
-    bool lost;   /* the database was away: its numbers may have gone back */
-    int64_t now_ms;
-    int64_t rows; /* read until everything had been, once */
+    int64_t last; /* number and id of the newest row that was read; and when its lease is over */
+    int64_t last_over_ms;
+    char last_id[XENO_ID_CHARS + 1];
+    struct xisd_clock clock; /* as it was before the last page */
+    bool tables;             /* are there */
+    bool lost;               /* the database was away: it may have been put back */
+    int64_t rows;            /* read until everything had been, once */
     xeno_time begun;
 
     pthread_t thread;
@@ -39,8 +45,11 @@ struct xisd_follower {
     sd_event_source *source;
     struct found found[PAGE]; /* the thread's, or while `ready` the loop's */
     size_t count;
-    pthread_mutex_t lock;              /* of everything below */
-    bool ready, whole, away, stopping; /* whole: the last row has been read, once */
+    pthread_mutex_t lock; /* of everything below */
+    bool ready, away, stopping;
+    bool whole, anew; /* whole: the last row has been read; anew: under other numbers */
+    int64_t through;
+    char epoch[XISD_EPOCH + 1];
 };
 
 static void wake(int fd)
@@ -57,15 +66,15 @@ static void drain(int fd)
 
 /* --- on the thread --- */
 
-/* In the index, or over and without an older version there that it would end. */
+/* In the index, with its number. */
 static bool is_known(struct xisd_follower *f, const struct xisd_row *row)
 {
     struct xeno_xis_entry e = { .version = 0 };
     bool known;
 
     xeno_xis_enter(f->reader);
-    known = xeno_xis_get(f->reader, row->id, &e) ? e.version >= row->version
-                                                 : row->expires_ms <= f->now_ms;
+    known = xeno_xis_get(f->reader, row->id, &e) &&
+            (e.version > row->version || (e.version == row->version && e.kept == row->seq));
     xeno_xis_leave(f->reader);
     return known;
 }
@@ -79,6 +88,8 @@ static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
 
     (void)err;
     f->last = row->seq;
+    snprintf(f->last_id, sizeof f->last_id, "%s", row->id);
+    f->last_over_ms = row->expires_ms;
     if (is_known(f, row))
         return 0;
     if (xisd_row_open(f->d, row, &at->a, &why) < 0) {
@@ -88,25 +99,9 @@ static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
     }
     memset(at->carrier, 0, sizeof at->carrier);
     memcpy(at->carrier, row->carrier, strnlen(row->carrier, XENO_ID_CHARS));
+    at->seq = row->seq;
     f->count++;
     return 0;
-}
-
-/* A database that was put back to an older state gives its numbers again. */
-static int check_numbers(struct xisd_follower *f, struct xeno_err *err)
-{
-    int64_t seq = 0;
-    int r = f->tables ? 0 : xisd_store_open(f->db, err);
-
-    f->tables = r == 0;
-    if (r == 0 && f->lost)
-        r = xisd_store_seq(f->db, &seq, err);
-
-    if (r == 0 && f->lost && seq < f->last)
-        f->last = 0;
-    if (r == 0)
-        f->lost = false;
-    return r;
 }
 
 static bool go_on(struct xisd_follower *f)
@@ -119,14 +114,20 @@ static bool go_on(struct xisd_follower *f)
     return !stop;
 }
 
-/* Give the page to the loop and wait until it is in the index. */
-static void hand_over(struct xisd_follower *f, bool whole)
+/* Give the page, other numbers or the end of all rows to the loop, and wait until it is in the
+ * index. */
+static void hand_over(struct xisd_follower *f, bool anew, bool whole)
 {
     bool ready;
 
     pthread_mutex_lock(&f->lock);
-    ready = f->ready = f->count > 0 || (whole && !f->whole);
-    f->whole |= whole;
+    ready = f->count > 0 || anew || (whole && (!f->whole || f->through < f->clock.seq));
+    f->ready = ready;
+    f->anew = anew;
+    f->whole = whole;
+    if (anew)
+        memcpy(f->epoch, f->clock.epoch, sizeof f->epoch);
+    f->through = !whole ? f->last : f->last > f->clock.seq ? f->last : f->clock.seq;
     pthread_mutex_unlock(&f->lock);
     while (ready) {
         eventfd_t n;
@@ -137,6 +138,48 @@ static void hand_over(struct xisd_follower *f, bool whole)
         ready = f->ready && !f->stopping;
         pthread_mutex_unlock(&f->lock);
     }
+}
+
+/* Was it put back to an older state? Then it gives numbers again that it gave before, and the row
+ * that we read last is not there. (A row that is over may have been deleted.) */
+static int was_put_back(struct xisd_follower *f, bool *ret, struct xeno_err *err)
+{
+    int64_t now_ms = xeno_wall(f->d->env).ns / XENO_NS_PER_MS;
+    bool has = true;
+    int r = 0;
+
+    if (f->lost && f->last > 0 && f->last_over_ms > now_ms)
+        r = xisd_store_has(f->db, f->last_id, f->last, &has, err);
+    *ret = f->clock.seq < f->last || !has;
+    f->lost = f->lost && r < 0;
+    return r;
+}
+
+/* The tables, and where their numbers are: those of another epoch are read from the first on. */
+static int look(struct xisd_follower *f, struct xeno_err *err)
+{
+    struct xisd_clock clock = { .seq = 0 };
+    bool back = false;
+    int r = f->tables ? 0 : xisd_store_open(f->db, err);
+
+    f->tables = r == 0;
+    if (r == 0)
+        r = xisd_books_clock(f->d, f->db, &clock, err);
+    if (r < 0)
+        return r;
+    f->clock.seq = clock.seq;
+    if (strcmp(f->clock.epoch, clock.epoch) == 0 || f->last == 0)
+        r = was_put_back(f, &back, err);
+    if (r == 0 && back)
+        r = xisd_books_name(f->d, f->db, clock.epoch, err);
+    if (r == 0 && back)
+        r = xisd_store_clock(f->db, &clock, err);
+    if (r < 0 || strcmp(f->clock.epoch, clock.epoch) == 0)
+        return r;
+    f->clock = clock;
+    f->last = 0;
+    hand_over(f, true, false);
+    return 0;
 }
 
 static void tell_away(struct xisd_follower *f, const struct xeno_err *err)
@@ -162,13 +205,12 @@ static void *thread_main(void *arg)
 
     while (go_on(f)) {
         struct xeno_err err = XENO_ERR_INIT;
-        int r = check_numbers(f, &err);
+        int r = look(f, &err);
 
-        f->now_ms = xeno_wall(f->d->env).ns / XENO_NS_PER_MS;
         if (r == 0)
             r = xisd_store_read(f->db, f->last, PAGE, on_row, f, &err);
         f->rows += r > 0 ? r : 0;
-        hand_over(f, r >= 0 && r < PAGE);
+        hand_over(f, false, r >= 0 && r < PAGE);
         if (r < 0)
             f->lost = true;
         tell_away(f, r < 0 ? &err : NULL);
@@ -194,29 +236,50 @@ static void put(struct xisd *d, struct found *f)
                                           .expires = f->a->expires };
     bool over = it.expires.ns <= xeno_wall(d->env).ns;
     struct xeno_err err = XENO_ERR_INIT;
-    int r = xeno_xis_put(d->xis, xeno_take(&f->a), over ? NULL : &c, NULL, &err);
+    int r = xeno_kept_put(d->xis, xeno_take(&f->a), over ? NULL : &c, f->seq, &err);
 
     if (r == 0) {
-        xisd_changed(d);
         xisd_peers_note(d, &it);
-    } else if (r != -EEXIST) {
+    } else if (r == -EEXIST) {
+        xeno_kept_number(d->xis, it.id.s, it.version, f->seq);
+    } else {
         xeno_log_err(LOG_WARNING, "follow.put", &err, "id=%s", it.id.s);
     }
+}
+
+static void all_is_read(struct xisd_follower *f)
+{
+    struct xisd *d = f->d;
+
+    if (!d->feed_whole)
+        xeno_log(LOG_NOTICE, "load", "rows=%" PRId64 " ms=%" PRId64, f->rows,
+                 (xeno_mono(d->env).ns - f->begun.ns) / XENO_NS_PER_MS);
+    if (!d->feed_whole)
+        xisd_owed_begin(d);
+    d->feed_whole = true;
+    d->loading = false;
 }
 
 /* Shown to readers as one. */
 static void put_page(struct xisd_follower *f)
 {
-    xeno_xis_bulk_begin(f->d->xis);
+    struct xisd *d = f->d;
+
+    if (f->anew) {
+        xeno_log(LOG_NOTICE, "follow.epoch", "epoch=%s", f->epoch);
+        xeno_kept_restart(d->xis);
+        memcpy(d->epoch, f->epoch, sizeof d->epoch);
+        d->feed_whole = false;
+    }
+    xeno_xis_bulk_begin(d->xis);
     for (size_t i = 0; i < f->count; i++)
-        put(f->d, &f->found[i]);
-    xeno_xis_bulk_end(f->d->xis);
+        put(d, &f->found[i]);
+    xeno_xis_bulk_end(d->xis);
     f->count = 0;
-    if (!f->whole || !f->d->loading)
-        return;
-    f->d->loading = false;
-    xeno_log(LOG_NOTICE, "load", "rows=%" PRId64 " ms=%" PRId64, f->rows,
-             (xeno_mono(f->d->env).ns - f->begun.ns) / XENO_NS_PER_MS);
+    xeno_kept_through(d->xis, f->anew ? 0 : f->through);
+    if (f->whole)
+        all_is_read(f);
+    xisd_changed(d);
 }
 
 static int on_page(sd_event_source *s, int fd, uint32_t events, void *user)
@@ -227,8 +290,10 @@ static int on_page(sd_event_source *s, int fd, uint32_t events, void *user)
     (void)events;
     drain(fd);
     pthread_mutex_lock(&f->lock);
-    if (f->d->database_away && !f->away)
+    if (f->d->database_away && !f->away) {
         f->d->books_fail = false;
+        xisd_owed_begin(f->d);
+    }
     f->d->database_away = f->away;
     if (f->ready) {
         put_page(f);

@@ -1,8 +1,11 @@
 /* src/xisd/load.c - what the database has comes into the index; what is over leaves both. */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
+#include "base/enc.h"
 #include "base/log.h"
+#include "xis/kept.h"
 #include "xisd/store.h"
 #include "xisd/update.h"
 
@@ -21,17 +24,43 @@ int xisd_books_dial(const struct xisd *d, struct xeno_db **ret, struct xeno_err 
     return xeno_db_open_later(url, ret, err);
 }
 
+int xisd_books_name(const struct xisd *d, struct xeno_db *db, const char *old, struct xeno_err *err)
+{
+    uint8_t bytes[XISD_EPOCH / 8 * 5];
+    char name[XISD_EPOCH + 1];
+
+    xeno_random(d->env, bytes, sizeof bytes);
+    xeno_base32(bytes, sizeof bytes, name);
+    return xisd_store_rename(db, old, name, err);
+}
+
+int xisd_books_clock(const struct xisd *d, struct xeno_db *db, struct xisd_clock *ret,
+                     struct xeno_err *err)
+{
+    int r = xisd_store_clock(db, ret, err);
+
+    if (r < 0 || ret->epoch[0] != '\0')
+        return r;
+    r = xisd_books_name(d, db, "", err);
+    return r < 0 ? r : xisd_store_clock(db, ret, err); /* another node may have been faster */
+}
+
 int xisd_books_open(struct xisd *d, struct xeno_err *err)
 {
+    struct xisd_clock clock = { .seq = 0 };
     int r = xisd_books_dial(d, &d->books, err);
 
     if (r < 0)
         return r;
     r = xisd_store_open(d->books, err);
-    if (r != -ENOTCONN || !xeno_db_is_shared(d->books))
-        return r;
-    d->database_away = true;
-    return 0;
+    if (r == 0)
+        r = xisd_books_clock(d, d->books, &clock, err);
+    if (r == -ENOTCONN && xeno_db_is_shared(d->books)) {
+        d->database_away = true;
+        return 0;
+    }
+    memcpy(d->epoch, clock.epoch, sizeof d->epoch);
+    return r;
 }
 
 /* --- at the start --- */
@@ -57,7 +86,7 @@ int xisd_row_open(const struct xisd *d, const struct xisd_row *row, struct xeno_
                          : xeno_advert_remerge(whole, row->delta, row->delta_len, ret, err);
 }
 
-/* It counts for its carrier, who had room for it when it came. */
+/* It counts for its carrier, who had room for it when it came. What is over is remembered. */
 static int put_row(struct load *l, const struct xisd_row *row, struct xeno_err *err)
 {
     const struct xeno_xis_carrier c = { .id = row->carrier,
@@ -65,10 +94,11 @@ static int put_row(struct load *l, const struct xisd_row *row, struct xeno_err *
                                                     .own_bytes = SIZE_MAX,
                                                     .other_bytes = SIZE_MAX,
                                                     .tokens = SIZE_MAX } };
+    bool over = row->expires_ms <= l->now_ms;
     struct xeno_advert *a = NULL;
     int r = xisd_row_open(l->d, row, &a, err);
 
-    return r < 0 ? r : xeno_xis_put(l->d->xis, a, &c, NULL, err);
+    return r < 0 ? r : xeno_kept_put(l->d->xis, a, over ? NULL : &c, row->seq, err);
 }
 
 static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
@@ -78,8 +108,6 @@ static int on_row(void *arg, const struct xisd_row *row, struct xeno_err *err)
 
     (void)err;
     l->last = row->seq;
-    if (row->expires_ms <= l->now_ms)
-        return 0;
     if (put_row(l, row, &why) == 0) {
         l->taken++;
         return 0;
@@ -94,15 +122,18 @@ static int load_all(struct xisd *d, struct xeno_err *err)
 {
     struct load l = { .d = d, .now_ms = xeno_wall(d->env).ns / XENO_NS_PER_MS };
     xeno_time from = xeno_mono(d->env);
-    int r;
+    struct xisd_clock clock = { .seq = 0 };
+    int r = xisd_store_clock(d->books, &clock, err);
 
     xeno_xis_bulk_begin(d->xis);
     do {
-        r = xisd_store_read(d->books, l.last, PAGE, on_row, &l, err);
+        r = r < 0 ? r : xisd_store_read(d->books, l.last, PAGE, on_row, &l, err);
     } while (r == PAGE);
     xeno_xis_bulk_end(d->xis);
     if (r < 0)
         return r;
+    xeno_kept_through(d->xis, clock.seq);
+    d->feed_whole = true;
     xeno_log(LOG_NOTICE, "load", "adverts=%" PRId64 " passed_over=%" PRId64 " ms=%" PRId64, l.taken,
              l.passed_over, (xeno_mono(d->env).ns - from.ns) / XENO_NS_PER_MS);
     return 0;

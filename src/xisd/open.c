@@ -8,6 +8,7 @@
 #include "daemon/loop.h"
 #include "member/serve.h"
 #include "xisd/follow.h"
+#include "xisd/owed.h"
 #include "xisd/party.h"
 #include "xisd/peer.h"
 #include "xisd/update.h"
@@ -94,6 +95,7 @@ static void each_second(void *user)
     xeno_member_tick(d->member);
     xisd_age(d);
     xisd_peers_tend(d);
+    xisd_owed_tend(d);
     xisd_watches_tend(d);
     xisd_waiters_tell(d);
     xisd_parties_tend(d);

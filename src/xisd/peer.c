@@ -83,9 +83,11 @@ static void take(void *user, const struct xeno_replica_offer *o)
 {
     struct xisd *d = user;
     struct taken *t = xeno_new0(struct taken);
-    const struct xisd_update_from from = {
-        .carrier = o->item.id.s, .stamp = o->item.stamp, .done = on_taken, .arg = t
-    };
+    const struct xisd_update_from from = { .carrier = o->item.id.s,
+                                           .stamp = o->item.stamp,
+                                           .memory = d->follower != NULL,
+                                           .done = on_taken,
+                                           .arg = t };
 
     t->d = d;
     t->ticket = o->ticket;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What both kinds of database understand. */
@@ -21,6 +22,7 @@ static const char *const steps[] = {
     " delta text);"
     "CREATE INDEX xis_advert_seq ON xis_advert (seq);"
     "CREATE INDEX xis_advert_expires ON xis_advert (expires_ms);",
+    "ALTER TABLE xis_clock ADD COLUMN epoch text NOT NULL DEFAULT ''",
 };
 
 void xisd_row_of(const struct xeno_advert *a, const char *carrier, struct xisd_row *ret)
@@ -48,9 +50,39 @@ int xisd_store_version(struct xeno_db *db, const char *id, int64_t *ret, struct 
                            id);
 }
 
-int xisd_store_seq(struct xeno_db *db, int64_t *ret, struct xeno_err *err)
+int xisd_store_clock(struct xeno_db *db, struct xisd_clock *ret, struct xeno_err *err)
 {
-    return xeno_db_one_int(db, 0, ret, err, "SELECT seq FROM xis_clock", "");
+    xeno_autoquery q = XENO_QUERY_INIT;
+    int r = xeno_query_begin(db, &q, "SELECT seq, epoch FROM xis_clock", err);
+
+    if (r == 0)
+        r = xeno_query_step(&q, err);
+    if (r == 0)
+        r = xeno_fail(err, -EIO, "db.rows", "the clock of the adverts is missing");
+    if (r < 0)
+        return r;
+    ret->seq = xeno_query_col_int(&q, 0);
+    snprintf(ret->epoch, sizeof ret->epoch, "%s", xeno_query_col_text(&q, 1));
+    return 0;
+}
+
+int xisd_store_rename(struct xeno_db *db, const char *old, const char *epoch, struct xeno_err *err)
+{
+    int r =
+        xeno_db_run(db, err, "UPDATE xis_clock SET epoch = $1 WHERE epoch = $2", "tt", epoch, old);
+
+    return r < 0 ? r : 0;
+}
+
+int xisd_store_has(struct xeno_db *db, const char *id, int64_t seq, bool *ret, struct xeno_err *err)
+{
+    int64_t n = 0;
+    int r = xeno_db_one_int(db, 0, &n, err,
+                            "SELECT count(*) FROM xis_advert WHERE id = $1 AND seq >= $2", "ti", id,
+                            seq);
+
+    *ret = n > 0;
+    return r;
 }
 
 int xisd_store_begin(struct xeno_db *db, int64_t count, int64_t *ret_seq, struct xeno_err *err)

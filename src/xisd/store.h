@@ -29,8 +29,19 @@ int xisd_store_open(struct xeno_db *db, struct xeno_err *err);
 /* The version of an id; 0: it has none. */
 int xisd_store_version(struct xeno_db *db, const char *id, int64_t *ret, struct xeno_err *err);
 
-/* The number of the newest change. */
-int xisd_store_seq(struct xeno_db *db, int64_t *ret, struct xeno_err *err);
+/* Numbers up to `seq` have been given, and what has one of them can be seen. `epoch` names this
+ * numbering, for as long as the database is not put back to an older state. */
+#define XISD_EPOCH 16
+struct xisd_clock {
+    int64_t seq;
+    char epoch[XISD_EPOCH + 1]; /* "": it has no name yet */
+};
+int xisd_store_clock(struct xeno_db *db, struct xisd_clock *ret, struct xeno_err *err);
+/* Give the numbering another name, if it has the name `old` still. */
+int xisd_store_rename(struct xeno_db *db, const char *old, const char *epoch, struct xeno_err *err);
+/* Is that row here, or a newer one of its id? */
+int xisd_store_has(struct xeno_db *db, const char *id, int64_t seq, bool *ret,
+                   struct xeno_err *err);
 
 /* Begin a transaction that gives numbers to at most `count` changes, from *ret_seq on. */
 int xisd_store_begin(struct xeno_db *db, int64_t count, int64_t *ret_seq, struct xeno_err *err);

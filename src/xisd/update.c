@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "xis/kept.h"
 #include "xisd/follow.h"
 #include "xisd/party.h"
 #include "xisd/peer.h"
@@ -29,6 +30,7 @@ struct update {
     bool ours; /* jws was checked when it came */
     xeno_time now;
     struct xeno_advert *a;
+    int64_t seq;               /* of its row; 0: the database has none */
     int64_t there;             /* version in the database that is not older; 0: none is */
     char *old_jws, *old_delta; /* while it is taken back: what was there before */
     struct xeno_err why;
@@ -68,7 +70,7 @@ static int apply(struct xeno_work_item *item, void *user)
     int r;
 
     xisd_row_of(u->a, u->carrier_id, &row);
-    row.seq = d->next_seq++;
+    row.seq = u->seq = d->next_seq++;
     r = xisd_store_put(d->books, &row, &item->err);
     if (r == -EEXIST) /* another node may have written it, and we have not read it yet */
         (void)xisd_store_version(d->books, u->a->id.s, &u->there, NULL);
@@ -159,6 +161,16 @@ static void accept(struct update *u, const struct xeno_id *id, int64_t version, 
     xeno_http_reply_json(u->q, fresh && u->kind == XENO_ADVERT_WHOLE ? 201 : 200, body);
 }
 
+/* The row that was written is the index's newest, unless others write to the database as well. */
+static void note_number(struct update *u, const char *id, int64_t version)
+{
+    if (u->seq == 0)
+        return;
+    xeno_kept_number(u->d->xis, id, version, u->seq);
+    if (!u->d->follower)
+        xeno_kept_through(u->d->xis, u->seq);
+}
+
 /* --- taking one back --- */
 
 static int undo_apply(struct xeno_work_item *item, void *user)
@@ -177,7 +189,8 @@ static int undo_apply(struct xeno_work_item *item, void *user)
         if (r < 0)
             return r;
         xisd_row_of(old ? old : whole, u->carrier_id, &row);
-        row.seq = d->next_seq++;
+        row.seq = u->seq = d->next_seq++;
+        u->there = row.version;
         return xisd_store_undo(d->books, &row, u->a->version, &item->err);
     }
     return xisd_store_undo(d->books, &row, u->a->version, &item->err);
@@ -189,6 +202,8 @@ static void undo_done(struct xeno_work_item *item)
 
     if (item->result < 0)
         xeno_log_err(LOG_ERR, "update.undo", &item->err, "id=%s", u->a->id.s);
+    else if (u->old_jws)
+        note_number(u, u->a->id.s, u->there);
     refuse(u, &u->why);
     update_free(u);
 }
@@ -223,20 +238,20 @@ static void put(struct update *u)
         .id = u->a->id, .version = u->a->version, .expires = u->a->expires, .stamp = u->from.stamp
     };
     struct xeno_id id = u->a->id;
-    int64_t version = u->a->version, seq = 0;
+    int64_t version = u->a->version;
     xeno_time expires = u->a->expires;
     bool fresh = xeno_xis_version(u->d->xis, id.s) == 0;
-    int r = xeno_xis_put(u->d->xis, xeno_take(&u->a), u->q ? &u->carrier : NULL, &seq, &u->why);
+    int r = xeno_kept_put(u->d->xis, xeno_take(&u->a), u->q ? &u->carrier : NULL, u->seq, &u->why);
 
-    /* In the database, and the follower read it there before we came to it. */
-    if (r == -EEXIST && u->d->follower && u->q) {
+    /* In the database, and the follower read it there before we came to it; or what was here
+     * without a number has one now. */
+    if (r == -EEXIST && u->d->follower && u->seq > 0)
         r = 0;
-        seq = xeno_xis_seq(u->d->reader);
-    }
     if (r == 0) {
+        note_number(u, id.s, version);
         xisd_changed(u->d);
         xisd_peers_note(u->d, &it);
-        accept(u, &id, version, expires, fresh, seq);
+        accept(u, &id, version, expires, fresh, u->seq);
         update_free(u);
         return;
     }
@@ -256,6 +271,8 @@ static void done(struct xeno_work_item *item)
     struct update *u = (struct update *)item;
 
     u->d->books_fail = item->result < 0 && strncmp(item->err.token, "db.", 3) == 0;
+    if (u->d->books_fail && u->a && u->from.memory)
+        u->seq = item->result = 0;
     if (item->result >= 0) {
         put(u);
         return;

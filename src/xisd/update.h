@@ -17,6 +17,7 @@
 struct xisd_update_from {
     const char *carrier; /* an id, for the books: its bounds do not count */
     struct xeno_stamp stamp;
+    bool memory; /* while the database is away, take it into the index alone (owed.h) */
     /* On the loop: 0, and the number in the index; or below zero, and why. NULL: nothing. */
     void (*done)(void *arg, int result, int64_t seq, const struct xeno_err *err);
     void *arg;

@@ -20,6 +20,7 @@
 #include "member/member.h"
 #include "xis/xis.h"
 #include "xisd/options.h"
+#include "xisd/store.h"
 
 struct xisd_follower;
 struct xisd_group;
@@ -31,6 +32,13 @@ struct xisd_watch;
 /* Since the start, for /metrics. Only the loop's thread writes. */
 struct xisd_counts {
     int64_t requests, refused, updates, lookups, batches, queries, changes;
+};
+
+/* owed.h: where the look through the index is, and how many it found. */
+struct xisd_owed {
+    bool looks;
+    int64_t after;
+    size_t given;
 };
 
 struct xisd {
@@ -52,8 +60,10 @@ struct xisd {
 
     struct xeno_xis *xis; /* the loop's thread alone */
     struct xeno_xis_reader *reader;
-    struct xisd_group *group; /* api-lookup.c: lookups of a batch that are at work; or NULL */
-    int64_t next_seq;         /* of the database: the writer's */
+    struct xisd_group *group;   /* api-lookup.c: lookups of a batch that are at work; or NULL */
+    int64_t next_seq;           /* of the database: the writer's */
+    char epoch[XISD_EPOCH + 1]; /* of its numbers */
+    bool feed_whole;            /* all that have numbers are in the index with them */
     xeno_time sweep_after;
     bool sweeping;
     bool loading;       /* follow.c: what the database has is not all in the index yet */
@@ -62,6 +72,7 @@ struct xisd {
 
     struct xisd_follower *follower; /* follow.c; NULL: nobody else writes to the database */
     struct xisd_peers *peers;       /* peer.c */
+    struct xisd_owed owed;
 
     struct xisd_party *parties;  /* party.c */
     struct xisd_waiter *waiters; /* api-changes.c */
@@ -133,6 +144,12 @@ void xisd_watches_free(struct xisd *d);
 /* --- load.c: the database at the start, and what is over --- */
 /* One that others write to may be away: then follow.c waits for it. */
 int xisd_books_open(struct xisd *d, struct xeno_err *err);
+/* Where its numbers are, which get a name if they have none. */
+int xisd_books_clock(const struct xisd *d, struct xeno_db *db, struct xisd_clock *ret,
+                     struct xeno_err *err);
+/* They get another name, if they have the name `old`. */
+int xisd_books_name(const struct xisd *d, struct xeno_db *db, const char *old,
+                    struct xeno_err *err);
 /* A further connection. */
 int xisd_books_dial(const struct xisd *d, struct xeno_db **ret, struct xeno_err *err);
 /* The index, and in it what the database has; of one that others write to, follow.c reads it. */

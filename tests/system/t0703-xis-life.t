@@ -5,6 +5,7 @@
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/xis.sh"
+. "$(dirname "$0")/../lib/xis-follower.sh"
 corp_init
 corp_start
 join op client "$token" || bail "the operator joins" "$(cat "$work/body")"
@@ -22,7 +23,10 @@ one=$(xis_id 1) two=$(xis_id 2)
 
 # --- advertise, update, withdraw ---
 publish op 1 10 CPUmsps=500 MemoryMB=1024.5 Name=one EnvType=Linux EnvType=Xen >"$work/o"
-is "$(status) $(jq -r '"\(.id) \(.version) \(.seq)"' "$work/o")" "201 $one 10 1" "an advert is taken"
+is "$(status) $(jq -r '"\(.id) \(.version)"' "$work/o")" "201 $one 10" "an advert is taken"
+seq=$(jq .seq "$work/o")
+is "$(xis op GET '/v1/changes?after=0' | jq -c '[.changes[] | [.id, .seq]]') $(xis op GET "/v1/adverts/$one" | jq .seq)" \
+    "[[\"$one\",$seq]] $seq" "under the number that its answer had"
 publish op 2 7 CPUmsps=700 Name=two >/dev/null
 send op PUT 1 "$work/1.jws" >/dev/null
 is "$(status) $(type_of) $(jq .version "$work/body")" "409 xis.old 10" "the same again is not"
@@ -73,7 +77,12 @@ xis_start
 is "$(total token=Name) $(total 'token=CPUmsps&min=800')" "2 1" "what was there is there again, with its delta"
 withdraw op 2 8 >/dev/null
 is "$(status) $(type_of)" "409 xis.old" "what is known is known"
-is "$(xis op GET "/v1/changes?epoch=$epoch&after=$next" | jq .gap)" true "the numbering is another"
+is "$(xis op GET "/v1/changes?epoch=$epoch&after=$next" | jq -c '[.gap, [.changes[].id]]')" "[null,[\"$(xis_id 4)\",\"$(xis_id 5)\"]]" \
+    "the numbers are the same: who follows goes on"
+last=$(xis op GET "/v1/changes?after=$next" | jq .next)
+publish op 6 1 Name=six >/dev/null
+is "$(xis op GET "/v1/changes?epoch=$epoch&after=$last" | jq -r '.changes[].id')" "$(xis_id 6)" "and hears of the next"
+is "$(xis op GET "/v1/changes?epoch=$epoch&after=999999999" | jq .gap)" true "but not from a place that was never told"
 
 # --- killed while updates arrive ---
 # Each version that is acknowledged is written down; what is there after is that, or the one under way.
@@ -87,6 +96,9 @@ storm() { # SEED
 all_begun() { [ -s "$work/s11/acked" ] && [ -s "$work/s12/acked" ] && [ -s "$work/s13/acked" ]; }
 xis_stop
 xis_start --own-rate 100000
+follow f "$xis" &
+follower=$!
+tap_pids+=($follower)
 storms=()
 for seed in 11 12 13; do
     apart "s$seed" storm "$seed" &
@@ -107,4 +119,9 @@ for seed in 11 12 13; do
 done
 is "$lost $older" "0 0" "after kill -9 nothing acknowledged is lost, and nothing older is taken"
 is "$(total token=CPUmsps)" 4 "all of them are found"
+touch "$work/f/enough"
+wait "$follower"
+follow_end f "$xis"
+is "$(wc -l <"$work/f/gaps") $(followed f)" "0 $(xis op GET '/v1/changes?after=0&limit=1000' |
+    jq -r '.changes[] | select(.advert) | "\(.id)|\(.version)"' | sort)" "who followed all the time never began again, and missed nothing"
 done_testing

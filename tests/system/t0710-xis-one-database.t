@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../lib/corp.sh"
 . "$(dirname "$0")/../lib/xis.sh"
 . "$(dirname "$0")/../lib/xis-nodes.sh"
+. "$(dirname "$0")/../lib/xis-follower.sh"
 . "$(dirname "$0")/../lib/postgres.sh"
 need_root
 
@@ -60,7 +61,9 @@ publishing &
 publisher=$!
 watching &
 watcher=$!
-tap_pids+=($publisher $watcher)
+follow f "${node_url[a]}" "${node_url[b]}" "${node_url[c]}" & # each time another node
+follower=$!
+tap_pids+=($publisher $watcher $follower)
 
 ok "updates are taken" wait_for 30 more_than 6
 node_stop b -9
@@ -102,6 +105,10 @@ is $lost 0 "nothing that was acknowledged is lost"
 is "$(awk 'match($0, /"version":[0-9]+/) { v = substr($0, RSTART + 10, RLENGTH - 10) + 0 }
     /^https:/ { if (v > 0 && v < high[$1]) bad++; if (v > 0) { high[$1] = v; n++ } v = 0 }
     END { print bad + 0, (n > 10) }' "$work/shown")" "0 1" "no node showed an older version after a newer one"
+touch "$work/f/enough"
+wait $follower
+follow_end f "${node_url[c]}"
+is "$(wc -l <"$work/f/gaps") $(followed f)" "0 $(all_of c)" "who follows any of the nodes never begins again, and misses nothing"
 advertise seed=1 version=101 CPUmsps=1 >"$work/old.jws"
 is "$(for n in a b c; do at $n PUT 1 "$work/old.jws"; done)" 409409409 "no node takes an older version"
 
@@ -137,6 +144,22 @@ ok "it is ready when the database comes" wait_for 30 node_is_ready a
 is "$(at_node a op GET '/v1/lookup?token=CPUmsps' | jq .total)" $((seeds + 2)) "and has what was there"
 advertise seed=8 version=2 CPUmsps=2 >"$work/eight.jws"
 is "$(at a PUT 8 "$work/eight.jws")" 200 "and takes updates"
+
+# --- a database that is put back to an older state ---
+"$pg_bin/pg_dump" -d "$pg_url" -Fc -f "$work/older"
+advertise seed=9 version=2 CPUmsps=2 >"$work/nine.jws"
+is "$(at a PUT 9 "$work/nine.jws")" 200 "an update"
+epoch=$(at_node a op GET /v1/status | jq -r .epoch)
+pg_stop
+ok "the database goes" wait_for 30 away false
+pg_start
+pg_sql 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL' >/dev/null
+"$pg_bin/pg_restore" --clean --if-exists --single-transaction -d "$pg_url" "$work/older" || bail "pg_restore"
+kept() { [ "$(pg_sql "SELECT version FROM xis_advert WHERE id = '${id[9]}'")" = 2 ]; }
+ok "and comes back as it was before: what the node has is written to it again" wait_for 40 kept
+isnt() { [ "$1" != "$2" ]; }
+ok "its numbers have another name" isnt "$(at_node a op GET /v1/status | jq -r .epoch)" "$epoch"
+is "$(at_node a op GET "/v1/changes?epoch=$epoch&after=1" | jq .gap)" true "and who followed begins again"
 pg_sql 'DROP TABLE xis_advert, xis_clock; DELETE FROM xeno_schema'
 node_stop a
 pg_stop

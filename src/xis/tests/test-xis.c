@@ -2,6 +2,7 @@
 #include "xis/xis.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <cmocka.h>
 
 #include "xis/tests/fake.h"
+#include "xis/kept.h"
 #include "xis/watch.h"
 
 #define T0 xeno_s(1700000000)
@@ -391,6 +393,85 @@ static void explained(void **state)
     end(&f);
 }
 
+/* What a database numbers is told in its order, and no further than everything has come. */
+static int keep(struct fixture *f, uint32_t n, int64_t version, int64_t kept)
+{
+    const struct fake_leaf leaf = { "a", "1" };
+
+    return xeno_kept_put(f->x,
+                         fake_advert(n, version, xeno_time_add(f->world.now, xeno_s(60)), &leaf, 1),
+                         NULL, kept, &f->err);
+}
+
+/* The numbers that are told after `after`, as text. */
+static const char *told(struct fixture *f, int64_t after, size_t limit)
+{
+    static char text[200];
+    struct xeno_xis_entry e[8];
+    int64_t next;
+    bool more;
+    size_t n, len = 0;
+
+    xeno_xis_enter(f->r);
+    n = xeno_kept_changes(f->r, after, limit, e, &next, &more);
+    text[0] = '\0';
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%" PRId64 "%s ", e[i].kept,
+                                e[i].state == XENO_XIS_EXPIRED ? "x" : "");
+    snprintf(text + len, sizeof text - len, "%s%" PRId64, more ? "+" : "=", next);
+    xeno_xis_leave(f->r);
+    return text;
+}
+
+static void kept_numbers(void **state)
+{
+    struct xeno_xis_entry e;
+    struct fixture f;
+
+    (void)state;
+    begin(&f, NULL);
+    assert_int_equal(keep(&f, 1, 1, 10), 0);
+    assert_int_equal(keep(&f, 2, 1, 30), 0);
+    assert_string_equal(told(&f, 0, 8), "=0"); /* another may have 5 or 20 */
+    assert_int_equal(keep(&f, 3, 1, 20), 0);
+    xeno_kept_through(f.x, 25);
+    assert_string_equal(told(&f, 0, 8), "10 20 =25");
+    assert_string_equal(told(&f, 0, 1), "10 +10");
+    xeno_kept_through(f.x, 40);
+    assert_string_equal(told(&f, 25, 8), "30 =40");
+    assert_int_equal(keep(&f, 1, 2, 50), 0); /* its place is the newest one */
+    assert_string_equal(told(&f, 0, 8), "20 30 =40");
+    xeno_kept_through(f.x, 50);
+    assert_string_equal(told(&f, 0, 8), "20 30 50 =50");
+
+    assert_int_equal(keep(&f, 4, 1, 0), 0); /* not in the database yet */
+    assert_string_equal(told(&f, 50, 8), "=50");
+    xeno_kept_number(f.x, fake_id(4).s, 2, 60); /* another version's */
+    xeno_kept_number(f.x, fake_id(4).s, 1, 61);
+    assert_int_equal(keep(&f, 4, 1, 62), -EEXIST);
+    xeno_kept_through(f.x, 61);
+    assert_string_equal(told(&f, 50, 8), "61 =61");
+
+    /* Over: at its place, for as long as an older version could have a lease. */
+    f.world.now = xeno_time_add(f.world.now, xeno_s(90));
+    assert_int_equal(xeno_xis_age(f.x, f.world.now, 100), 4);
+    assert_string_equal(told(&f, 0, 8), "20x 30x 50x 61x =61");
+    f.world.now = xeno_time_add(f.world.now, xeno_s(24 * 3600 - 60));
+    assert_int_equal(xeno_xis_age(f.x, f.world.now, 100), 0);
+    f.world.now = xeno_time_add(f.world.now, xeno_s(20 * 60));
+    assert_int_equal(xeno_xis_age(f.x, f.world.now, 100), 4);
+    assert_string_equal(told(&f, 0, 8), "=61");
+
+    assert_int_equal(keep(&f, 5, 1, 70), 0);
+    xeno_kept_restart(f.x);
+    assert_string_equal(told(&f, 0, 8), "=0");
+    assert_true(xeno_xis_get(f.r, fake_id(5).s, &e) && e.kept == 0);
+    xeno_kept_number(f.x, fake_id(5).s, 1, 3);
+    xeno_kept_through(f.x, 3);
+    assert_string_equal(told(&f, 0, 8), "3 =3");
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,7 +480,8 @@ int main(void)
         cmocka_unit_test(rates),        cmocka_unit_test(carriers_are_forgotten),
         cmocka_unit_test(leases),       cmocka_unit_test(full),
         cmocka_unit_test(watch_bounds), cmocka_unit_test(work_is_bounded),
-        cmocka_unit_test(watch_gap),    cmocka_unit_test(explained),
+        cmocka_unit_test(kept_numbers), cmocka_unit_test(watch_gap),
+        cmocka_unit_test(explained),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,11 +173,40 @@ static void swept(void **state)
     assert_string_equal(s.id[0], "c");
 }
 
+/* The numbers have a name, which goes with them. */
+static void named(void **state)
+{
+    xeno_auto(xeno_db) db = fresh();
+    struct xisd_clock c = { .seq = 7 };
+    int64_t seq = 0;
+    bool has = true;
+
+    (void)state;
+    assert_int_equal(xisd_store_clock(db, &c, NULL), 0);
+    assert_true(c.seq == 0 && c.epoch[0] == '\0');
+    assert_int_equal(xisd_store_rename(db, "", "aaaaaaaaaaaaaaaa", NULL), 0);
+    assert_int_equal(xisd_store_rename(db, "", "bbbbbbbbbbbbbbbb", NULL), 0); /* too late */
+    assert_int_equal(put(db, row("a", 1), &seq), 0);
+    assert_int_equal(xisd_store_clock(db, &c, NULL), 0);
+    assert_string_equal(c.epoch, "aaaaaaaaaaaaaaaa");
+    assert_true(c.seq >= seq);
+
+    assert_int_equal(xisd_store_has(db, "a", seq, &has, NULL), 0);
+    assert_true(has);
+    assert_int_equal(xisd_store_has(db, "a", seq + 1, &has, NULL), 0);
+    assert_false(has);
+    assert_int_equal(put(db, row("a", 2), NULL), 0);
+    assert_int_equal(xisd_store_has(db, "a", seq, &has, NULL), 0);
+    assert_true(has); /* a newer one */
+    assert_int_equal(xisd_store_has(db, "b", 1, &has, NULL), 0);
+    assert_false(has);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(higher_wins), cmocka_unit_test(numbers_rise), cmocka_unit_test(deltas),
-        cmocka_unit_test(undone),      cmocka_unit_test(swept),
+        cmocka_unit_test(named),       cmocka_unit_test(undone),       cmocka_unit_test(swept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
