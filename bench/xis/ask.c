@@ -1,27 +1,32 @@
-/* bench/xis/ask.c - lookups asked of a peer over a unix socket: bench-xis-ask WHO SOCKET SECONDS
- * WINDOW.
+/* bench/xis/ask.c - lookups and updates asked of a peer: bench-xis-ask WHO TO SECONDS CLIENTS
+ * WINDOW [CA.pem].
  *
- * WHO is redis or ldap: their wire formats are small enough to be spoken right here, so that what
- * is measured is the server and not a library. WINDOW requests leave in one write, and all their
- * answers are awaited before the next; with 1 the samples are latencies. Prints one JSON object.
+ * WHO is redis or ldap, or redis-update or ldap-update: their wire formats are small enough to be
+ * spoken right here, so that what is measured is the server and not a library. TO is HOST:PORT or
+ * the path of a socket; with CA.pem it is asked over TLS. Each of CLIENTS connections sends WINDOW
+ * requests in one write and awaits all their answers before the next; the samples are of such
+ * rounds, so with a WINDOW of 1 they are latencies. An update moves the eight numbers of one advert
+ * that a XenoServer's refresh moves. Prints one JSON object.
  */
-#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "stats.h"
 #include "xis/gen.h"
+#include "xis/wire.h"
 
-#define SAMPLES 1000000
+#define SAMPLES 4000000
 #define LIMIT   10
+#define CLIENTS 64
+#define MOVING  5000 /* adverts that are updated: the first of all */
+
+static struct xeno_id ids[MOVING];
 
 static double now_s(void)
 {
@@ -31,17 +36,12 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int dial(const char *path)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+static const char *const moved[] = { "CPUmsps",  "MemoryMB",    "DiskMB",  "NetMbps",
+                                     "Sessions", "LoadPercent", "UptimeS", "Expires" };
 
-    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0) {
-        perror(path);
-        exit(1);
-    }
-    return fd;
+static unsigned moved_to(uint64_t i, size_t k)
+{
+    return (unsigned)(gen_mix(i * XENO_LEN(moved) + k) % 8000);
 }
 
 /* --- redis: how many, and which; two commands --- */
@@ -78,13 +78,17 @@ static struct borders borders_of(const struct xeno_lookup *l)
     return b;
 }
 
-static void redis_ask(struct xeno_buf *out, const struct xeno_lookup *l, int id)
+static void redis_ask(struct xeno_buf *out, uint64_t i)
 {
-    bool number = l->range == XENO_LOOKUP_NUMBERS;
-    struct borders b = borders_of(l);
+    struct xeno_lookup lookup;
+    const struct xeno_lookup *l = &lookup;
+    bool number;
+    struct borders b;
     char key[200], place[24];
 
-    (void)id;
+    gen_lookup(i, LIMIT, &lookup);
+    number = l->range == XENO_LOOKUP_NUMBERS;
+    b = borders_of(l);
     snprintf(key, sizeof key, "%c:%s", number ? 'n' : 's', l->token);
     snprintf(place, sizeof place, "%u", (unsigned)l->place);
     xeno_buf_puts(out, "*4\r\n");
@@ -143,6 +147,37 @@ static size_t redis_answer(const char *p, size_t len)
     return second ? first + second : 0;
 }
 
+static void redis_move(struct xeno_buf *out, uint64_t i)
+{
+    const char *id = ids[gen_mix(i) % MOVING].s;
+
+    for (size_t k = 0; k < XENO_LEN(moved); k++) {
+        char key[64], score[24];
+
+        snprintf(key, sizeof key, "n:%s", moved[k]);
+        snprintf(score, sizeof score, "%u", moved_to(i, k));
+        xeno_buf_puts(out, "*4\r\n");
+        redis_word(out, "ZADD");
+        redis_word(out, key);
+        redis_word(out, score);
+        redis_arg(out, id, XENO_ID_CHARS);
+    }
+}
+
+static size_t redis_moved(const char *p, size_t len)
+{
+    size_t all = 0;
+
+    for (size_t k = 0; k < XENO_LEN(moved); k++) {
+        size_t n = all < len ? redis_reply(p + all, len - all) : 0;
+
+        if (n == 0)
+            return 0;
+        all += n;
+    }
+    return all;
+}
+
 /* --- ldap: a search of that size, in no order; no total --- */
 
 static void ber(struct xeno_buf *out, int tag, const void *data, size_t len)
@@ -195,25 +230,60 @@ static void ldap_filter(struct xeno_buf *out, const struct xeno_lookup *l)
     ber(out, 0xa0, in.data, in.len);
 }
 
-static void ldap_ask(struct xeno_buf *out, const struct xeno_lookup *l, int id)
+/* Of a message: any number but 0. */
+static void ldap_message(struct xeno_buf *out, uint64_t i, int tag, const struct xeno_buf *op)
 {
-    xeno_autobuf search = XENO_BUF_INIT, message = XENO_BUF_INIT, attrs = XENO_BUF_INIT;
-    unsigned char number[3] = { (unsigned char)(id >> 14 & 127), (unsigned char)(id >> 7 & 127),
-                                (unsigned char)(id & 127) };
+    unsigned char number[3] = { 1, (unsigned char)(i >> 7 & 127), (unsigned char)(i & 127) };
+    xeno_autobuf message = XENO_BUF_INIT;
 
-    number[0] |= 1; /* never the number 0 */
+    ber(&message, 2, number, 3);
+    ber(&message, tag, op->data, op->len);
+    ber(out, 0x30, message.data, message.len);
+}
+
+static void ldap_ask(struct xeno_buf *out, uint64_t i)
+{
+    xeno_autobuf search = XENO_BUF_INIT, attrs = XENO_BUF_INIT;
+    struct xeno_lookup l;
+
+    gen_lookup(i, LIMIT, &l);
     ber(&search, 4, "dc=xis", 6);
     ber(&search, 10, "\1", 1);
     ber(&search, 10, "\0", 1);
     ber(&search, 2, "\12", 1);
     ber(&search, 2, "\0", 1);
     ber(&search, 1, "\0", 1);
-    ldap_filter(&search, l);
+    ldap_filter(&search, &l);
     ber(&attrs, 4, "cn", 2);
     ber(&search, 0x30, attrs.data, attrs.len);
-    ber(&message, 2, number, 3);
-    ber(&message, 0x63, search.data, search.len);
-    ber(out, 0x30, message.data, message.len);
+    ldap_message(out, i, 0x63, &search);
+}
+
+static void ldap_move(struct xeno_buf *out, uint64_t i)
+{
+    xeno_autobuf request = XENO_BUF_INIT, changes = XENO_BUF_INIT;
+    char dn[XENO_ID_CHARS + 16];
+
+    for (size_t k = 0; k < XENO_LEN(moved); k++) {
+        xeno_autobuf change = XENO_BUF_INIT, values = XENO_BUF_INIT, part = XENO_BUF_INIT;
+        char attr[64] = "x", value[24];
+        size_t n = 1;
+
+        for (const char *p = moved[k]; *p; p++)
+            if (*p != '/')
+                attr[n++] = *p;
+        snprintf(value, sizeof value, "%u", moved_to(i, k) * 1000);
+        ber(&values, 4, value, strlen(value));
+        ber(&part, 4, attr, n);
+        ber(&part, 0x31, values.data, values.len);
+        ber(&change, 10, "\2", 1);
+        ber(&change, 0x30, part.data, part.len);
+        ber(&changes, 0x30, change.data, change.len);
+    }
+    snprintf(dn, sizeof dn, "cn=%s,dc=xis", ids[gen_mix(i) % MOVING].s);
+    ber(&request, 4, dn, strlen(dn));
+    ber(&request, 0x30, changes.data, changes.len);
+    ldap_message(out, i, 0x66, &request);
 }
 
 /* Length of the message at `p`, and of its head; 0: not here yet. */
@@ -237,7 +307,7 @@ static size_t ber_whole(const unsigned char *p, size_t len, size_t *ret_head)
     return len >= *ret_head + n ? *ret_head + n : 0;
 }
 
-/* Entries until the end of the search. */
+/* Entries until the end of the search, or the result of a modification; both are to succeed. */
 static size_t ldap_answer(const char *text, size_t len)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -247,97 +317,135 @@ static size_t ldap_answer(const char *text, size_t len)
         size_t op = at + head + 2 + p[at + head + 1];
 
         at += n;
-        if (p[op] == 0x65)
-            return at;
+        if (p[op] != 0x65 && p[op] != 0x67)
+            continue;
+        /* 4: it has more entries than were asked for */
+        if (p[op + 4] != 0 && p[op + 4] != 4) {
+            fprintf(stderr, "ldap: result %d\n", p[op + 4]);
+            exit(1);
+        }
+        return at;
     }
     return 0;
 }
 
-/* --- both --- */
+/* --- all of them --- */
 
 struct peer {
-    const char *name;
-    void (*ask)(struct xeno_buf *out, const struct xeno_lookup *l, int id);
-    size_t (*answer)(const char *p, size_t len);
+    const char *name, *unit;
+    void (*ask)(struct xeno_buf *out, uint64_t i);
+    size_t (*answer)(const char *p, size_t len); /* length of a whole one; 0: not here yet */
 };
 
-static void write_all(int fd, const char *p, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, p, len);
+struct client {
+    struct wire *w;
+    struct xeno_buf in;
+    int open;
+    double sent;
+};
 
-        if (n <= 0) {
-            perror("write");
-            exit(1);
-        }
-        p += n;
-        len -= (size_t)n;
-    }
+struct load {
+    const struct peer *peer;
+    struct client clients[CLIENTS];
+    int count, window, busy, epoll;
+    uint64_t asked;
+    double until, *ms;
+    size_t samples;
+};
+
+static void ask(struct load *l, struct client *c)
+{
+    xeno_autobuf out = XENO_BUF_INIT;
+
+    for (int i = 0; i < l->window; i++)
+        l->peer->ask(&out, l->asked++);
+    c->open = l->window;
+    c->sent = now_s();
+    wire_put(c->w, out.data, out.len);
 }
 
-static void await(int fd, const struct peer *peer, struct xeno_buf *in, int window)
+static void hear(struct load *l, struct client *c)
 {
     static char more[1 << 16];
+    size_t n, at = 0;
 
-    while (window > 0) {
-        size_t len = in->len ? peer->answer(in->data, in->len) : 0;
-        ssize_t n;
-
-        if (len > 0) {
-            xeno_buf_shift(in, len);
-            window--;
-            continue;
-        }
-        n = read(fd, more, sizeof more);
-        if (n <= 0) {
-            fprintf(stderr, "%s: gone\n", peer->name);
-            exit(1);
-        }
-        xeno_buf_add(in, more, (size_t)n);
+    wire_ready(c->w);
+    while ((n = wire_get(c->w, more, sizeof more)) > 0)
+        xeno_buf_add(&c->in, more, n);
+    while (at < c->in.len && (n = l->peer->answer(c->in.data + at, c->in.len - at)) > 0) {
+        at += n;
+        c->open--;
     }
+    xeno_buf_shift(&c->in, at);
+    if (c->open > 0)
+        return;
+    if (l->samples < SAMPLES)
+        l->ms[l->samples++] = (now_s() - c->sent) * 1000;
+    if (now_s() < l->until)
+        ask(l, c);
+    else
+        l->busy--;
 }
 
-static void run(int fd, const struct peer *peer, double seconds, int window)
+static void run(struct load *l, const char *to, const struct wire_tls *tls, double seconds)
 {
-    double *ms = xeno_new0_n(double, SAMPLES), start = now_s(), passed;
-    xeno_autobuf out = XENO_BUF_INIT, in = XENO_BUF_INIT;
-    size_t n = 0, samples = 0;
+    double start, passed;
 
-    do {
-        double t;
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < l->count; i++) {
+        struct epoll_event e = { .events = EPOLLIN, .data.ptr = &l->clients[i] };
 
-        out.len = 0;
-        for (int i = 0; i < window; i++, n++) {
-            struct xeno_lookup l;
+        l->clients[i].w = wire_dial(to, tls);
+        epoll_ctl(l->epoll, EPOLL_CTL_ADD, wire_fd(l->clients[i].w), &e);
+    }
+    start = now_s();
+    l->until = start + seconds;
+    l->busy = l->count;
+    for (int i = 0; i < l->count; i++)
+        ask(l, &l->clients[i]);
+    while (l->busy > 0) {
+        struct epoll_event events[CLIENTS];
+        int n = epoll_wait(l->epoll, events, CLIENTS, -1);
 
-            gen_lookup(n, LIMIT, &l);
-            peer->ask(&out, &l, (int)(n % 1000));
-        }
-        t = now_s();
-        write_all(fd, out.data, out.len);
-        await(fd, peer, &in, window);
-        if (samples < SAMPLES)
-            ms[samples++] = (now_s() - t) * 1000;
-        passed = now_s() - start;
-    } while (passed < seconds);
-    bench_sort(ms, samples);
-    printf("{\"bench\":\"xis\",\"what\":\"%s, %d at once\",\"n\":%zu,\"value\":%.6g,"
-           "\"unit\":\"lookups/s\",\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
-           peer->name, window, n, (double)n / passed, bench_quantile(ms, samples, 0.5),
-           bench_quantile(ms, samples, 0.99));
-    free(ms);
+        for (int i = 0; i < n; i++)
+            hear(l, events[i].data.ptr);
+    }
+    passed = now_s() - start;
+    bench_sort(l->ms, l->samples);
+    printf("{\"bench\":\"xis\",\"what\":\"%s, %d client%s, %d at once%s\",\"n\":%llu,"
+           "\"value\":%.6g,\"unit\":\"%s\",\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
+           l->peer->name, l->count, l->count > 1 ? "s" : "", l->window, tls ? ", TLS" : "",
+           (unsigned long long)l->asked, (double)l->asked / passed, l->peer->unit,
+           bench_quantile(l->ms, l->samples, 0.5), bench_quantile(l->ms, l->samples, 0.99));
 }
 
 int main(int argc, char **argv)
 {
-    static const struct peer peers[] = { { "redis", redis_ask, redis_answer },
-                                         { "ldap", ldap_ask, ldap_answer } };
+    static const struct peer peers[] = {
+        { "redis", "lookups/s", redis_ask, redis_answer },
+        { "ldap", "lookups/s", ldap_ask, ldap_answer },
+        { "redis-update", "updates/s", redis_move, redis_moved },
+        { "ldap-update", "updates/s", ldap_move, ldap_answer },
+    };
+    struct load l = { .ms = xeno_new0_n(double, SAMPLES) };
 
-    for (size_t i = 0; argc == 5 && i < XENO_LEN(peers); i++)
-        if (strcmp(peers[i].name, argv[1]) == 0) {
-            run(dial(argv[2]), &peers[i], atof(argv[3]), atoi(argv[4]));
-            return 0;
-        }
-    fprintf(stderr, "usage: bench-xis-ask redis|ldap SOCKET SECONDS WINDOW\n");
-    return 2;
+    for (size_t i = 0; argc > 5 && i < XENO_LEN(peers); i++)
+        if (strcmp(peers[i].name, argv[1]) == 0)
+            l.peer = &peers[i];
+    l.count = l.peer ? atoi(argv[4]) : 0;
+    l.window = l.peer ? atoi(argv[5]) : 0;
+    if (l.count < 1 || l.count > CLIENTS || l.window < 1) {
+        fprintf(stderr,
+                "usage: bench-xis-ask redis[-update]|ldap[-update] TO SECONDS CLIENTS WINDOW "
+                "[CA.pem]\n");
+        return 2;
+    }
+    xeno_crypto_init();
+    for (uint32_t i = 0; strstr(argv[1], "update") && i < MOVING; i++) {
+        xeno_auto(xeno_key) key = gen_key(i);
+
+        ids[i] = xeno_id_of(xeno_key_pub(key));
+    }
+    run(&l, argv[2], argc > 6 ? wire_tls_new(argv[6], NULL, NULL) : NULL, atof(argv[3]));
+    return 0;
 }

@@ -3,6 +3,7 @@
  *   redis   commands for redis-cli --pipe: a sorted set a token, by number or by text
  *   sql     lines for COPY value (token, n, s, id)
  *   ldif    entries for slapadd; numbers in thousandths, since LDAP's integers have no fraction
+ *   deltas  of each the signed numbers that a refresh moves, eight with the lease
  *   xisd    rows, signed, right into xisd's database, as after a long life of its own
  */
 #include <inttypes.h>
@@ -88,6 +89,18 @@ static void store(struct xeno_db *db, const struct xeno_advert *a, int64_t seq)
         abort();
 }
 
+static void delta(const struct xeno_key *key, uint32_t n, const struct xeno_advert *whole,
+                  xeno_time expires)
+{
+    xeno_auto(xeno_advert_maker) m =
+        gen_maker(key, n, 1, whole->version + 1, xeno_time_add(expires, xeno_s(60)));
+    xeno_autofree char *text = NULL;
+
+    if (xeno_advert_sign_delta(m, whole, key, &text) != 1)
+        abort();
+    puts(text);
+}
+
 int main(int argc, char **argv)
 {
     uint32_t n = argc > 2 ? (uint32_t)atol(argv[2]) : 0;
@@ -97,7 +110,8 @@ int main(int argc, char **argv)
 
     xeno_crypto_init();
     if (n == 0 || (strcmp(argv[1], "xisd") == 0) != (argc == 4)) {
-        fprintf(stderr, "usage: bench-xis-dump redis|sql|ldif N, bench-xis-dump xisd N DATABASE\n");
+        fprintf(stderr,
+                "usage: bench-xis-dump redis|sql|ldif|deltas N, bench-xis-dump xisd N DATABASE\n");
         return 2;
     }
     if (argc == 4 && (xeno_db_open(argv[3], &db, &err) < 0 || xeno_db_begin(db, &err) < 0)) {
@@ -113,6 +127,8 @@ int main(int argc, char **argv)
             abort();
         if (db)
             store(db, a, (int64_t)i + 1);
+        else if (strcmp(argv[1], "deltas") == 0)
+            delta(key, i, a, expires);
         else
             leaves(argv[1], a);
     }

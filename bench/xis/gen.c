@@ -198,3 +198,21 @@ size_t gen_lookup_json(const struct xeno_lookup *l, char *out, size_t room)
             l->token, l->from, l->to, order, (unsigned)l->place, l->limit);
     return n < 0 || (size_t)n >= room ? 0 : (size_t)n;
 }
+
+size_t gen_lookup_query(const struct xeno_lookup *l, char *out, size_t room)
+{
+    const char *order = l->desc ? "desc" : "asc";
+    int n;
+
+    if (l->range == XENO_LOOKUP_NUMBERS)
+        n = snprintf(out, room, "token=%s&min=%.10g&max=%.10g&order=%s&place=%u&limit=%zu",
+                     l->token, l->min, l->max, order, (unsigned)l->place, l->limit);
+    else
+        n = snprintf(out, room, "token=%s&from=%s&to=%s&order=%s&place=%u&limit=%zu", l->token,
+                     l->from, l->to, order, (unsigned)l->place, l->limit);
+    if (n < 0 || (size_t)n >= room)
+        return 0;
+    for (char *p = out; (p = strchr(p, ' ')) != NULL;)
+        *p = '+';
+    return (size_t)n;
+}

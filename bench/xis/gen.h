@@ -24,8 +24,9 @@ char *gen_advert(const struct xeno_key *key, uint32_t n, uint32_t round, xeno_ti
 /* Lookup i of a list of any length: three of four about numbers, most of a narrow range, the others
  * about texts; asked for from the first place on, but for one of ten. Points to constants. */
 void gen_lookup(uint64_t i, size_t limit, struct xeno_lookup *ret);
-/* The same as JSON for POST /v1/lookups, without a line feed, or for a URL ("token=..&.."). */
+/* The same as JSON for POST /v1/lookups, without a line feed, or as the query of a URL. */
 size_t gen_lookup_json(const struct xeno_lookup *l, char *out, size_t room);
+size_t gen_lookup_query(const struct xeno_lookup *l, char *out, size_t room);
 
 /* A number that depends on all bits of i, for worlds that are made from numbers. */
 uint64_t gen_mix(uint64_t i);

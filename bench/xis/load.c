@@ -4,11 +4,13 @@
  *     bench-xis-load URL CA.pem KEY.pem CERT.pem batches LINES AT-ONCE SECONDS [TOKENS]
  *     bench-xis-load URL CA.pem KEY.pem CERT.pem singles RATE CONNECTIONS SECONDS [TOKENS]
  *
- * put: each line of FILE is a signed text, sent as an advert. batches: range lookups, LINES in a
- * request, AT-ONCE requests under way; each answer's lines are counted. singles: lookups one by
- * one, begun at RATE a second whether or not the answers are here; how late an answer is counts
- * from when it was to be asked. Tokens are T0 to T(TOKENS-1), with numbers below a million. Prints
- * one line of JSON.
+ * put: each line of FILE is a signed text, an advert or a delta. batches: LINES lookups in a
+ * request, AT-ONCE requests under way. singles: lookups one by one, begun at RATE a second whether
+ * or not the answers are here, and how late an answer is counts from when it was to be asked; RATE
+ * 0: each connection asks again when it has its answer. Each request under way has a connection.
+ * Lookups are those of gen.h or, with TOKENS, ranges of numbers below a million of T0 to
+ * T(TOKENS-1), made before the clock runs. Every answer must be whole, 200, and have a result for
+ * each lookup. Prints one line of JSON.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,37 +18,52 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-event.h>
+#include <sys/epoll.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/io.h"
-#include "http/client.h"
 #include "stats.h"
-#include "xis/advert.h"
+#include "xis/answer.h"
+#include "xis/gen.h"
+#include "xis/wire.h"
 
-#define SAMPLES 4000000
-#define BELOW   1000000
+#define SAMPLES     4000000
+#define LOOKUPS     100000 /* different ones */
+#define BELOW       1000000
+#define LIMIT       10
+#define CONNECTIONS 512
+#define PATIENCE_S  60 /* for the last answers */
+
+struct conn {
+    struct wire *w;
+    struct answer answer;
+    int64_t due; /* ns: when it was to be asked */
+};
 
 static struct {
-    sd_event *loop;
-    const struct xeno_env *env;
-    struct xeno_http_client *idle[64]; /* of singles: a connection each */
-    size_t idle_count;
-    const char *url;
+    const char *host; /* HOST:PORT */
+    int epoll;
+    struct conn conns[CONNECTIONS], *idle[CONNECTIONS];
+    size_t conn_count, idle_count;
     uint64_t seed;
-    int64_t tokens, lines, rate, sent, done, failed, under_way, results;
-    xeno_time begin, end;
+    int64_t tokens, lines, rate, sent, done, failed, under_way;
+    int64_t begin, end; /* ns */
+    struct xeno_buf *asks;
+    size_t ask_count;
     double *ms;
     size_t samples;
     char *at; /* of FILE */
     char last[200];
-} w = { .seed = 1, .tokens = 40 };
+} w = { .seed = 1 };
 
-struct question {
-    xeno_time due;
-    char *body, *url;
-    struct xeno_http_client *client;
-};
+static int64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * XENO_NS_PER_S + t.tv_nsec;
+}
 
 static uint64_t next_random(void)
 {
@@ -54,205 +71,247 @@ static uint64_t next_random(void)
     return w.seed >> 24;
 }
 
-static void more(struct xeno_http_client *client);
-static void ask_due(void);
+/* --- what is asked --- */
 
-static void on_answer(const struct xeno_http_answer *a, void *arg)
+static void make_lookup(struct xeno_lookup *l, char token[24])
 {
-    struct question *q = arg;
-    xeno_time now = xeno_mono(w.env);
+    static uint64_t next;
+    uint64_t min;
 
-    w.under_way--;
-    if (a->err || a->status >= 300) {
-        w.failed++;
-        snprintf(w.last, sizeof w.last, "%.199s", a->err ? a->err->text : "");
-    } else if (w.lines > 0) {
-        for (const char *p = a->body; (p = memchr(p, '\n', (size_t)(a->body + a->len - p))); p++)
-            w.results++;
+    if (w.tokens == 0) {
+        gen_lookup(next++, LIMIT, l);
+        return;
     }
-    w.done++;
-    if (w.samples < SAMPLES)
-        w.ms[w.samples++] = (double)(now.ns - q->due.ns) / 1e6;
-    if (w.rate == 0)
-        more(q->client);
-    else
-        w.idle[w.idle_count++] = q->client;
-    free(q->body);
-    free(q->url);
-    free(q);
-    if (w.rate > 0)
-        ask_due();
-    if (w.under_way == 0 && (now.ns >= w.end.ns || (w.at && *w.at == '\0')))
-        sd_event_exit(w.loop, 0);
+    min = next_random() % BELOW;
+    snprintf(token, 24, "T%" PRIu64, next_random() % (uint64_t)w.tokens);
+    *l = (struct xeno_lookup){ .token = token,
+                               .range = XENO_LOOKUP_NUMBERS,
+                               .min = (double)min,
+                               .max = (double)(min + next_random() % BELOW),
+                               .limit = LIMIT };
 }
 
-static void send(struct xeno_http_client *c, const char *method, const char *type,
-                 struct question *q)
+static void make_batch(struct xeno_buf *out)
 {
-    q->client = c;
-    w.sent++;
-    w.under_way++;
-    xeno_http_send(c, &(struct xeno_http_ask){ .method = method,
-                                               .url = q->url,
-                                               .type = type,
-                                               .body = q->body,
-                                               .body_len = q->body ? strlen(q->body) : 0,
-                                               .done = on_answer,
-                                               .arg = q });
+    xeno_autobuf body = XENO_BUF_INIT;
+    struct xeno_lookup l;
+    char token[24], line[512];
+
+    for (int64_t i = 0; i < w.lines; i++) {
+        make_lookup(&l, token);
+        xeno_buf_add(&body, line, gen_lookup_json(&l, line, sizeof line));
+        xeno_buf_puts(&body, "\n");
+    }
+    xeno_buf_printf(out,
+                    "POST /v1/lookups HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-ndjson"
+                    "\r\nContent-Length: %zu\r\n\r\n",
+                    w.host, body.len);
+    xeno_buf_add(out, body.data, body.len);
 }
 
-static void put_line(struct xeno_http_client *c, struct question *q)
+static void make_single(struct xeno_buf *out)
+{
+    struct xeno_lookup l;
+    char token[24], query[512];
+
+    make_lookup(&l, token);
+    gen_lookup_query(&l, query, sizeof query);
+    xeno_buf_printf(out, "GET /v1/lookup?%s HTTP/1.1\r\nHost: %s\r\n\r\n", query, w.host);
+}
+
+static void make_asks(void)
+{
+    w.ask_count = w.lines ? (size_t)(LOOKUPS / w.lines) + 1 : LOOKUPS;
+    w.asks = xeno_new0_n(struct xeno_buf, w.ask_count);
+    for (size_t i = 0; i < w.ask_count; i++)
+        w.lines ? make_batch(&w.asks[i]) : make_single(&w.asks[i]);
+}
+
+static void put_line(struct conn *c)
 {
     size_t len = strcspn(w.at, "\n");
     enum xeno_advert_kind kind;
+    xeno_autobuf out = XENO_BUF_INIT;
     struct xeno_id id;
 
-    q->body = xeno_strndup(w.at, len);
-    w.at += len + (w.at[len] == '\n');
-    if (xeno_advert_peek(q->body, len, &kind, &id, NULL) < 0)
+    if (xeno_advert_peek(w.at, len, &kind, &id, NULL) < 0)
         exit(EXIT_FAILURE);
-    q->url = xeno_asprintf("%s/v1/adverts/%s", w.url, id.s);
-    send(c, "PUT", "application/jose", q);
+    xeno_buf_printf(&out,
+                    "%s /v1/adverts/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/jose\r\n"
+                    "Content-Length: %zu\r\n\r\n",
+                    kind == XENO_ADVERT_DELTA ? "PATCH" : "PUT", id.s, w.host, len);
+    xeno_buf_add(&out, w.at, len);
+    wire_put(c->w, out.data, out.len);
+    w.at += len + (w.at[len] == '\n');
 }
 
-static void batch(struct xeno_http_client *c, struct question *q)
+static void ask(struct conn *c, int64_t due)
 {
-    xeno_autobuf b = XENO_BUF_INIT;
+    c->due = due;
+    answer_begin(&c->answer);
+    if (w.at) {
+        put_line(c);
+    } else {
+        const struct xeno_buf *b = &w.asks[(size_t)w.sent % w.ask_count];
 
-    for (int64_t i = 0; i < w.lines; i++) {
-        uint64_t min = next_random() % BELOW;
-
-        xeno_buf_printf(&b,
-                        "{\"token\":\"T%" PRIu64 "\",\"min\":%" PRIu64 ",\"max\":%" PRIu64 "}\n",
-                        next_random() % (uint64_t)w.tokens, min, min + next_random() % BELOW);
+        wire_put(c->w, b->data, b->len);
     }
-    q->body = xeno_buf_take(&b, NULL);
-    q->url = xeno_asprintf("%s/v1/lookups", w.url);
-    send(c, "POST", "application/x-ndjson", q);
+    w.sent++;
+    w.under_way++;
 }
 
-static void single(struct xeno_http_client *c, struct question *q)
+static bool is_over(int64_t now)
 {
-    uint64_t min = next_random() % BELOW;
-
-    q->url = xeno_asprintf("%s/v1/lookup?token=T%" PRIu64 "&min=%" PRIu64 "&max=%" PRIu64, w.url,
-                           next_random() % (uint64_t)w.tokens, min, min + next_random() % BELOW);
-    send(c, "GET", NULL, q);
+    return w.at ? *w.at == '\0' : now >= w.end;
 }
 
-/* One more question, if there is one. */
-static void more(struct xeno_http_client *client)
+/* Those that are due by now, as far as there is a connection for them. Returns: when the next one
+ * is; 0: it will not be asked. */
+static int64_t ask_due(int64_t now)
 {
-    struct question *q;
-    xeno_time now = xeno_mono(w.env);
-
-    if (w.at ? *w.at == '\0' : now.ns >= w.end.ns)
-        return;
-    q = xeno_new0(struct question);
-    q->due = now;
-    if (w.at)
-        put_line(client, q);
-    else
-        batch(client, q);
-}
-
-/* Those that are due by now, as far as there is a connection for them. */
-static void ask_due(void)
-{
-    xeno_time now = xeno_mono(w.env);
+    int64_t due = 0;
 
     while (w.idle_count > 0) {
-        xeno_time due = xeno_ns(w.begin.ns + w.sent * XENO_NS_PER_S / w.rate);
-        struct question *q;
-
-        if (due.ns > now.ns || due.ns >= w.end.ns)
-            return;
-        q = xeno_new0(struct question);
-        q->due = due;
-        single(w.idle[--w.idle_count], q);
+        due = w.rate ? w.begin + w.sent * XENO_NS_PER_S / w.rate : now;
+        if (due >= w.end && !w.at)
+            return 0;
+        if (due > now)
+            return due;
+        if (is_over(now))
+            return 0;
+        ask(w.idle[--w.idle_count], due);
     }
+    return 0;
 }
 
-static int on_tick(sd_event_source *s, uint64_t usec, void *user)
+/* --- what is answered --- */
+
+static bool is_right(const struct answer *a)
 {
-    (void)usec;
-    (void)user;
-    ask_due();
-    if (xeno_mono(w.env).ns >= w.end.ns) {
-        if (w.under_way == 0)
-            sd_event_exit(w.loop, 0);
-        return 0;
-    }
-    (void)sd_event_source_set_time_relative(s, 500);
-    return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+    if (w.at)
+        return a->status == 200 || a->status == 201;
+    return a->status == 200 && answer_results(a) == (w.lines ? w.lines : 1);
 }
 
-static char *read_text(const char *path, size_t max)
+static void finish(struct conn *c, int64_t now)
+{
+    w.under_way--;
+    w.done++;
+    if (!is_right(&c->answer)) {
+        w.failed++;
+        snprintf(w.last, sizeof w.last, "%d %.*s", c->answer.status,
+                 (int)(c->answer.body_len < 150 ? c->answer.body_len : 150), c->answer.body);
+    }
+    if (w.samples < SAMPLES)
+        w.ms[w.samples++] = (double)(now - c->due) / 1e6;
+    w.idle[w.idle_count++] = c;
+}
+
+static void hear(struct conn *c)
+{
+    size_t n, room;
+
+    wire_ready(c->w);
+    do {
+        char *to = answer_room(&c->answer, &room);
+
+        n = wire_get(c->w, to, room);
+        if (n > 0 && answer_add(&c->answer, n))
+            finish(c, now_ns());
+    } while (n > 0);
+}
+
+/* --- the run --- */
+
+static void wait_for_some(int64_t next)
+{
+    struct epoll_event events[64];
+    int64_t left = next ? next - now_ns() : PATIENCE_S * XENO_NS_PER_S;
+    struct timespec t = { .tv_sec = left > 0 ? left / XENO_NS_PER_S : 0,
+                          .tv_nsec = left > 0 ? left % XENO_NS_PER_S : 0 };
+    int n = epoll_pwait2(w.epoll, events, XENO_LEN(events), &t, NULL);
+
+    if (n == 0 && !next) {
+        fprintf(stderr, "no answer in %d s\n", PATIENCE_S);
+        exit(EXIT_FAILURE);
+    }
+    for (int i = 0; i < n; i++)
+        hear(events[i].data.ptr);
+}
+
+static void run(void)
+{
+    for (;;) {
+        int64_t next = ask_due(now_ns());
+
+        if (w.under_way == 0 && next == 0)
+            return;
+        wait_for_some(next);
+    }
+}
+
+static void dial_all(const char *url, char **argv, size_t count)
+{
+    struct wire_tls *tls = wire_tls_new(argv[2], argv[3], argv[4]);
+
+    w.host = strncmp(url, "https://", 8) == 0 ? url + 8 : url;
+    w.epoll = epoll_create1(EPOLL_CLOEXEC);
+    while (w.conn_count < count && w.conn_count < CONNECTIONS) {
+        struct conn *c = &w.conns[w.conn_count++];
+        struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
+
+        c->w = wire_dial(w.host, tls);
+        epoll_ctl(w.epoll, EPOLL_CTL_ADD, wire_fd(c->w), &e);
+        w.idle[w.idle_count++] = c;
+    }
+}
+
+static char *read_text(const char *path)
 {
     struct xeno_err err = XENO_ERR_INIT;
     char *text = NULL;
     size_t len;
 
-    if (xeno_file_read(AT_FDCWD, path, max, &text, &len, &err) == 0)
+    if (xeno_file_read(AT_FDCWD, path, (size_t)2 << 30, &text, &len, &err) == 0)
         return text;
     fprintf(stderr, "%s\n", err.text);
     exit(EXIT_FAILURE);
 }
 
-static void open_clients(char **argv, size_t count)
+static int report(void)
 {
-    char *ca = read_text(argv[2], 1 << 20), *cert = read_text(argv[4], 1 << 20);
-    xeno_autofree char *pem = read_text(argv[3], 1 << 16);
-    struct xeno_key *key = NULL;
-    struct xeno_http_client_opts opts = { .env = w.env, .ca_pem = ca, .cert_pem = cert };
+    double seconds = (double)(now_ns() - w.begin) / 1e9;
 
-    if (xeno_key_from_pem(pem, &key, NULL) < 0)
-        exit(EXIT_FAILURE);
-    opts.key = key;
-    while (w.idle_count < count && w.idle_count < XENO_LEN(w.idle))
-        if (xeno_http_client_new(w.loop, &opts, &w.idle[w.idle_count++], NULL) < 0)
-            exit(EXIT_FAILURE);
-}
-
-int main(int argc, char **argv)
-{
-    sd_event_source *tick = NULL;
-    double seconds;
-    int64_t at_once;
-
-    if (argc < 8)
-        return EXIT_FAILURE;
-    w.env = xeno_env_real();
-    xeno_crypto_init();
-    sd_event_default(&w.loop);
-    w.url = argv[1];
-    w.ms = xeno_new0_n(double, SAMPLES);
-    at_once = strtoll(argv[7], NULL, 10);
-    if (argc > 9)
-        w.tokens = strtoll(argv[9], NULL, 10);
-    w.begin = xeno_mono(w.env);
-    w.end = xeno_time_add(w.begin, xeno_s(argc > 8 ? strtoll(argv[8], NULL, 10) : 0));
-    if (strcmp(argv[5], "put") == 0)
-        w.at = read_text(argv[6], (size_t)2 << 30);
-    else if (strcmp(argv[5], "batches") == 0)
-        w.lines = strtoll(argv[6], NULL, 10);
-    else
-        w.rate = strtoll(argv[6], NULL, 10);
-    open_clients(argv, w.rate ? (size_t)at_once : 1);
-    if (w.rate > 0)
-        sd_event_add_time_relative(w.loop, &tick, CLOCK_MONOTONIC, 0, 100, on_tick, NULL);
-    for (int64_t i = 0; i < at_once && w.rate == 0; i++)
-        more(w.idle[0]);
-    sd_event_loop(w.loop);
-    seconds = (double)(xeno_mono(w.env).ns - w.begin.ns) / 1e9;
     bench_sort(w.ms, w.samples);
     printf("{\"requests\":%" PRId64 ",\"failed\":%" PRId64
            ",\"seconds\":%.3f,\"requests_per_s\":%.0f,"
            "\"lookups_per_s\":%.0f,\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
            w.done, w.failed, seconds, (double)w.done / seconds,
-           (double)(w.lines ? w.results : w.done) / seconds, bench_quantile(w.ms, w.samples, 0.5),
-           bench_quantile(w.ms, w.samples, 0.99));
+           (double)(w.lines ? w.done * w.lines : w.done) / seconds,
+           bench_quantile(w.ms, w.samples, 0.5), bench_quantile(w.ms, w.samples, 0.99));
     if (w.failed > 0)
         fprintf(stderr, "the last failure: %s\n", w.last);
     return w.failed > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 8)
+        return EXIT_FAILURE;
+    xeno_crypto_init();
+    w.ms = xeno_new0_n(double, SAMPLES);
+    w.tokens = argc > 9 ? strtoll(argv[9], NULL, 10) : 0;
+    dial_all(argv[1], argv, strtoul(argv[7], NULL, 10));
+    if (strcmp(argv[5], "put") == 0)
+        w.at = read_text(argv[6]);
+    else if (strcmp(argv[5], "batches") == 0)
+        w.lines = strtoll(argv[6], NULL, 10);
+    else
+        w.rate = strtoll(argv[6], NULL, 10);
+    if (!w.at)
+        make_asks();
+    w.begin = now_ns();
+    w.end = w.begin + (argc > 8 ? strtoll(argv[8], NULL, 10) : 0) * XENO_NS_PER_S;
+    run();
+    return report();
 }
