@@ -4,6 +4,10 @@
 
 #include "cli/discover.h"
 
+/* Why there is no answer though some match: only --sets does that. */
+#define CLI_DISCOVER_NO_SET                                                                        \
+    "but no set of them is known to have separate paths: try smaller --sets, or none"
+
 /* What is asked, into `body`. `far`: a registry may be asked which layers an image has, though
  * they decide nothing. Errors: usage, and those of image-layers.h when they do decide. */
 int cli_discover_question(struct cli *cli, const struct cli_args *args,

@@ -158,18 +158,47 @@ static int add_disjoint(struct cli *cli, const struct cli_args *args, struct xen
     return r;
 }
 
+/* What an objective is about must have been said. */
+static int check_objective(const struct cli_args *args, const char *what, struct xeno_err *err)
+{
+    static const struct {
+        const char *what, *needs;
+    } words[] = {
+        { "cost", NULL },
+        { "rtt-max", "near" },
+        { "rtt-mean", "near" },
+        { "equal", "equal-latency" },
+        { "disjoint", "disjoint-to" },
+        { "warm", NULL },
+        { "load", NULL },
+    };
+
+    for (size_t i = 0; i < XENO_LEN(words); i++) {
+        if (strcmp(what, words[i].what) != 0)
+            continue;
+        if (words[i].needs && !cli_value(args, words[i].needs))
+            return cli_usage(err, "--objective %s goes with --%s", what, words[i].needs);
+        return 0;
+    }
+    return cli_usage(err,
+                     "--objective: '%.80s': it is one of cost, rtt-max, rtt-mean, equal, disjoint, "
+                     "warm and load, or WHAT=WEIGHT with 1 to 1000",
+                     what);
+}
+
 static int add_objective(const struct cli_args *args, struct xeno_json *body, struct xeno_err *err)
 {
     struct xeno_json *list;
     const char *const *given;
     size_t n;
+    int r = 0;
 
     given = cli_values(args, "objective", &n);
     if (n == 0)
         return 0;
     list = xeno_json_array();
     xeno_json_set(body, "objective", list);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; r == 0 && i < n; i++) {
         size_t len = strcspn(given[i], "=");
         xeno_autofree char *what = xeno_strndup(given[i], len);
         struct xeno_json *j = xeno_json_object();
@@ -177,12 +206,41 @@ static int add_objective(const struct cli_args *args, struct xeno_json *body, st
         long weight = given[i][len] ? strtol(given[i] + len + 1, &end, 10) : 1;
 
         xeno_json_append(list, j);
-        if ((end && *end) || weight < 1 || weight > 1000)
+        if ((end && (*end || end == given[i] + len + 1)) || weight < 1 || weight > 1000)
             return cli_usage(err, "--objective: '%.80s': WHAT, or WHAT=WEIGHT from 1 to 1000",
                              given[i]);
+        r = check_objective(args, what, err);
         xeno_json_set_str(j, "what", what);
         xeno_json_set_int(j, "weight", weight);
     }
+    return r;
+}
+
+/* How many, and how they are to lie to each other. */
+static int add_several(const struct cli_args *args, int64_t count, struct xeno_json *body,
+                       struct xeno_err *err)
+{
+    const char *spread = cli_value(args, "spread");
+    int64_t sets = 0;
+    int r = cli_number(args, "sets", 2, 8, &sets, err);
+
+    if (r < 0)
+        return r;
+    if (sets > 0 && !cli_value(args, "disjoint-to"))
+        return cli_usage(err, "--sets goes with --disjoint-to: the paths of a set are to that "
+                              "address");
+    if (sets > count)
+        return cli_usage(err,
+                         "--sets: a set of %lld is more than the %lld answers that are asked "
+                         "for",
+                         (long long)sets, (long long)count);
+    if (spread && strcmp(spread, "operator") != 0 && strcmp(spread, "place") != 0 &&
+        strcmp(spread, "none") != 0)
+        return cli_usage(err, "--spread: '%.80s': it is operator, place or none", spread);
+    xeno_json_set_str(body, "spread", spread);
+    xeno_json_set_int(body, "count", count);
+    if (sets > 0)
+        xeno_json_set_int(body, "sets", sets);
     return 0;
 }
 
@@ -266,11 +324,10 @@ int cli_discover_question(struct cli *cli, const struct cli_args *args,
                           struct xeno_json *body, struct xeno_err *err)
 {
     xeno_autofree char *text = req ? xeno_requirement_format(req, NULL) : NULL;
-    int64_t sets = 0;
     int r = add_near(cli, args, body, err);
 
     if (r == 0)
-        r = cli_number(args, "sets", 2, 8, &sets, err);
+        r = add_several(args, count, body, err);
     if (r == 0)
         r = add_equal(cli, args, body, err);
     if (r == 0)
@@ -286,10 +343,6 @@ int cli_discover_question(struct cli *cli, const struct cli_args *args,
     xeno_json_set_str(body, "requirement", text);
     if (req)
         xeno_json_set_int(body, "duration_s", req->lifetime_s);
-    xeno_json_set_str(body, "spread", cli_value(args, "spread"));
-    xeno_json_set_int(body, "count", count);
-    if (sets > 0)
-        xeno_json_set_int(body, "sets", sets);
     xeno_json_set_bool(body, "documents", true);
     return r;
 }

@@ -7,7 +7,7 @@
 
 #include "cli/api.h"
 #include "cli/commands.h"
-#include "cli/discover.h"
+#include "cli/discover-priv.h"
 #include "cli/make.h"
 #include "cli/out.h"
 
@@ -97,7 +97,8 @@ static void warm_cell(struct cli_table *t, const struct xeno_json_at *answer)
     cli_cell(t, text);
 }
 
-static void why_cell(struct cli_table *t, const struct xeno_json_at *answer)
+static void why_cell(struct cli_table *t, const struct cli_servers *known,
+                     const struct xeno_json_at *answer)
 {
     xeno_autobuf text = XENO_BUF_INIT;
     struct xeno_json_at list;
@@ -105,16 +106,21 @@ static void why_cell(struct cli_table *t, const struct xeno_json_at *answer)
     size_t n;
 
     list = cli_list(answer, "why", &n);
-    for (size_t i = 0; i < n; i++)
-        if (xeno_json_item_str(&list, i, 0, 400, &why, NULL) == 0)
-            xeno_buf_printf(&text, "%s%s", text.len > 0 ? "; " : "", cli_clean(why));
+    for (size_t i = 0; i < n; i++) {
+        xeno_autofree char *words = NULL;
+
+        if (xeno_json_item_str(&list, i, 0, 400, &why, NULL) < 0)
+            continue;
+        words = cli_discovery_words(known, why);
+        xeno_buf_printf(&text, "%s%s", text.len > 0 ? "; " : "", words);
+    }
     cli_cell(t, text.data);
 }
 
 /* --- the answer --- */
 
-static void add_row(struct cli_table *t, const struct cli_discovery *d, size_t i,
-                    const struct xeno_json_at *answer)
+static void add_row(struct cli_table *t, const struct cli_servers *known,
+                    const struct cli_discovery *d, size_t i, const struct xeno_json_at *answer)
 {
     struct xeno_json_at price = cli_obj(answer, "price");
     char rank[16];
@@ -130,48 +136,57 @@ static void add_row(struct cli_table *t, const struct cli_discovery *d, size_t i
     place_cell(t, answer);
     latency_cell(t, answer);
     warm_cell(t, answer);
-    why_cell(t, answer);
+    why_cell(t, known, answer);
 }
 
-static void print_table(struct cli *cli, const struct cli_discovery *d)
+static void print_table(struct cli *cli, const struct cli_servers *known,
+                        const struct cli_discovery *d)
 {
-    static const char *const heads[] = { "",     "NAME",  "ID",      "AN HOUR", "IN ALL",
-                                         "LOAD", "PLACE", "LATENCY", "WARM",    "WHY" };
+    static const char *const heads[] = { "",     "NAME",  "ID",      "CREDITS/H", "IN ALL",
+                                         "LOAD", "PLACE", "LATENCY", "WARM",      "WHY" };
     cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1 << 3 | 1 << 4 | 1 << 5);
     struct xeno_json_at top = xeno_json_top(d->answer), list;
     size_t n;
 
     t.ids = 1 << 2;
+    t.optional = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8;
+    t.folds = true;
     list = cli_list(&top, "answers", &n);
     for (size_t i = 0; i < d->count; i++) {
         struct xeno_json_at at = xeno_json_item(&list, d->places[i]);
 
-        add_row(&t, d, i, &at);
+        add_row(&t, known, d, i, &at);
     }
     if (d->count > 0)
         cli_table_print(cli, &t);
 }
 
-static void print_rest(struct cli *cli, const struct xeno_json_at *top)
+static void print_rest(struct cli *cli, const struct cli_servers *known,
+                       const struct cli_discovery *d)
 {
-    struct xeno_json_at list;
+    struct xeno_json_at top = xeno_json_top(d->answer), list;
     size_t n;
 
-    cli_say(cli, "%" PRId64 " of %" PRId64 " XenoServers match", cli_int(top, "matched", 0),
-            cli_int(top, "considered", 0));
-    list = cli_list(top, "fell", &n);
+    cli_say(cli, "%" PRId64 " of %" PRId64 " XenoServers match", cli_int(&top, "matched", 0),
+            cli_int(&top, "considered", 0));
+    list = cli_list(&top, "fell", &n);
     for (size_t i = 0; i < n && i < FELL_MAX; i++) {
         struct xeno_json_at at = xeno_json_item(&list, i);
+        xeno_autofree char *text = cli_discovery_words(known, cli_str(&at, "text"));
 
-        cli_say(cli, "  %s", cli_clean(cli_str(&at, "text")));
+        cli_say(cli, "  %s", text);
     }
-    list = cli_list(top, "nearest", &n);
+    list = cli_list(&top, "nearest", &n);
     for (size_t i = 0; i < n; i++) {
         struct xeno_json_at at = xeno_json_item(&list, i);
+        xeno_autofree char *text = cli_discovery_words(known, cli_str(&at, "relax"));
 
-        cli_say(cli, "  %s %s: %" PRId64 " would match", i == 0 ? "instead," : "or",
-                cli_clean(cli_str(&at, "relax")), cli_int(&at, "matches", 0));
+        cli_say(cli, "  %s %s: %" PRId64 " would match", i == 0 ? "instead," : "or", text,
+                cli_int(&at, "matches", 0));
     }
+    (void)cli_list(&top, "answers", &n);
+    if (n == 0 && cli_int(&top, "matched", 0) > 0)
+        cli_say(cli, "  " CLI_DISCOVER_NO_SET);
 }
 
 /* The members of `at` again, in their order, but for one. */
@@ -209,6 +224,7 @@ static struct xeno_json *checked(const struct cli_discovery *d)
 static void print_found(struct cli *cli, const struct cli_discovery *d)
 {
     struct xeno_json_at top = xeno_json_top(d->answer);
+    xeno_auto(cli_servers) known = NULL;
     int64_t age_ms = cli_int(&top, "age_ms", 0);
     char text[32];
 
@@ -216,8 +232,11 @@ static void print_found(struct cli *cli, const struct cli_discovery *d)
         cli_json(checked(d));
         return;
     }
-    print_table(cli, d);
-    print_rest(cli, &top);
+    if (cli_servers_load(cli, &known, NULL) < 0)
+        known = xeno_new0(struct cli_servers);
+    cli_discovery_add(d, known);
+    print_table(cli, known, d);
+    print_rest(cli, known, d);
     if (d->dropped > 0)
         cli_note(cli, "left out: %zu whose advert does not hold: %s", d->dropped,
                  cli_clean(d->why.text));

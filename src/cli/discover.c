@@ -222,31 +222,65 @@ int cli_discover(struct cli *cli, const struct cli_args *args, const struct xeno
     return discover(cli, args, req, count, true, ret, err);
 }
 
-/* "no XenoServer of 400 has that: 31 of 400: no VM isolation; ..." */
-static int none(const struct cli_discovery *d, struct xeno_err *err)
+char *cli_discovery_words(const struct cli_servers *known, const char *said)
 {
-    struct xeno_json_at top = xeno_json_top(d->answer), list;
+    static const char member[] = "max_cost", option[] = "--max-cost";
+    xeno_autobuf out = XENO_BUF_INIT;
+    const char *text = cli_clean(said);
+
+    while (*text) {
+        const char *word = NULL;
+        size_t len = 1;
+
+        for (size_t i = 0; i < known->count && !word; i++) {
+            if (strncmp(text, known->items[i].id, XENO_ID_CHARS) == 0)
+                word = known->items[i].name;
+            len = word ? XENO_ID_CHARS : 1;
+        }
+        if (strncmp(text, member, sizeof member - 1) == 0) {
+            word = option;
+            len = sizeof member - 1;
+        }
+        if (word)
+            xeno_buf_puts(&out, word);
+        else
+            xeno_buf_add(&out, text, 1);
+        text += len;
+    }
+    return xeno_strdup(out.data ? out.data : "");
+}
+
+/* "no XenoServer of 400 has that: 31 of 400: no VM isolation; ..." */
+static int none(struct cli *cli, const struct cli_discovery *d, struct xeno_err *err)
+{
+    struct xeno_json_at top = xeno_json_top(d->answer), list, at;
     xeno_autobuf text = { .max = XENO_ERR_TEXT_MAX };
+    xeno_auto(cli_servers) known = NULL;
+    xeno_autofree char *words = NULL;
     size_t n;
 
     if (d->dropped > 0)
         return xeno_fail(err, -ENOENT, "find.none", "%zu answers, and none of them holds: %s",
                          d->dropped, d->why.text);
+    if (cli_int(&top, "matched", 0) > 0)
+        return xeno_fail(err, -ENOENT, "find.none", "%lld XenoServers match, " CLI_DISCOVER_NO_SET,
+                         (long long)cli_int(&top, "matched", 0));
     list = cli_list(&top, "fell", &n);
     for (size_t i = 0; i < n && i < 3; i++) {
-        struct xeno_json_at at = xeno_json_item(&list, i);
-
+        at = xeno_json_item(&list, i);
         xeno_buf_printf(&text, "; %s", cli_clean(cli_str(&at, "text")));
     }
     list = cli_list(&top, "nearest", &n);
     if (n > 0) {
-        struct xeno_json_at at = xeno_json_item(&list, 0);
-
+        at = xeno_json_item(&list, 0);
         xeno_buf_printf(&text, "; %lld would do with %s", (long long)cli_int(&at, "matches", 0),
                         cli_clean(cli_str(&at, "relax")));
     }
+    if (cli_servers_load(cli, &known, NULL) < 0)
+        known = xeno_new0(struct cli_servers);
+    words = cli_discovery_words(known, text.data ? text.data : "");
     return xeno_fail(err, -ENOENT, "find.none", "no XenoServer of %lld that are known has that%s",
-                     (long long)cli_int(&top, "considered", 0), text.data ? text.data : "");
+                     (long long)cli_int(&top, "considered", 0), words);
 }
 
 int cli_discover_some(struct cli *cli, const struct cli_args *args,
@@ -257,7 +291,7 @@ int cli_discover_some(struct cli *cli, const struct cli_args *args,
     int r = discover(cli, args, req, count, false, &d, err);
 
     if (r == 0 && d->count == 0)
-        r = none(d, err);
+        r = none(cli, d, err);
     if (r == 0)
         *ret = xeno_take(&d);
     return r;

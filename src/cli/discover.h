@@ -32,7 +32,7 @@
           "best by cost, rtt-max, rtt-mean, equal, disjoint, warm or load",                        \
           true,                                                                                    \
           0 },                                                                                     \
-        { "spread", 0, "WHAT", "over many of: operator, place", false, 0 },                        \
+        { "spread", 0, "WHAT", "over as many as there are: operator or place", false, 0 },         \
         { "use", 0, "PERCENT", "of its CPU that it will use (default 100)", false, 0 },            \
         { "traffic", 0, "SIZE", "that it will send and receive", false, 0 },                       \
         { "sets", 0, "K", "sets of K, whose members have paths of their own", false, 0 },          \
@@ -71,6 +71,10 @@ int cli_discover_some(struct cli *cli, const struct cli_args *args,
 /* What --max-cost means to whoever pays: the session's own limit. */
 int cli_discover_limit(const struct cli_args *args, struct xeno_requirement *req,
                        struct xeno_err *err);
+
+/* What an RD says, for people: with the names of XenoServers that are known for their ids, and of
+ * options for the members of the question. The caller's. */
+char *cli_discovery_words(const struct cli_servers *known, const char *said);
 
 /* Put what was found among `known`, by names that say one; and the i-th of it there, borrowed until
  * `known` changes. */

@@ -122,9 +122,9 @@ static int pick_server(struct cli *cli, const struct cli_args *args, struct cli_
         return cli_servers_pick(m->servers, cli_value(args, "server"), &m->server, err);
     if (cli_value(args, "server"))
         return cli_usage(err, "--server names one; the other options have one found");
-    r = cli_discover_limit(args, m->req, err);
+    r = cli_discover_some(cli, args, m->req, FOUND_MAX, &m->found, err);
     if (r == 0)
-        r = cli_discover_some(cli, args, m->req, FOUND_MAX, &m->found, err);
+        r = cli_discover_limit(args, m->req, err);
     if (r < 0)
         return r;
     m->by = m->found;

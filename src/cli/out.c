@@ -1,6 +1,7 @@
 /* src/cli/out.c - results for people and for programs. */
 #include "cli/out.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,18 +149,40 @@ static void print_cell(const struct cli *cli, const char *text, size_t most, siz
         printf("%*s  ", right ? 0 : (int)pad, "");
 }
 
-/* Each column as wide as its widest cell. */
-static size_t measure(const struct cli_table *t, size_t *room)
+static bool is_empty(const struct cli_table *t, size_t column)
+{
+    for (size_t i = column; i < t->rows; i += t->columns)
+        if (strcmp(t->cells[i], "-") != 0)
+            return false;
+    return true;
+}
+
+/* How it is laid out: of which columns nothing is shown, of which the beginning, and what is below.
+ */
+struct layout {
+    unsigned hidden, cut;
+    size_t last; /* column of a row */
+    bool folded;
+    size_t room[32];
+};
+
+/* Each column as wide as its widest cell. Returns: all of them together. */
+static size_t measure(const struct cli_table *t, struct layout *l)
 {
     size_t sum = 0;
 
-    for (size_t c = 0; c < t->columns; c++)
-        room[c] = width(t->heads[c]);
-    for (size_t i = 0; i < t->rows; i++)
-        if (width(t->cells[i]) > room[i % t->columns])
-            room[i % t->columns] = width(t->cells[i]);
-    for (size_t c = 0; c < t->columns; c++)
-        sum += room[c] + (c > 0 ? 2 : 0);
+    for (size_t c = 0; c < t->columns; c++) {
+        l->room[c] = width(t->heads[c]);
+        for (size_t i = c; i < t->rows; i += t->columns)
+            if (width(t->cells[i]) > l->room[c])
+                l->room[c] = width(t->cells[i]);
+        if ((l->cut & 1U << c) && l->room[c] > SHORT_ID)
+            l->room[c] = SHORT_ID;
+        if (l->hidden & 1U << c)
+            continue;
+        sum += l->room[c] + (sum > 0 ? 2 : 0);
+        l->last = c;
+    }
     return sum;
 }
 
@@ -170,26 +193,50 @@ static bool too_wide(const struct cli *cli, size_t sum)
     return cli->out_tty && cli_terminal_size(&columns, &rows) && sum > (size_t)columns;
 }
 
+static struct layout lay_out(const struct cli *cli, const struct cli_table *t)
+{
+    struct layout l = { .hidden = 0 };
+
+    for (size_t c = 0; c < t->columns; c++)
+        if ((t->optional & 1U << c) && is_empty(t, c))
+            l.hidden |= 1U << c;
+    if (too_wide(cli, measure(t, &l))) {
+        l.cut = t->ids;
+        if (too_wide(cli, measure(t, &l)) && t->folds && t->columns > 1) {
+            l.folded = true;
+            l.hidden |= 1U << (t->columns - 1);
+            (void)measure(t, &l);
+        }
+    }
+    return l;
+}
+
+static void print_row(const struct cli *cli, const struct cli_table *t, const struct layout *l,
+                      char *const *cells, const enum cli_paint *paints)
+{
+    const char *below = cells[t->columns - 1];
+
+    for (size_t c = 0; c < t->columns; c++)
+        if (!(l->hidden & 1U << c))
+            print_cell(cli, cells[c], l->cut & 1U << c ? SHORT_ID : 0, l->room[c],
+                       t->right & 1U << c, c == l->last, paints[c]);
+    if (l->folded && strcmp(below, "-") != 0)
+        printf("%*s  %s\n", (int)l->room[0], "", below);
+}
+
 void cli_table_print(const struct cli *cli, const struct cli_table *t)
 {
-    xeno_autofree size_t *room = xeno_new0_n(size_t, t->columns);
-    unsigned cut = 0;
+    struct layout l;
 
     if (cli->json)
         return;
-    if (too_wide(cli, measure(t, room)))
-        cut = t->ids;
+    assert(t->columns <= XENO_LEN(l.room));
+    l = lay_out(cli, t);
     for (size_t c = 0; c < t->columns; c++)
-        if (cut & 1U << c)
-            room[c] = room[c] > SHORT_ID ? SHORT_ID : room[c];
-    for (size_t c = 0; c < t->columns; c++)
-        print_cell(cli, t->heads[c], 0, room[c], t->right & 1U << c, c + 1 == t->columns, CLI_BOLD);
-    for (size_t i = 0; i < t->rows; i++) {
-        size_t c = i % t->columns;
-
-        print_cell(cli, t->cells[i], cut & 1U << c ? SHORT_ID : 0, room[c], t->right & 1U << c,
-                   c + 1 == t->columns, t->paints[i]);
-    }
+        if (!(l.hidden & 1U << c))
+            print_cell(cli, t->heads[c], 0, l.room[c], t->right & 1U << c, c == l.last, CLI_BOLD);
+    for (size_t i = 0; i < t->rows; i += t->columns)
+        print_row(cli, t, &l, &t->cells[i], &t->paints[i]);
 }
 
 void cli_table_print_or(const struct cli *cli, const struct cli_table *t, const char *none)

@@ -30,6 +30,8 @@ struct cli_table {
     const char *const *heads;
     unsigned right; /* bit i: column i is aligned to the right */
     unsigned ids; /* bit i: column i holds ids, of which a narrow terminal gets the first letters */
+    unsigned optional; /* bit i: column i is left out when nothing stands in it */
+    bool folds;        /* on a terminal that is too narrow the last column stands below its row */
     size_t rows;
     char **cells; /* owned */
     enum cli_paint *paints;

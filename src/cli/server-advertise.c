@@ -107,19 +107,50 @@ static const char *size(struct shown *s, const char *path, char out[32])
     return xeno_size_text((int64_t)mb << 20, out);
 }
 
+static bool is_told(const char *text)
+{
+    return strcmp(text, "?") != 0;
+}
+
 static void show_place(const struct cli *cli, struct shown *s)
 {
-    static const char *const paths[] = { "Location/Place", "Location/Country", "Location/Latitude",
-                                         "Location/Longitude" };
-    bool told = false;
+    xeno_autobuf line = XENO_BUF_INIT;
+    const char *place = text(s, "Location/Place"), *country = text(s, "Location/Country");
+    const char *north = text(s, "Location/Latitude"), *east = text(s, "Location/Longitude");
 
-    for (size_t i = 0; i < XENO_LEN(paths); i++)
-        told |= strcmp(text(s, paths[i]), "?") != 0;
-    if (told)
-        cli_field(cli, "place", "%s, %s (%s, %s), as its operator says", text(s, paths[0]),
-                  text(s, paths[1]), text(s, paths[2]), text(s, paths[3]));
+    if (is_told(place))
+        xeno_buf_puts(&line, place);
+    if (is_told(country))
+        xeno_buf_printf(&line, "%s%s", line.len > 0 ? ", " : "", country);
+    if (is_told(north) && is_told(east))
+        xeno_buf_printf(&line, "%s(%s, %s)", line.len > 0 ? " " : "", north, east);
+    if (line.len > 0)
+        cli_field(cli, "place", "%s, as its operator says", line.data);
     else
-        cli_field(cli, "place", "not told");
+        cli_field(cli, "place", "not told (place, country, latitude, longitude in xenod.conf)");
+}
+
+/* Where round trips put it; rfc/0018 has what the numbers mean. */
+static void show_coordinate(const struct cli *cli, struct shown *s)
+{
+    static const char *const paths[] = { "Coordinate/X1", "Coordinate/X2", "Coordinate/X3",
+                                         "Coordinate/X4", "Coordinate/X5", "Coordinate/X6",
+                                         "Coordinate/X7", "Coordinate/X8" };
+    xeno_autobuf at = XENO_BUF_INIT;
+    const char *samples = text(s, "Coordinate/Samples"), *height = text(s, "Coordinate/HeightMs");
+    const char *wrong = text(s, "Coordinate/ErrorMs");
+
+    for (size_t i = 0; i < XENO_LEN(paths); i++) {
+        const char *x = text(s, paths[i]);
+
+        if (is_told(x))
+            xeno_buf_printf(&at, "%s%s", at.len > 0 ? " " : "", x);
+    }
+    if (!is_told(samples) || strcmp(samples, "0") == 0)
+        cli_field(cli, "coordinate", "not known yet: no round trips to others were measured");
+    else
+        cli_field(cli, "coordinate", "%s, height %s ms, good to %s ms, of %s round trips",
+                  at.data ? at.data : "", height, wrong, samples);
 }
 
 static void show_who(const struct cli *cli, struct shown *s)
@@ -168,6 +199,38 @@ static void show_offer(const struct cli *cli, struct shown *s)
               count(s, "CachedLayer"));
 }
 
+/* Lists that run parallel (RFC 0015, 6): a line for each, with `after` after each value. */
+static void show_lists(const struct cli *cli, struct shown *s, const char *key,
+                       const char *const paths[3], const char *const after[3])
+{
+    const struct xeno_leaf *at[3];
+
+    for (size_t i = 0; i < 3; i++)
+        at[i] = paths[i] ? xeno_advert_leaf(s->a, paths[i]) : NULL;
+    while (at[0] && at[1] && (at[2] || !paths[2])) {
+        xeno_autobuf line = XENO_BUF_INIT;
+
+        for (size_t i = 0; i < 3 && at[i]; i++) {
+            s->said[at[i] - s->a->leaves] = true;
+            xeno_buf_printf(&line, "%s%s", cli_clean(at[i]->value), after[i]);
+            at[i] = xeno_advert_leaf_next(s->a, at[i]);
+        }
+        cli_field(cli, key, "%s", line.data);
+        key = "";
+    }
+}
+
+static void show_network(const struct cli *cli, struct shown *s)
+{
+    show_coordinate(cli, s);
+    show_lists(cli, s, "round trips",
+               (const char *const[]){ "Measured/Peer/Id", "Measured/Peer/RttMs",
+                                      "Measured/Peer/LossPercent" },
+               (const char *const[]){ ": ", " ms, ", " % lost" });
+    show_lists(cli, s, "paths", (const char *const[]){ "Path/To", "Path/Hops", NULL },
+               (const char *const[]){ " by ", "", "" });
+}
+
 /* What has no words of its own here, as it stands. */
 static void show_rest(const struct cli *cli, struct shown *s)
 {
@@ -209,6 +272,7 @@ static void show(const struct cli *cli, const struct cli_server *server,
             xeno_duration_text(xeno_ns(a->expires.ns - xeno_wall(cli->env).ns), left));
     show_who(cli, &s);
     show_offer(cli, &s);
+    show_network(cli, &s);
     show_rest(cli, &s);
     show_services(cli, answer);
 }
@@ -218,18 +282,36 @@ static void show(const struct cli *cli, const struct cli_server *server,
 struct check {
     struct cli *cli;
     struct xeno_json *list;
+    const struct xeno_advert *said; /* what is judged */
 };
+
+/* What the advert has under that name, which many constraints share with what they are about; "":
+ * nothing, or it is in the words. */
+static void add_said(const struct check *k, enum xeno_rd_constraint c, struct xeno_buf *out)
+{
+    const struct xeno_leaf *leaf =
+        c == XENO_RD_C_ACCEPT ? NULL : xeno_advert_leaf(k->said, xeno_rd_constraint_name(c));
+
+    for (; leaf; leaf = xeno_advert_leaf_next(k->said, leaf))
+        xeno_buf_printf(out, "%s%s", out->len > 0 ? ", " : "", cli_clean(leaf->value));
+}
 
 static void on_fault(void *ctx, enum xeno_rd_constraint c, bool unknown, const char *words)
 {
     struct check *k = ctx;
     struct xeno_json *o = xeno_json_object();
+    xeno_autobuf said = XENO_BUF_INIT;
 
+    add_said(k, c, &said);
     xeno_json_set_str(o, "constraint", xeno_rd_constraint_name(c));
     xeno_json_set_bool(o, "unknown", unknown);
     xeno_json_set_str(o, "text", words);
+    xeno_json_set_str(o, "advert", said.data);
     xeno_json_append(k->list, o);
-    cli_say(k->cli, "  %s", cli_clean(words));
+    if (said.len > 0)
+        cli_say(k->cli, "  %s (the advert says %s)", cli_clean(words), said.data);
+    else
+        cli_say(k->cli, "  %s", cli_clean(words));
 }
 
 static int read_where(const struct cli_args *args, struct xeno_query_tree **ret,
@@ -270,7 +352,7 @@ static int judge(struct cli *cli, const struct cli_args *args, struct xeno_adver
     if (r == 0)
         r = xeno_rd_put(rd, *advert, err);
     if (r == 0) {
-        *advert = NULL;
+        k->said = xeno_take(advert); /* rd's, which lives as long as k needs it */
         req.duration_s = req.requirement->lifetime_s;
         r = xeno_rd_judge(rd, &req, &client, &network, xeno_wall(cli->env), &id, on_fault, k, err);
     }

@@ -82,10 +82,10 @@ static int found_candidates(struct cli_rollout *ro, const struct cli_args *args,
                             size_t *ret, struct xeno_err *err)
 {
     int64_t count = (int64_t)want + FOUND_SPARE;
-    int r = cli_discover_limit(args, ro->service->req, err);
+    int r = cli_discover_some(ro->cli, args, ro->service->req, count, &ro->found, err);
 
     if (r == 0)
-        r = cli_discover_some(ro->cli, args, ro->service->req, count, &ro->found, err);
+        r = cli_discover_limit(args, ro->service->req, err);
     if (r < 0)
         return r;
     cli_discovery_add(ro->found, ro->known);

@@ -1,6 +1,7 @@
 /* src/cli/xis-watch.c - be told what begins and ends to match. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define LEASE_S  120
 #define RENEW_US (40 * 1000 * 1000)
 #define AGAIN_MS 500
+#define END_S    3 /* who interrupts does not wait for a node that is away */
 
 const struct cli_option cli_xis_watch_options[] = {
     { "interval", 'i', "TIME", "tell of changes at most so often (default 1s)", false, 0 },
@@ -30,6 +32,9 @@ struct watching {
     int64_t left;  /* events still wanted */
     bool ended;    /* the stream is over */
     bool gone;     /* and the watch */
+    bool stopped;  /* by a signal */
+    sd_event_source *signals[3];
+    sigset_t before;
     struct xeno_err err;
 };
 
@@ -79,6 +84,43 @@ static void on_stream_end(const struct xeno_http_answer *a, void *arg)
     w->gone = a->status == 404;
     if (a->err && a->status >= 400 && !w->gone)
         w->err = *a->err;
+}
+
+/* --- an interrupt --- */
+
+/* The lease is given back; a second signal does not wait for that. */
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *arg)
+{
+    struct watching *w = arg;
+
+    (void)s, (void)si;
+    w->stopped = true;
+    (void)sigprocmask(SIG_SETMASK, &w->before, NULL);
+    return 0;
+}
+
+/* Those that were ignored from the start (nohup) stay so. */
+static void signals_on(struct watching *w)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction now;
+    sigset_t mask;
+
+    sigemptyset(&mask);
+    for (size_t i = 0; i < XENO_LEN(signals); i++)
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaddset(&mask, signals[i]);
+    (void)sigprocmask(SIG_BLOCK, &mask, &w->before);
+    for (size_t i = 0; i < XENO_LEN(signals); i++)
+        if (sigismember(&mask, signals[i]))
+            (void)sd_event_add_signal(cli_loop(w->cli), &w->signals[i], signals[i], on_signal, w);
+}
+
+static void signals_off(struct watching *w)
+{
+    for (size_t i = 0; i < XENO_LEN(w->signals); i++)
+        sd_event_source_disable_unref(w->signals[i]);
+    (void)sigprocmask(SIG_SETMASK, &w->before, NULL);
 }
 
 /* --- the watch --- */
@@ -145,7 +187,7 @@ static int read_stream(struct watching *w, struct xeno_err *err)
                                                                  .done = on_stream_end,
                                                                  .event = on_event,
                                                                  .arg = w });
-    while (!w->ended && !w->gone && w->left != 0) {
+    while (!w->ended && !w->gone && !w->stopped && w->left != 0) {
         int r = sd_event_run(w->cli->loop, UINT64_MAX);
 
         if (r < 0)
@@ -166,9 +208,9 @@ static int watch(struct watching *w, struct xeno_err *err)
 {
     int r = make(w, err);
 
-    while (r == 0 && w->left != 0) {
+    while (r == 0 && w->left != 0 && !w->stopped) {
         r = read_stream(w, err);
-        if (r < 0 || w->left == 0)
+        if (r < 0 || w->left == 0 || w->stopped)
             break;
         cli_wait(w->cli, xeno_ms(AGAIN_MS));
         if (w->gone) {
@@ -177,9 +219,10 @@ static int watch(struct watching *w, struct xeno_err *err)
         }
     }
     if (r == 0)
-        (void)xeno_http_wait(w->cli->http,
-                             &(struct xeno_http_ask){ .method = "DELETE", .url = w->url }, NULL,
-                             NULL, NULL, NULL);
+        (void)xeno_http_wait(
+            w->cli->http,
+            &(struct xeno_http_ask){ .method = "DELETE", .url = w->url, .deadline = xeno_s(END_S) },
+            NULL, NULL, NULL, NULL);
     return r;
 }
 
@@ -217,13 +260,15 @@ int cli_run_xis_watch(struct cli *cli, const struct cli_args *args, struct xeno_
     if (r == 0 && sd_event_add_time_relative(cli_loop(cli), &renew, CLOCK_BOOTTIME, RENEW_US, 0,
                                              on_renew, &w) < 0)
         r = xeno_fail(err, -ENOMEM, "cli.loop", "set up a timer");
-    for (size_t i = 0; r == 0 && i < x.count; i++) {
+    signals_on(&w);
+    for (size_t i = 0; r == 0 && i < x.count && !w.stopped; i++) {
         w.base = x.urls[i];
         r = watch(&w, err);
         if (r == 0 || cli_exit_of(err) != CLI_UNREACHABLE || i + 1 == x.count)
             break;
         r = 0;
     }
+    signals_off(&w);
     sd_event_source_disable_unref(renew);
     free(w.url);
     free(w.body);

@@ -479,8 +479,9 @@ const struct cli_command cli_xis_commands[] = {
     { .name = "xis watch",
       .usage = "WHERE",
       .summary = "be told when XenoServers begin and end to match a query",
-      .about = "First what matches now, then each change, until it is interrupted. What changes\n"
-               "several times within the interval is told once.",
+      .about =
+          "First what matches now, then each change, until it is interrupted, which gives the\n"
+          "watch back. What changes several times within the interval is told once.",
       .examples = "xeno xis watch 'CPUmsps >= 500' --interval 5s",
       .options = cli_xis_watch_options,
       .min_words = 1,

@@ -63,8 +63,11 @@ static void why_equal(const struct rd_find *f, uint32_t slot, struct xeno_buf *o
     for (size_t i = 0; i < f->req->equal_count; i++) {
         const struct xeno_latency *l = &f->s->latency[f->req->near_count + i][slot];
 
-        if (l->how == XENO_LATENCY_UNKNOWN)
+        if (l->how == XENO_LATENCY_UNKNOWN) {
+            xeno_buf_printf(out, "the round trip to %s is not known",
+                            rd_place_text(&f->req->equal[i]));
             return;
+        }
         low = fmin(low, (double)l->ms);
         high = fmax(high, (double)l->ms);
     }
@@ -86,6 +89,8 @@ static void why_apart(const struct rd_find *f, double risk, const struct xeno_rd
                         risk >= 0.9   ? "shares hops with"
                         : risk >= 0.5 ? "comes near"
                                       : "seems separate from");
+    else
+        xeno_buf_printf(out, "its path to %s is known", f->to_host);
 }
 
 static void why_term(const struct rd_find *f, size_t t, uint32_t slot, struct xeno_rd_answer *a)

@@ -16,9 +16,12 @@ finds() { [ "$(found "${@:2}")" = "$1" ]; }
 # The pid of a daemon: pid_of .servers[0].xenod
 pid_of() { jq "$1.pid" "$plat/platform.json"; }
 sessions() { xeno session ls --json 2>/dev/null | jq '[.sessions[] | select(.state == "running")] | length'; }
+left() { xeno server status "$1" --json | jq ".servers[0].status.free.$2"; }
+lefts() { echo "$(left x2 cpu_msps) $(left x3 cpu_msps) $(left x2 memory_bytes) $(left x3 memory_bytes)"; }
 free_credit() { xeno account --json | jq .free; }
 
-up --servers 1 --server-set tariff.cpu.reserved=0.00001 --server-set place=Cambridge --server-set country=GB
+# x1 says what it had at first, and no more: an RD's view may be old.
+up --servers 1 --server-set tariff.cpu.reserved=0.00001 --server-set place=Cambridge --server-set country=GB --server-set xis-interval=1h
 up --servers 2 --server-set place=Zurich --server-set country=CH
 up --servers 3 --server-set tariff.cpu.reserved=0.001 --server-set place=Geneva --server-set country=CH
 ok "the RD hears of all three" wait_for 20 finds "x1 x2 x3"
@@ -46,6 +49,12 @@ xeno server remove x1 && xeno server remove x2 && xeno server remove x3
 ok "run finds one where none is known" xeno run -q -d --name a -- true
 is "$(xeno server list --json | jq -r '[.servers[].name] | join(" ")')" x1 "it is known from then on"
 is "$(xeno session show a --json | jq -r .state)" running "so that its session is found again"
+ok "it is filled" xeno run -q -d --name full --server x1 --cpu "$(left x1 cpu_msps)" -- true
+is "$(found --count 1)" x1 "which the RD does not know yet"
+xeno run -d --name refused --near 127.0.0.1 --max-cost 2 --objective cost -- true >"$work/o" 2>"$work/e"
+is "$? $(xeno session show refused --json | jq -r .state)" "0 running" "the best one refuses: the next one holds"
+like "$(cat "$work/e")" 'x1 does not hold it: .*CPU' "and why is said"
+is "$(xeno session ls --server x1 --json | jq '[.sessions[] | select(.name == "refused")] | length')" 0 "it is not there"
 kill -9 "$(pid_of '.servers[0].xenod')"
 xeno run -d --name b --max-cost 2 -- true >"$work/o" 2>"$work/e"
 is $? 0 "the best one is gone: the next one holds" || sed 's/^/# /' "$work/e"
@@ -55,10 +64,12 @@ not_ok "a XenoServer that is named is not found" xeno run --server x2 --near 192
 not_ok "nobody has that" xeno run --where 'Colour is red' -- true
 
 # --- all or none ---
-before="$(free_credit)"
+xeno server add "https://127.0.0.1:$(jq '.servers[2].port' "$plat/platform.json")" --name x3 >"$work/o" 2>&1
+before="$(free_credit)" holds="$(lefts)" sessions="$(sessions)"
 xeno run --replicas 3 --name r -- true >"$work/o" 2>"$work/e"
 not_ok "three cannot be had" test $? = 0
 like "$(cat "$work/e")" '2 of 3 replicas were possible.*nothing was kept' "and none stays"
+is "$(lefts) $(sessions)" "$holds $sessions" "nothing is held at a XenoServer, and no session is there"
 ok "nor their money" wait_for 10 eval '[ "$(free_credit)" = "$before" ]'
 ok "two can" xeno run --replicas 2 --name r -q -- true
 is "$(xeno session ls --json 2>/dev/null | jq -r '[.sessions[] | select(.name | test("^r-")) | .state] | join(" ")')" "running running" \

@@ -61,6 +61,17 @@ before=$(kept)
 xeno run -q -d --name b --where 'Location/Place is Geneva' -- true >"$work/o"
 ok "of too many the oldest go" [ "$(kept)" -le "$before" ]
 
+# --- who watches and is interrupted leaves nothing behind ---
+watches() { curl -sS --max-time 30 --cacert "$XENO_HOME/ca.pem" --cert "$XENO_HOME/credential.pem" --key "$XENO_HOME/key.pem" \
+    "$(jq -r '.urls[0]' "$XENO_HOME/xis.json")/metrics" | sed -n 's/^xisd_watches //p'; }
+background watch xeno xis watch 'CPUmsps exists'
+watch=$pid
+ok "a watch tells what matches" wait_for 10 grep -q '^match' "$work/watch.log"
+is "$(watches)" 1 "the service has it"
+kill -TERM "$watch"
+wait "$watch"
+is "$? $(watches)" "0 0" "an interrupt ends both"
+
 # --- several RDs ---
 background liar python3 "$top/tests/lib/lying-rd.py" "$plat/rd" "$(xeno find --json | jq -c .)"
 wait_for 10 test -s "$work/liar.log"
