@@ -76,6 +76,7 @@ static void give_text(struct xeno_http_req *q, int status, const char *type, con
                       size_t len)
 {
     http_pay(q->server, len);
+    http_owes(q, len);
     http_give(q, status, http_answer_text(type, data, len));
 }
 

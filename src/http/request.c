@@ -28,20 +28,47 @@ void *http_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
     return q;
 }
 
-void http_running_end(struct xeno_http_req *q)
+static void forget_count(struct xeno_http_server *s, struct running_count *n)
 {
-    struct running_count *n = xeno_take(&q->count);
-
-    if (!n || --n->n > 0)
+    if (n->n > 0 || n->unsent > 0)
         return;
-    HASH_DEL(q->server->running, n);
+    HASH_DEL(s->running, n);
     free(n->peer);
     free(n);
 }
 
-/* Count it as running for its peer: a party by its id, else the address. False when the peer has
- * as many as it may. */
-static bool running_begin(struct xeno_http_req *q)
+void http_running_end(struct xeno_http_req *q)
+{
+    struct running_count *n = xeno_take(&q->count);
+
+    if (!n)
+        return;
+    n->n--;
+    forget_count(q->server, n);
+}
+
+void http_owes(struct xeno_http_req *q, size_t bytes)
+{
+    if (!q->count || q->owes)
+        return;
+    q->owes = q->count;
+    q->owed = bytes;
+    q->owes->unsent += bytes;
+}
+
+static void owes_no_more(struct xeno_http_req *q)
+{
+    struct running_count *n = xeno_take(&q->owes);
+
+    if (!n)
+        return;
+    n->unsent -= q->owed;
+    forget_count(q->server, n);
+}
+
+/* Count it as running for its peer: a party by its id, else the address.
+ * Errors: -EUSERS http.running, http.unsent when the peer has as much as it may. */
+static int running_begin(struct xeno_http_req *q, struct xeno_err *err)
 {
     struct xeno_http_server *s = q->server;
     const char *peer = q->conn->cert ? q->conn->cert->id.s : q->conn->address;
@@ -54,10 +81,17 @@ static bool running_begin(struct xeno_http_req *q)
         HASH_ADD_KEYPTR(hh, s->running, n->peer, strlen(n->peer), n);
     }
     if (n->n >= s->limits.running_per_peer)
-        return false;
+        return xeno_fail(
+            err, -EUSERS, "http.running",
+            "you have %u requests running here, which is the limit: wait for one to end",
+            s->limits.running_per_peer);
+    if (n->unsent > s->limits.unsent_bytes)
+        return xeno_fail(err, -EUSERS, "http.unsent",
+                         "%zu bytes of answers wait for you to read them, and %zu is the limit",
+                         n->unsent, s->limits.unsent_bytes);
     n->n++;
     q->count = n;
-    return true;
+    return 0;
 }
 
 static void req_free(struct xeno_http_req *q)
@@ -66,6 +100,7 @@ static void req_free(struct xeno_http_req *q)
     http_made_release(q);
     http_idem_forget(q);
     http_running_end(q);
+    owes_no_more(q);
     http_params_release(q);
     xeno_buf_release(&q->body);
     if (q->sunk)
@@ -326,10 +361,7 @@ static void dispatch(struct xeno_http_req *q)
     struct xeno_err err = XENO_ERR_INIT;
 
     http_phase(q->conn, PHASE_RUNNING);
-    if (!running_begin(q)) {
-        xeno_fail(&err, -EUSERS, "http.running",
-                  "you have %u requests running here, which is the limit: wait for one to end",
-                  q->server->limits.running_per_peer);
+    if (running_begin(q, &err) < 0) {
         http_refuse(q, &err);
         return;
     }

@@ -13,8 +13,9 @@
  *
  * Invariants: 1. a sleeping connection is resumed exactly once before it sleeps again;
  * 2. req->gone is called at most once and never after an answer; 3. running_count counts the
- * requests between handle() and their answer, or the end of one that is made while it leaves; 4.
- * nothing here outlives xeno_http_server_free() but the kept answers a program stores itself.
+ * requests between handle() and their answer, or the end of one that is made while it leaves, and
+ * the bytes of answers in memory from then until they left; 4. nothing here outlives
+ * xeno_http_server_free() but the kept answers a program stores itself.
  */
 #ifndef XENO_HTTP_SERVER_PRIV_H
 #define XENO_HTTP_SERVER_PRIV_H
@@ -87,11 +88,13 @@ struct xeno_http_req {
     void *sunk;   /* of route->sink; NULL: none, or the handler has it */
     size_t taken; /* bytes the sink got */
     size_t swallowed;
-    bool begun;                         /* the first call, with the header, was made */
-    bool refused;                       /* answer is ready; the body is thrown away */
-    bool handling;                      /* inside handle() */
-    bool dropped;                       /* nobody waits for it any more: close the connection */
-    struct running_count *count;        /* it counts there while it runs */
+    bool begun;                  /* the first call, with the header, was made */
+    bool refused;                /* answer is ready; the body is thrown away */
+    bool handling;               /* inside handle() */
+    bool dropped;                /* nobody waits for it any more: close the connection */
+    struct running_count *count; /* it counts there while it runs */
+    struct running_count *owes;  /* its answer counts there until it has left */
+    size_t owed;
     struct xeno_http_upgraded *upgrade; /* its answer is a switch of protocol */
 
     void (*gone)(void *arg);
@@ -112,6 +115,7 @@ struct xeno_http_req {
 struct running_count {
     char *peer;
     unsigned n;
+    size_t unsent; /* bytes of answers in memory */
     UT_hash_handle hh;
 };
 
@@ -208,6 +212,8 @@ void *http_uri(void *cls, const char *uri, struct MHD_Connection *mhd);
 void http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
                     enum MHD_RequestTerminationCode code);
 void http_running_end(struct xeno_http_req *q);
+/* Of a request that runs: its answer has so many bytes, in memory until they have left. */
+void http_owes(struct xeno_http_req *q, size_t bytes);
 void http_peer_left(struct conn *c); /* while asleep */
 
 /* reply.c */

@@ -23,6 +23,7 @@ const struct xeno_http_limits xeno_http_limits_default = {
     .header_bytes = 16 * 1024,
     .idle_s = 60,
     .request_s = 20,
+    .unsent_bytes = 64 << 20,
 };
 
 /* libmicrohttpd (0.9.75, epoll) asks to be run again at once for as long as any TLS handshake waits

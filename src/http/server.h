@@ -61,6 +61,8 @@ struct xeno_http_route {
 struct xeno_http_limits {
     unsigned connections, connections_per_address, running_per_peer;
     unsigned header_bytes, idle_s, request_s;
+    /* Of a peer's answers that it has not read yet: while it has more, it is refused more. */
+    size_t unsent_bytes;
 };
 extern const struct xeno_http_limits xeno_http_limits_default;
 

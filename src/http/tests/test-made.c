@@ -57,10 +57,11 @@ static void is_whole(void **state)
 
 /* A peer that asks for much and reads nothing until it is told to; its exit code is 0 when it then
  * got all of it, and when it is told to leave. */
-static pid_t slow_peer(int *ret_tell)
+static pid_t slow_peer(const char *path, int *ret_tell)
 {
     static char buf[1 << 16];
     struct raw r;
+    char *question; /* the process ends */
     size_t got = 0;
     ssize_t n;
     int p[2];
@@ -76,8 +77,10 @@ static pid_t slow_peer(int *ret_tell)
     }
     close(p[1]);
     raw_open(&r, &w, port);
-    raw_send(&r, "POST /counted HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                 "Content-Length: 9\r\n\r\n" LARGE);
+    question = xeno_asprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                             "Content-Length: 9\r\n\r\n" LARGE,
+                             path);
+    raw_send(&r, question);
     if (read(p[0], &told, 1) == 0)
         _exit(0);
     while ((n = gnutls_record_recv(r.session, buf, sizeof buf)) > 0)
@@ -102,7 +105,7 @@ static void waits_for_its_reader(void **state)
 {
     unsigned done = w.counted_done;
     int tell;
-    pid_t pid = slow_peer(&tell);
+    pid_t pid = slow_peer("/counted", &tell);
 
     (void)state;
     w.counted = 0;
@@ -120,7 +123,7 @@ static void a_peer_that_leaves(void **state)
 {
     unsigned done = w.counted_done;
     int tell;
-    pid_t pid = slow_peer(&tell);
+    pid_t pid = slow_peer("/counted", &tell);
 
     (void)state;
     w.counted = 0;
@@ -144,7 +147,7 @@ static void counts_as_running(void **state)
     assert_true(many <= XENO_LEN(tell));
     for (unsigned i = 0; i < many; i++) {
         w.counted = 0;
-        pids[i] = slow_peer(&tell[i]);
+        pids[i] = slow_peer("/counted", &tell[i]);
         until_it_rests();
     }
     assert_int_equal(ask(&w, w.client, "POST", "/counted", NULL, "1", &body, &err), 429);
@@ -159,6 +162,33 @@ static void counts_as_running(void **state)
     free(body);
 }
 
+/* An answer in memory stays there for as long as its reader likes: so many bytes, then no more. */
+static void what_is_not_read_counts(void **state)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    char *body = NULL;
+    int tell, status = 200;
+    pid_t pid = slow_peer("/large", &tell);
+
+    (void)state;
+    assert_true(LARGE_SIZE > 3 * world_limits.unsent_bytes);
+    for (int i = 0; i < 10000 && status == 200; i++) {
+        run_ms(&w, 2);
+        status = ask(&w, w.client, "POST", "/large", NULL, "1", &body, &err);
+        free(xeno_take(&body));
+    }
+    assert_int_equal(status, 429);
+    assert_string_equal(err.token, "http.unsent");
+    close(tell);
+    assert_int_equal(run_child(&w, pid), 0);
+    for (int i = 0; i < 10000 && status == 429; i++) {
+        run_ms(&w, 2);
+        status = ask(&w, w.client, "POST", "/large", NULL, "1", &body, &err);
+        free(xeno_take(&body));
+    }
+    assert_int_equal(status, 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +196,7 @@ int main(void)
         cmocka_unit_test(waits_for_its_reader),
         cmocka_unit_test(a_peer_that_leaves),
         cmocka_unit_test(counts_as_running),
+        cmocka_unit_test(what_is_not_read_counts),
     };
     return cmocka_run_group_tests_name("http-made", tests, start, stop);
 }

@@ -243,6 +243,7 @@ static const struct xeno_http_limits short_limits = {
     .connections = 64,
     .connections_per_address = 32,
     .running_per_peer = 3,
+    .unsent_bytes = 24 << 20,
     .header_bytes = 4096,
     .idle_s = 2,
     .request_s = 2,

@@ -22,6 +22,7 @@ const struct xeno_http_limits world_limits = {
     .connections = 64,
     .connections_per_address = 32,
     .running_per_peer = 3,
+    .unsent_bytes = 24 << 20,
     .header_bytes = 4096,
     .idle_s = 60,
     .request_s = 60,
@@ -52,6 +53,17 @@ static void h_echo(struct xeno_http_req *q, void *user)
 
     (void)user;
     xeno_http_reply_data(q, 200, "text/plain", body, len);
+}
+
+static void h_large(struct xeno_http_req *q, void *user)
+{
+    size_t len, want = strtoul(xeno_http_body(q, &len), NULL, 10);
+    xeno_autofree char *all = malloc(want);
+
+    (void)user;
+    assert_non_null(all);
+    memset(all, 'x', want);
+    xeno_http_reply_data(q, 200, "text/plain", all, want);
 }
 
 static void h_json(struct xeno_http_req *q, void *user)
@@ -347,6 +359,7 @@ static const struct xeno_http_route routes[] = {
     { "POST", "/park", XENO_ROUTE_IDEMPOTENT, 1000, h_later },
     { "GET", "/problem", 0, 0, h_problem },
     { "POST", "/counted", 0, 1000, h_counted },
+    { "POST", "/large", 0, 1000, h_large },
     { "GET", "/events", 0, 0, h_events },
     { "GET", "/text", 0, 0, h_text },
     { "GET", "/upgrade", 0, 0, h_upgrade },
