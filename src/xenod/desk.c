@@ -146,6 +146,8 @@ static int start(struct result *r, struct xeno_err *err)
             return 0;
         k->no_icmp = e == -EACCES;
     }
+    if (!r->of.tcp && !k->no_icmp)
+        return xeno_fail(err, e, why.token, "%s", why.text);
     if (!r->of.tcp)
         return xeno_fail(err, -EOPNOTSUPP, "probe.kind",
                          "this XenoServer's kernel lets it send no ICMP echo: ask for tcp");

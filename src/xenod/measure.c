@@ -33,7 +33,7 @@ struct xenod_measure {
     void (*done)(void *arg, const struct xenod_measured *m);
     void *arg;
     sd_event_source *timer;
-    int echo; /* ICMP; -1: none */
+    int echo; /* ICMP; -1: none, and nothing is sent */
     sd_event_source *echo_source;
     struct xenod_measured got;
     struct try tries[XENOD_MEASURE_MAX];
@@ -178,7 +178,7 @@ static void echo_begin(struct try *t)
     memcpy(packet + 6, &seq, sizeof seq);
     t->sent_ns = now_ns(m);
     t->wall = xeno_wall(m->from->env);
-    if (send(m->echo, packet, sizeof packet, 0) < 0)
+    if (m->echo < 0 || send(m->echo, packet, sizeof packet, 0) < 0)
         try_close(t);
 }
 
@@ -240,16 +240,19 @@ static int echo_open(struct xenod_measure *m, struct xeno_err *err)
     int family = m->to.any.sa_family, on = 1;
     int fd = bound_socket(m->from, family, SOCK_DGRAM,
                           family == AF_INET ? IPPROTO_ICMP : (int)IPPROTO_ICMPV6);
+    int r;
 
     if (fd < 0)
         return xeno_fail_errno(err, fd == -EPERM ? -EACCES : fd, "measure.icmp",
                                "a socket for ICMP echo");
-    m->echo = fd;
     setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
-    if (connect(fd, &m->to.any, xenod_address_len(&m->to)) < 0 ||
-        sd_event_add_io(m->from->loop, &m->echo_source, fd, EPOLLIN, on_echo, m) < 0)
-        return xeno_fail_errno(err, -errno, "measure.socket", "use a socket for ICMP echo");
-    return 0;
+    if (connect(fd, &m->to.any, xenod_address_len(&m->to)) < 0) { /* no way there, or a broadcast */
+        close(fd);
+        return 0;
+    }
+    m->echo = fd;
+    r = sd_event_add_io(m->from->loop, &m->echo_source, fd, EPOLLIN, on_echo, m);
+    return r < 0 ? xeno_fail_errno(err, r, "measure.socket", "use a socket for ICMP echo") : 0;
 }
 
 /* --- time --- */

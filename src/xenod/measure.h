@@ -37,8 +37,11 @@ struct xenod_measured {
 
 struct xenod_measure;
 
-/* Borrows: from, until done. count: 1 to XENOD_MEASURE_MAX.
- * Errors: -EACCES measure.icmp (this kernel lets us send none), measure.socket. */
+/* To where there is no way from here, all of them are lost.
+ *
+ * Borrows: from, until done. count: 1 to XENOD_MEASURE_MAX.
+ * Errors: -EACCES measure.icmp (this kernel lets us send none, to whatever address),
+ *         measure.socket. */
 int xenod_measure_start(const struct xenod_measure_from *from, enum xenod_measure_kind kind,
                         const union xenod_address *to, unsigned count,
                         void (*done)(void *arg, const struct xenod_measured *m), void *arg,

@@ -99,8 +99,8 @@ static void put_result(struct xisd *d, const struct asked *asked, const struct x
     xeno_buf_puts(out, "}");
 }
 
-static int run_query(struct xisd *d, const struct asked *asked, struct xeno_buf *out,
-                     struct xeno_err *err)
+static int run_query(struct xisd *d, const struct xeno_http_req *q, const struct asked *asked,
+                     struct xeno_buf *out, struct xeno_err *err)
 {
     struct xeno_hit hits[XENO_XIS_LIMIT];
     struct xeno_xis_answer a = { 0 };
@@ -120,6 +120,7 @@ static int run_query(struct xisd *d, const struct asked *asked, struct xeno_buf 
         xeno_buf_puts(out, "]}");
     }
     xeno_xis_leave(d->reader);
+    xisd_spent(d, q, a.looked);
     return r;
 }
 
@@ -139,7 +140,7 @@ void xisd_post_query(struct xeno_http_req *q, void *user)
     top = xeno_json_top(j);
     r = read_query(&top, &asked, &err);
     if (r == 0)
-        r = run_query(d, &asked, &out, &err);
+        r = run_query(d, q, &asked, &out, &err);
     xeno_query_free(asked.where);
     d->counts.queries++;
     if (r < 0)
@@ -164,7 +165,8 @@ static void put_node(struct xeno_buf *out, const struct xeno_query_tree *tree, s
     xisd_put_int(out, ",\"depth\":", tree->nodes[i].depth);
 }
 
-static void explain_all(struct xisd *d, const struct xeno_query_tree *tree, struct xeno_buf *out)
+static void explain_all(struct xisd *d, const struct xeno_http_req *q,
+                        const struct xeno_query_tree *tree, struct xeno_buf *out)
 {
     struct xeno_xis_clause clauses[XENO_QUERY_NODES];
     uint64_t considered;
@@ -172,6 +174,7 @@ static void explain_all(struct xisd *d, const struct xeno_query_tree *tree, stru
     xeno_xis_enter(d->reader);
     considered = xeno_xis_explain(d->reader, tree, 0, clauses);
     xeno_xis_leave(d->reader);
+    xisd_spent(d, q, considered);
     xisd_put_int(out, "{\"considered\":", (int64_t)considered);
     xisd_put_int(out, ",\"matches\":", (int64_t)clauses[0].n[XENO_TRUE]);
     xeno_buf_puts(out, ",\"clauses\":[");
@@ -213,8 +216,8 @@ static int explain_one(struct xisd *d, const struct xeno_query_tree *tree, const
                 : xeno_fail(err, -ENOENT, "xis.unknown", "no advert of '%.40s' is here now", id);
 }
 
-static int explain(struct xisd *d, const struct xeno_json_at *top, struct xeno_buf *out,
-                   struct xeno_err *err)
+static int explain(struct xisd *d, const struct xeno_http_req *q, const struct xeno_json_at *top,
+                   struct xeno_buf *out, struct xeno_err *err)
 {
     static const char *const keys[] = { "where", "id", NULL };
     xeno_auto(xeno_query_tree) tree = NULL;
@@ -232,7 +235,7 @@ static int explain(struct xisd *d, const struct xeno_json_at *top, struct xeno_b
         return r;
     if (id)
         return explain_one(d, tree, id, out, err);
-    explain_all(d, tree, out);
+    explain_all(d, q, tree, out);
     return 0;
 }
 
@@ -249,7 +252,7 @@ void xisd_post_explain(struct xeno_http_req *q, void *user)
         return;
     top = xeno_json_top(j);
     d->counts.queries++;
-    if (explain(d, &top, &out, &err) < 0)
+    if (explain(d, q, &top, &out, &err) < 0)
         xisd_refuse(d, q, &err);
     else
         xeno_http_reply_data(q, 200, "application/json", out.data, out.len);

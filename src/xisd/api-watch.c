@@ -193,11 +193,12 @@ void xisd_post_watch(struct xeno_http_req *q, void *user)
     struct xeno_err err = XENO_ERR_INIT;
     xeno_time now = xeno_mono(d->env);
     struct xeno_watch *watch = NULL;
+    struct xeno_xis_stats s = { 0 };
     struct xeno_json_at top;
     struct xisd_watch *w;
 
     d->counts.requests++;
-    if (!xisd_serves(d, q) || xeno_http_body_json(q, &j) < 0)
+    if (xeno_http_body_json(q, &j) < 0 || !xisd_may_ask(d, q, XISD_QUERY_COST))
         return;
     top = xeno_json_top(j);
     if (make(d, owner, &top, now, &watch, &err) < 0) {
@@ -210,6 +211,8 @@ void xisd_post_watch(struct xeno_http_req *q, void *user)
     snprintf(w->owner, sizeof w->owner, "%s", owner);
     w->poll = now;
     DL_APPEND(d->watches, w);
+    xeno_xis_stats(d->xis, &s);
+    xisd_spent(d, q, s.alive + s.dead); /* its beginning looks at all */
     reply(q, 201, watch, now);
     xisd_watches_poll(d);
 }

@@ -54,7 +54,8 @@ static const struct xeno_conf_item items[] = {
          .reloadable = true, .help = "The same of a node"),
     ITEM(lookup_rate, "lookup-rate", INT, .fallback = "1000000", .min = 1, .max = 100000000,
          .reloadable = true, .unit = "a second",
-         .help = "Lookups that a credential may ask for; a query counts as 100"),
+         .help = "Lookups that a credential may ask for; a query counts as 100, and one for each "
+                 "advert it looks at"),
     ITEM(watches, "watches", INT, .fallback = "16", .min = 0, .max = 10000, .reloadable = true,
          .help = "Watches that a credential may have"),
     ITEM(waiting, "waiting", INT, .fallback = "16", .min = 0, .max = 10000, .reloadable = true,

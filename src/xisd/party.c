@@ -82,20 +82,29 @@ bool xisd_may_ask(struct xisd *d, struct xeno_http_req *q, int64_t lookups)
 {
     struct xisd_party *p;
     struct xeno_err err = XENO_ERR_INIT;
+    int64_t need;
 
     if (!xisd_serves(d, q))
         return false;
     p = party(d, xeno_http_peer(q)->id.s);
     refill(d, p);
-    if (p->left < (double)lookups && p->left < (double)d->opt.lookup_rate) {
+    need = lookups < d->opt.lookup_rate ? lookups : d->opt.lookup_rate;
+    if (p->left < (double)need) {
         xeno_fail(&err, -EUSERS, "xis.rate",
-                  "a credential may ask for %" PRId64 " lookups a second (lookup-rate): wait",
-                  d->opt.lookup_rate);
+                  "a credential may ask for %" PRId64
+                  " lookups a second (lookup-rate): come again in %" PRId64 " s",
+                  d->opt.lookup_rate,
+                  (int64_t)(((double)need - p->left) / (double)d->opt.lookup_rate) + 1);
         xisd_refuse(d, q, &err);
         return false;
     }
     p->left -= (double)lookups; /* below zero when the whole rate is less than one request */
     return true;
+}
+
+void xisd_spent(struct xisd *d, const struct xeno_http_req *q, uint64_t lookups)
+{
+    party(d, xeno_http_peer(q)->id.s)->left -= (double)lookups;
 }
 
 int xisd_wait_begin(struct xisd *d, const char *id, struct xeno_err *err)

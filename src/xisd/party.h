@@ -10,7 +10,8 @@
 #include "xis/xis.h"
 #include "xisd/xisd.h"
 
-#define XISD_QUERY_COST 100 /* lookups that a query counts as */
+#define XISD_QUERY_COST                                                                            \
+    100 /* lookups that a query counts as, beside one for each advert looked at */
 
 /* The bounds of whoever sent `q`, as options and credential have them. Borrows the credential. */
 struct xeno_xis_carrier xisd_carrier(const struct xisd *d, const struct xeno_http_req *q);
@@ -22,6 +23,8 @@ bool xisd_serves(struct xisd *d, struct xeno_http_req *q);
 /* The same, and let the sender of `q` ask for `lookups` more: else it was answered with xis.rate.
  */
 bool xisd_may_ask(struct xisd *d, struct xeno_http_req *q, int64_t lookups);
+/* It took so many more than it was let in for: they are made good before the next. */
+void xisd_spent(struct xisd *d, const struct xeno_http_req *q, uint64_t lookups);
 
 /* One more request of the party waits, or one less. Errors: -EUSERS xis.waiting. */
 int xisd_wait_begin(struct xisd *d, const char *id, struct xeno_err *err);

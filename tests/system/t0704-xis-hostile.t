@@ -123,4 +123,13 @@ for i in $(seq 1000); do echo '{"token":"A","limit":1}'; done >"$work/lines"
 until_429 xis eve POST /v1/lookups --data-binary "@$work/lines"
 refused "and questions without end" 429 xis.rate 'lookup-rate'
 is "$(xis op GET '/v1/lookup?token=Name&is=good' | jq .total)" 1 "others are served as before"
+
+# --- what a query looks at is counted: the 100 for itself would be over in 100 s ---
+xis_stop
+xis_start --lookup-rate 1
+for i in $(seq 20 34); do publish op "$i" 1 >/dev/null; done
+ask /v1/query '{"where":{"token":"Id","exists":true}}'
+is "$(jq .total "$work/body")" 19 "a query that looks at all"
+ask /v1/query '{"where":{"token":"Id","exists":true}}'
+refused "and another" 429 xis.rate 'come again in 1(0[3-9]|1[0-9]|20) s'
 done_testing
