@@ -19,6 +19,7 @@ struct xeno_cells {
 struct xeno_token {
     struct xeno_tree numbers, texts;
     uint32_t id, maker; /* whose new token it was; 0: nobody's */
+    uint32_t then;      /* id of what followed it in a document; may be of another one by now */
     size_t refs;        /* cells */
     uint64_t hash;
     bool touched; /* since the last commit */

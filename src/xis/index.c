@@ -4,6 +4,8 @@
 
 #include "xis/index-priv.h"
 
+#define STEPS 32 /* values of an update that are fetched together */
+
 static struct xeno_token **token_at(const struct xeno_index *ix, uint32_t i)
 {
     return xeno_column_at(ix->tokens, i);
@@ -167,10 +169,25 @@ static void cell_insert(struct xeno_index *ix, struct xeno_cells *c, uint32_t to
     c->n++;
 }
 
+/* Documents name tokens in one order, so the one after `last` is mostly what it was before. */
+static struct xeno_token *token_after(const struct xeno_index *ix, struct xeno_token *last,
+                                      const char *path)
+{
+    struct xeno_token *t = last && last->then != 0 ? *token_at(ix, last->then) : NULL;
+
+    if (t && t->refs > 0 && strcmp(t->path, path) == 0)
+        return t;
+    t = xeno_index_token(ix, path);
+    if (t && last)
+        last->then = t->id;
+    return t;
+}
+
+/* *ret: the last one, or NULL; becomes the one of `path`. */
 static int token_for(struct xeno_index *ix, const char *path, uint32_t maker, size_t *may_make,
                      struct xeno_token **ret, struct xeno_err *err)
 {
-    struct xeno_token *t = xeno_index_token(ix, path);
+    struct xeno_token *t = token_after(ix, *ret, path);
 
     if (!t) {
         if (ix->token_count >= ix->token_max)
@@ -245,27 +262,57 @@ static int compare(const struct xeno_cells *a, uint32_t i, const struct xeno_cel
     return a->value[i] < b->value[j] ? -1 : a->value[i] > b->value[j];
 }
 
+/* One value that goes or comes. */
+struct step {
+    struct xeno_tree *tree;
+    struct xeno_entry e;
+    bool add;
+};
+
+/* All of an update wait for memory together. */
+static void take_steps(struct xeno_index *ix, const struct step *s, size_t n)
+{
+    struct xeno_way way[STEPS];
+
+    for (size_t i = 0; i < n; i++) {
+        way[i].border = s[i].e;
+        xeno_way_init(&way[i], s[i].tree->work, s[i].tree->texts);
+    }
+    xeno_tree_warm(&ix->forest, way, n);
+    for (size_t i = 0; i < n; i++)
+        if (s[i].add)
+            xeno_tree_add(&ix->forest, s[i].tree, &s[i].e);
+        else
+            xeno_tree_remove(&ix->forest, s[i].tree, &s[i].e);
+}
+
 void xeno_index_change(struct xeno_index *ix, uint32_t slot, const struct xeno_cells *from,
                        const struct xeno_cells *to)
 {
+    struct step step[STEPS];
     uint32_t i = 0, j = 0;
-    struct xeno_entry e;
+    size_t n = 0;
 
     while (i < from->n || j < to->n) {
         int c = compare(from, i, to, j);
 
-        if (c < 0) {
-            e = entry_of(ix, slot, from->token[i], from->value[i]);
-            xeno_tree_remove(&ix->forest, tree_of(ix, from->token[i]), &e);
-            ix->values--;
-        } else if (c > 0) {
-            e = entry_of(ix, slot, to->token[j], to->value[j]);
-            xeno_tree_add(&ix->forest, tree_of(ix, to->token[j]), &e);
-            ix->values++;
+        if (c != 0) {
+            const struct xeno_cells *of = c < 0 ? from : to;
+            uint32_t k = c < 0 ? i : j;
+
+            step[n++] = (struct step){ .tree = tree_of(ix, of->token[k]),
+                                       .e = entry_of(ix, slot, of->token[k], of->value[k]),
+                                       .add = c > 0 };
+            ix->values += c > 0 ? 1 : UINT64_MAX;
         }
         i += c <= 0;
         j += c >= 0;
+        if (n == STEPS) {
+            take_steps(ix, step, n);
+            n = 0;
+        }
     }
+    take_steps(ix, step, n);
 }
 
 void xeno_index_commit(struct xeno_index *ix)

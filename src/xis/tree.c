@@ -181,17 +181,12 @@ static void split(struct xeno_forest *f, struct xeno_node *n, unsigned c, bool a
     recount(n, c);
 }
 
-/* The child beneath which `e` is, or would be. */
+/* The child beneath which `e`, which is not there, would be. */
 static unsigned child_of(const struct xeno_forest *f, const struct xeno_node *n, bool texts,
                          const struct xeno_entry *e)
 {
     unsigned p = xeno_node_position(f, n, texts, e);
-    struct xeno_entry past = *e;
 
-    if (p < n->n && n->key[p] == e->key) {
-        past.slot++;
-        p = xeno_node_position(f, n, texts, &past);
-    }
     return p > 0 ? p - 1 : 0;
 }
 
@@ -280,43 +275,46 @@ static void settle(struct xeno_forest *f, struct xeno_node *n, unsigned c, bool 
         join(f, n, c - 1, texts);
 }
 
-static bool is_there(const struct xeno_forest *f, const struct xeno_tree *t,
-                     const struct xeno_entry *e)
+/* Where it is; false: nowhere. */
+static bool find(const struct xeno_forest *f, const struct xeno_tree *t, const struct xeno_entry *e,
+                 struct xeno_cursor *ret)
 {
-    struct xeno_way w[2] = { { .border = *e }, { .border = *e } };
+    struct xeno_way w = { .border = *e };
+    struct xeno_entry there;
 
-    w[1].border.slot++;
-    for (int i = 0; i < 2; i++)
-        xeno_way_init(&w[i], t->work, t->texts);
-    xeno_ways_go(f, w, 2);
-    return w[1].rank == w[0].rank + 1;
+    xeno_way_init(&w, t->work, t->texts);
+    xeno_ways_go(f, &w, 1);
+    xeno_cursor_move(&w.at, 0);
+    *ret = w.at;
+    return xeno_cursor_get(ret, &there) && there.key == e->key && there.slot == e->slot &&
+           there.str == e->str;
 }
 
 bool xeno_tree_remove(struct xeno_forest *f, struct xeno_tree *t, const struct xeno_entry *e)
 {
     struct xeno_node *path[XENO_TREE_DEPTH];
-    unsigned at[XENO_TREE_DEPTH], p;
     bool texts = t->texts;
+    struct xeno_cursor at;
     int depth = 0;
+    unsigned p;
 
-    if (!t->work || !is_there(f, t, e))
+    if (!find(f, t, e, &at))
         return false;
     path[0] = t->work = own(f, t->work, texts);
     while (path[depth]->height > 0) {
         struct xeno_node *n = path[depth];
-        unsigned c = child_of(f, n, texts, e);
+        unsigned c = at.at[depth++];
 
-        at[depth++] = c;
         path[depth] = own_child(f, n, c, texts);
         for (unsigned i = c + 1; i < n->n; i++)
             xeno_inner(n)->branch[i].before--;
         xeno_inner(n)->total--;
     }
-    p = xeno_node_position(f, path[depth], texts, e);
+    p = at.at[depth];
     move(path[depth], p, path[depth], p + 1, path[depth]->n - p - 1u, texts);
     resize(path[depth], path[depth]->n - 1u);
     while (--depth >= 0)
-        settle(f, path[depth], at[depth], texts);
+        settle(f, path[depth], at.at[depth], texts);
     while (t->work && (t->work->n == 0 || (t->work->height > 0 && t->work->n == 1))) {
         struct xeno_node *top = t->work;
 
@@ -324,6 +322,18 @@ bool xeno_tree_remove(struct xeno_forest *f, struct xeno_tree *t, const struct x
         node_end(f, top);
     }
     return true;
+}
+
+void xeno_tree_warm(const struct xeno_forest *f, struct xeno_way *ways, size_t n)
+{
+    xeno_ways_go(f, ways, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct xeno_cursor *c = &ways[i].at;
+        size_t bytes = sizeof(struct xeno_leafnode) + (c->texts ? sizeof(struct xeno_texts) : 0);
+
+        for (size_t at = 0; c->depth >= 0 && at < bytes; at += 64)
+            __builtin_prefetch((const char *)c->node[c->depth] + at);
+    }
 }
 
 void xeno_tree_commit(struct xeno_tree *t)

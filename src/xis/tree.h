@@ -83,6 +83,10 @@ bool xeno_tree_remove(struct xeno_forest *f, struct xeno_tree *t, const struct x
 /* Show it to readers. When all changed trees are shown: f->stamp++ and tick the epoch. */
 void xeno_tree_commit(struct xeno_tree *t);
 
+struct xeno_way;
+/* Fetch what adding or removing the borders of these ways will touch. */
+void xeno_tree_warm(const struct xeno_forest *f, struct xeno_way *ways, size_t n);
+
 /* --- reading: a root is of one moment --- */
 
 static inline const struct xeno_node *xeno_tree_root(const struct xeno_tree *t)
