@@ -123,13 +123,13 @@ static void add_row(struct cli_table *t, const struct cli_servers *known,
                     const struct cli_discovery *d, size_t i, const struct xeno_json_at *answer)
 {
     struct xeno_json_at price = cli_obj(answer, "price");
-    char rank[16];
-    int64_t set = cli_int(answer, "set", 0);
+    char rank[24];
 
-    snprintf(rank, sizeof rank, set > 0 ? "%zu/%" PRId64 : "%zu", i + 1, set);
+    snprintf(rank, sizeof rank, "%zu", i + 1);
     cli_cell(t, rank);
     cli_cell_paint(t, cli_clean(d->servers[i].name), i == 0 ? CLI_GREEN : CLI_PLAIN);
     cli_cell(t, d->servers[i].id);
+    number_cell(t, answer, "set", "");
     price_cell(t, &price, "hour");
     price_cell(t, &price, "total");
     number_cell(t, answer, "load_percent", "%");
@@ -142,14 +142,14 @@ static void add_row(struct cli_table *t, const struct cli_servers *known,
 static void print_table(struct cli *cli, const struct cli_servers *known,
                         const struct cli_discovery *d)
 {
-    static const char *const heads[] = { "",     "NAME",  "ID",      "CREDITS/H", "IN ALL",
-                                         "LOAD", "PLACE", "LATENCY", "WARM",      "WHY" };
-    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1 << 3 | 1 << 4 | 1 << 5);
+    static const char *const heads[] = { "",     "NAME",  "ID",      "SET",  "CREDITS/H", "IN ALL",
+                                         "LOAD", "PLACE", "LATENCY", "WARM", "WHY" };
+    cli_autotable t = cli_table_new(XENO_LEN(heads), heads, 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6);
     struct xeno_json_at top = xeno_json_top(d->answer), list;
     size_t n;
 
     t.ids = 1 << 2;
-    t.optional = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8;
+    t.optional = 1 << 3 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9;
     t.folds = true;
     list = cli_list(&top, "answers", &n);
     for (size_t i = 0; i < d->count; i++) {
@@ -169,6 +169,8 @@ static void print_rest(struct cli *cli, const struct cli_servers *known,
 
     cli_say(cli, "%" PRId64 " of %" PRId64 " XenoServers match", cli_int(&top, "matched", 0),
             cli_int(&top, "considered", 0));
+    if (cli_int(&top, "considered", 0) == 0)
+        cli_say(cli, "  the RD at %s knows none (yet)", cli_clean(d->rd));
     list = cli_list(&top, "fell", &n);
     for (size_t i = 0; i < n && i < FELL_MAX; i++) {
         struct xeno_json_at at = xeno_json_item(&list, i);
@@ -281,7 +283,7 @@ static bool is_there(struct cli *cli, const char *url, struct xeno_err *why)
 
     if (cli_ask(cli, &ask, NULL, why) == 0)
         return true;
-    cli_note(cli, "%s does not answer: %s", cli_clean(url), cli_clean(why->text));
+    cli_note(cli, "taken all the same if another is there: %s", cli_clean(why->text));
     return false;
 }
 
@@ -339,6 +341,8 @@ const struct cli_command cli_find_commands[] = {
           "these in 80 of 100 cases. QUERY is about what adverts say: xeno xis tokens.",
       .examples = "xeno find --cpu 150 --memory 512M --near 192.0.2.7:20 --max-cost 2\n"
                   "xeno find requirement.xml --where 'Isolation is vm and LoadPercent < 50'\n"
+                  "# where this image is already\n"
+                  "xeno find --template template://debian/12/current --objective warm\n"
                   "# the cheapest, each of another operator\n"
                   "xeno find --objective cost --spread operator --count 3\n"
                   "# about as far from both\n"

@@ -143,18 +143,19 @@ static void take_answers(struct cli *cli, struct cli_discovery *d)
     }
 }
 
-/* Is it an answer at all, and does one of those in it hold? What nobody signed proves nothing: that
- * there are none is believed. */
-static int check_discovery(const struct cli_discovery *d, struct xeno_err *err)
+/* Does it know anything, and does one of its answers hold? That others fell to something is
+ * believed: what is not there nobody signed. */
+static int check_use(const struct cli_discovery *d, struct xeno_err *err)
 {
     struct xeno_json_at top = xeno_json_top(d->answer);
     size_t n;
 
     (void)cli_list(&top, "answers", &n);
-    if (cli_int(&top, "considered", -1) < 0)
-        return xeno_fail(err, -EPROTO, "rd.answer", "it answers with something that is no answer");
+    if (cli_int(&top, "considered", 0) == 0)
+        return xeno_fail(err, -ENOENT, "find.none", "the RD at %s knows no XenoServer (yet)",
+                         d->rd);
     if (n > 0 && d->count == 0)
-        return xeno_fail(err, -EPROTO, "rd.answer", "of its %zu answers none holds: %s", n,
+        return xeno_fail(err, -ENOENT, "find.none", "%zu answers, and none of them holds: %s", n,
                          d->why.text);
     return 0;
 }
@@ -168,18 +169,20 @@ static int ask_one(struct cli *cli, const char *url, struct xeno_json *body, boo
                            .path = "/v1/find",
                            .body = xeno_json_ref(body),
                            .deadline = xeno_s(last ? ASK_S : ASK_NEXT) };
+    struct xeno_json_at top;
     int r = cli_ask(cli, &ask, &d->answer, err);
 
     if (r < 0)
         return r;
+    d->rd = xeno_strdup(url);
+    top = xeno_json_top(d->answer);
+    if (cli_int(&top, "considered", -1) < 0)
+        return xeno_fail(err, -EPROTO, "rd.answer", "%s answers with something that is no answer",
+                         url);
     take_answers(cli, d);
-    r = check_discovery(d, err);
-    /* The last one's is shown with what is wrong with it. */
-    if (r == 0 || (last && d->dropped > 0)) {
-        d->rd = xeno_strdup(url);
+    r = last ? 0 : check_use(d, err); /* the last one's is shown with what is wrong with it */
+    if (r == 0)
         *ret = xeno_take(&d);
-        return 0;
-    }
     return r;
 }
 
@@ -258,10 +261,10 @@ static int none(struct cli *cli, const struct cli_discovery *d, struct xeno_err 
     xeno_auto(cli_servers) known = NULL;
     xeno_autofree char *words = NULL;
     size_t n;
+    int r = check_use(d, err);
 
-    if (d->dropped > 0)
-        return xeno_fail(err, -ENOENT, "find.none", "%zu answers, and none of them holds: %s",
-                         d->dropped, d->why.text);
+    if (r < 0)
+        return r;
     if (cli_int(&top, "matched", 0) > 0)
         return xeno_fail(err, -ENOENT, "find.none", "%lld XenoServers match, " CLI_DISCOVER_NO_SET,
                          (long long)cli_int(&top, "matched", 0));

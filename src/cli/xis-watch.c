@@ -32,7 +32,7 @@ struct watching {
     int64_t left;  /* events still wanted */
     bool ended;    /* the stream is over */
     bool gone;     /* and the watch */
-    bool stopped;  /* by a signal */
+    int stopped;   /* by this signal; 0 */
     sd_event_source *signals[3];
     sigset_t before;
     struct xeno_err err;
@@ -93,8 +93,8 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
 {
     struct watching *w = arg;
 
-    (void)s, (void)si;
-    w->stopped = true;
+    (void)s;
+    w->stopped = (int)si->ssi_signo;
     (void)sigprocmask(SIG_SETMASK, &w->before, NULL);
     return 0;
 }
@@ -272,5 +272,7 @@ int cli_run_xis_watch(struct cli *cli, const struct cli_args *args, struct xeno_
     sd_event_source_disable_unref(renew);
     free(w.url);
     free(w.body);
+    if (r == 0 && w.stopped)
+        return 128 + w.stopped;
     return r < 0 ? r : CLI_OK;
 }

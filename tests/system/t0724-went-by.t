@@ -70,7 +70,7 @@ ok "a watch tells what matches" wait_for 10 grep -q '^match' "$work/watch.log"
 is "$(watches)" 1 "the service has it"
 kill -TERM "$watch"
 wait "$watch"
-is "$? $(watches)" "0 0" "an interrupt ends both"
+is "$? $(watches)" "143 0" "an interrupt ends both"
 
 # --- several RDs ---
 background liar python3 "$top/tests/lib/lying-rd.py" "$plat/rd" "$(xeno find --json | jq -c .)"
