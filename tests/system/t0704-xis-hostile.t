@@ -107,6 +107,33 @@ refused "another's watch" 404 xis.watch
 xis nobody GET '/v1/lookup?token=A' >/dev/null
 refused "nobody" 401 http.credential
 
+# --- readers that stand still ---
+# 24 batches whose answers are 6 MB each, by connections that hold little and are not read.
+xis_stop
+xis_start --requests-per-peer 24
+mapfile -t heavy < <(for i in $(seq 200); do printf 'H=%0250d%03d\n' 0 "$i"; done)
+publish op 7 1 "${heavy[@]}" >/dev/null
+is "$(status)" 201 "an advert with 200 long values"
+for i in $(seq 100); do echo '{"token":"H","limit":200}'; done >"$work/lines"
+resident() { awk '/^VmRSS/ { print $2 }' "/proc/$xis_pid/status"; }
+before=$(resident)
+mkfifo "$work/go"
+python3 "$top/tests/lib/slow-batches.py" 24 "$xis" "$work/op.pem" "$work/op.key" "$work/lines" "$work/go" >"$work/slow" &
+slow=$!
+tap_pids+=("$slow")
+wait_for 20 grep -q sent "$work/slow" || bail "24 slow readers"
+refused_yet() { xis op GET '/v1/lookup?token=H&limit=0' >/dev/null && [ "$(status)" = 429 ]; }
+wait_for 20 refused_yet
+refused "one more request of that credential" 429 http.running 24
+is "$(xis eve GET '/v1/lookup?token=H&limit=0' | jq .total)" 200 "others are served"
+grown=$((($(resident) - before) / 1024))
+ok "what is not read is not made: $grown MB for 24 answers of 6 MB" test "$grown" -lt 72
+publish eve 3 3 H=1 >/dev/null
+is "$(status)" 200 "and the index goes on"
+echo >"$work/go"
+wait "$slow"
+is "$(sort "$work/slow" | uniq -c | xargs)" "24 100 lines, first 200, last 201 1 sent" "lines that were read later were looked up later"
+
 # --- floods ---
 xis_stop
 xis_start --own-rate 1 --lookup-rate 1000
