@@ -37,6 +37,24 @@ cp "$work/whole" "$work/1.jws"
 xis op GET "/v1/lookup?token=CPUmsps&order=desc" >"$work/o"
 is "$(jq -c '[.total, .results[].value]' "$work/o")" "[2,700,500]" "both are found, in order"
 is "$(xis op GET "/v1/lookup?token=EnvType&is=Xen" | jq -r '.results[0].id')" "$one" "a set by any of its values"
+# Lines of a batch are looked up in groups, and the answer is made while it leaves: nobody can tell.
+declare -A alone=(
+    ['{"token":"CPUmsps","order":"desc"}']='token=CPUmsps&order=desc'
+    [' { "limit" : 1 , "token":"\u0045nvType", "place":1 } ']='token=EnvType&limit=1&place=1'
+    ['{"token":"MemoryMB","min":1024.5,"max":1.0245e3,"limit":400}']='token=MemoryMB&min=1024.5&max=1024.5&limit=400'
+    ['{"token":"Name","from":"one","to":"three"}']='token=Name&from=one&to=three'
+    ['{"token":"None","is":5}']='token=None&is=5')
+lines=() want=()
+for line in "${!alone[@]}"; do lines+=("$line") want+=("$(xis op GET "/v1/lookup?${alone[$line]}")"); done
+lines+=('{"token":"A","color":1}' '' $'\r' '{"token":"A","token":"B"}' '[]')
+want+=(lookup.unknown lookup.repeated lookup.form)
+for _ in $(seq 40); do printf '%s\n' "${lines[@]}"; done >"$work/lines"
+for _ in $(seq 40); do printf '%s\n' "${want[@]}"; done >"$work/want"
+for limit in 1000 1000 1000 5; do echo "{\"token\":\"None\",\"limit\":$limit}"; done >>"$work/lines"
+none='{"total":0,"place":0,"results":[]}'
+printf '%s\n' "$none" "$none" lookup.limit "$none" >>"$work/want"
+xis op POST /v1/lookups --data-binary "@$work/lines" | sed 's/^{"error":{"type":"\([a-z.]*\)".*/\1/' >"$work/o"
+ok "a batch is answered as its lines would be, in their order" cmp "$work/o" "$work/want"
 amend op 1 11 CPUmsps=900 MemoryMB=1024.5 Name=one EnvType=Linux EnvType=Xen >/dev/null
 is "$(status) $(total 'token=CPUmsps&min=800')" "200 1" "a delta moves numbers"
 is "$(xis op GET "/v1/adverts/$one" | jq -r '.advert + .delta')" "$(cat "$work/1.jws" "$work/1.delta")" "what was signed is handed out"
