@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/image.h"
+#include "cli/progress.h"
 #include "cli/remote.h"
 #include "cli/signed.h"
 #include "image/store.h"
@@ -36,6 +37,7 @@ static bool look_here(struct looking *l, const char *ref, struct xeno_image **re
 static int look_there(struct looking *l, const char *ref, struct xeno_image **ret,
                       struct xeno_err *err)
 {
+    xeno_auto(cli_progress) p = cli_progress_new(l->cli, "asking what %.100s is", ref);
     xeno_auto(cli_remote) remote = NULL;
     xeno_autofree char *text = NULL;
     char digest[XENO_DIGEST_TEXT];

@@ -5,8 +5,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -56,6 +58,55 @@ static void table(void **state)
     cli.json = true;
     print_to(&cli, &t, out, sizeof out);
     assert_string_equal(out, "");
+}
+
+/* A column in which nothing stands is none; a narrow terminal has ids cut, and then the last column
+ * below its row. */
+static void narrow(void **state)
+{
+    static const char *const heads[] = { "NAME", "ID", "WARM", "WHY" };
+    cli_autotable t = cli_table_new(4, heads, 0);
+    struct cli cli = { .out_tty = true };
+    struct winsize size = { .ws_row = 24, .ws_col = 40 };
+    int terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), saved = dup(STDIN_FILENO);
+    char out[1024];
+
+    (void)state;
+    assert_true(terminal >= 0 && ioctl(terminal, TIOCSWINSZ, &size) == 0);
+    assert_true(dup2(terminal, STDIN_FILENO) >= 0);
+    t.ids = 1U << 1;
+    t.optional = 1U << 0 | 1U << 2;
+    t.folds = true;
+    cli_cell(&t, "x1");
+    cli_cell(&t, "abcdefghijklmnopqrstuvwxyz");
+    cli_cell(&t, NULL);
+    cli_cell(&t, "near");
+    print_to(&cli, &t, out, sizeof out);
+    assert_string_equal(out, "NAME  ID                          WHY\n"
+                             "x1    abcdefghijklmnopqrstuvwxyz  near\n");
+    cli_cell(&t, "x2");
+    cli_cell(&t, "z");
+    cli_cell(&t, NULL);
+    cli_cell(&t, "not so near");
+    print_to(&cli, &t, out, sizeof out);
+    assert_string_equal(out, "NAME  ID        WHY\n"
+                             "x1    abcdefgh  near\n"
+                             "x2    z         not so near\n");
+    cli_cell(&t, "x3");
+    cli_cell(&t, "y");
+    cli_cell(&t, "1/2");
+    cli_cell(&t, "the least of all, which is said at length");
+    print_to(&cli, &t, out, sizeof out);
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    close(terminal);
+    assert_string_equal(out, "NAME  ID        WARM\n"
+                             "x1    abcdefgh  -\n"
+                             "      near\n"
+                             "x2    z         -\n"
+                             "      not so near\n"
+                             "x3    y         1/2\n"
+                             "      the least of all, which is said at length\n");
 }
 
 /* A peer must not move our cursor. */
@@ -108,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table),
+        cmocka_unit_test(narrow),
         cmocka_unit_test(clean),
         cmocka_unit_test(members),
     };
