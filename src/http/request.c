@@ -49,7 +49,7 @@ void http_running_end(struct xeno_http_req *q)
 
 void http_owes(struct xeno_http_req *q, size_t bytes)
 {
-    if (!q->count || q->owes)
+    if (!q->count || q->owes || bytes == 0)
         return;
     q->owes = q->count;
     q->owed = bytes;

@@ -189,6 +189,21 @@ static void what_is_not_read_counts(void **state)
     assert_int_equal(status, 200);
 }
 
+/* An answer with nothing in it owes nothing, and is not looked for when it has left. */
+static void nothing_to_read(void **state)
+{
+    struct xeno_err err = XENO_ERR_INIT;
+    char *body = NULL;
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(ask(&w, w.client, "POST", "/large", NULL, "0", &body, &err), 200);
+        free(xeno_take(&body));
+        assert_int_equal(ask(&w, w.client, "POST", "/large", NULL, "1", &body, &err), 200);
+        free(xeno_take(&body));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +212,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_leaves),
         cmocka_unit_test(counts_as_running),
         cmocka_unit_test(what_is_not_read_counts),
+        cmocka_unit_test(nothing_to_read),
     };
     return cmocka_run_group_tests_name("http-made", tests, start, stop);
 }

@@ -58,7 +58,7 @@ static void h_echo(struct xeno_http_req *q, void *user)
 static void h_large(struct xeno_http_req *q, void *user)
 {
     size_t len, want = strtoul(xeno_http_body(q, &len), NULL, 10);
-    xeno_autofree char *all = malloc(want);
+    xeno_autofree char *all = malloc(want + 1);
 
     (void)user;
     assert_non_null(all);
