@@ -9,6 +9,7 @@
 #include "crypto/jws.h"
 #include "doc/types.h"
 #include "http/metrics.h"
+#include "http/operators.h"
 #include "image/agent-link.h"
 #include "xenod/elsewhere.h"
 #include "xenod/advertise.h"
@@ -85,9 +86,7 @@ void xenod_get_metrics(struct xeno_http_req *q, void *user)
     xeno_autobuf out = XENO_BUF_INIT;
     struct xeno_err err;
 
-    if (!xeno_http_from_loopback(q) && (!xeno_http_peer(q) || xenod_who(d, q))) {
-        xeno_fail(&err, -EPERM, "api.loopback",
-                  "metrics are told to this machine and to operators only");
+    if (xeno_http_may_watch(q, d->opt.operators, &err) < 0) {
         xenod_refuse(q, &err);
         return;
     }

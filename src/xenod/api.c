@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "http/operators.h"
 #include "spec/requirement.h"
 #include "spec/task-doc.h"
 #include "xenod/xenod.h"
@@ -44,26 +45,9 @@ const struct xeno_http_route xenod_routes[] = {
     { NULL },
 };
 
-/* Is `id` one of the words of a list with commas? */
-static bool in_list(const char *list, const char *id)
-{
-    size_t len = strlen(id);
-
-    while (list && *list) {
-        size_t word = strcspn(list, ", ");
-
-        if (word == len && strncmp(list, id, len) == 0)
-            return true;
-        list += word + strspn(list + word, ", ");
-    }
-    return false;
-}
-
 const struct xeno_id *xenod_who(const struct xenod *d, const struct xeno_http_req *q)
 {
-    const struct xeno_cert *peer = xeno_http_peer(q);
-
-    return in_list(d->opt.operators, peer->id.s) ? NULL : &peer->id;
+    return xeno_http_is_operator(q, d->opt.operators) ? NULL : &xeno_http_peer(q)->id;
 }
 
 int xenod_client(const struct xeno_http_req *q, struct xeno_err *err)

@@ -4,6 +4,7 @@
 
 #include "conf/args.h"
 #include "http/metrics.h"
+#include "http/operators.h"
 #include "xis/kept.h"
 #include "xisd/party.h"
 #include "xisd/peer.h"
@@ -155,22 +156,13 @@ static void own(const struct xisd *d, struct xeno_buf *out)
     put_metrics(out, rows, XENO_LEN(rows));
 }
 
-static bool is_operator(const struct xisd *d, const struct xeno_http_req *q)
-{
-    const struct xeno_cert *peer = xeno_http_peer(q);
-
-    return peer && d->opt.operators && strstr(d->opt.operators, peer->id.s);
-}
-
 void xisd_get_metrics(struct xeno_http_req *q, void *user)
 {
     struct xisd *d = user;
     xeno_autobuf out = XENO_BUF_INIT;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (!xeno_http_from_loopback(q) && !is_operator(d, q)) {
-        xeno_fail(&err, -EPERM, "api.loopback",
-                  "metrics are told to this machine and to operators only");
+    if (xeno_http_may_watch(q, d->opt.operators, &err) < 0) {
         xisd_refuse(d, q, &err);
         return;
     }

@@ -4,6 +4,7 @@
 
 #include "conf/args.h"
 #include "http/metrics.h"
+#include "http/operators.h"
 #include "xrdd/xrdd.h"
 
 void xrdd_get_health(struct xeno_http_req *q, void *user)
@@ -20,21 +21,6 @@ void xrdd_get_health(struct xeno_http_req *q, void *user)
     xeno_json_set(body, "xis", xrdd_sources_json(d));
     xeno_json_set_str(body, "version", xeno_version());
     xeno_http_reply_json(q, 200, body);
-}
-
-static bool is_operator(const struct xrdd *d, const struct xeno_http_req *q)
-{
-    const struct xeno_cert *peer = xeno_http_peer(q);
-    const char *list = d->opt.operators;
-
-    while (peer && list && *list) {
-        size_t word = strcspn(list, ", ");
-
-        if (word == strlen(peer->id.s) && strncmp(list, peer->id.s, word) == 0)
-            return true;
-        list += word + strspn(list + word, ", ");
-    }
-    return false;
 }
 
 static void counted(const struct xrdd *d, struct xeno_buf *out)
@@ -103,9 +89,7 @@ void xrdd_get_metrics(struct xeno_http_req *q, void *user)
     xeno_autobuf out = XENO_BUF_INIT;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (!xeno_http_from_loopback(q) && !is_operator(d, q)) {
-        xeno_fail(&err, -EPERM, "api.loopback",
-                  "metrics are told to this machine and to operators only");
+    if (xeno_http_may_watch(q, d->opt.operators, &err) < 0) {
         xrdd_refuse(d, q, &err);
         return;
     }

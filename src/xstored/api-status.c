@@ -4,6 +4,7 @@
 
 #include "conf/args.h"
 #include "http/metrics.h"
+#include "http/operators.h"
 #include "keep/keep.h"
 #include "xstored/upload.h"
 
@@ -166,9 +167,7 @@ void xstored_get_metrics(struct xeno_http_req *q, void *user)
     xeno_autobuf out = XENO_BUF_INIT;
     struct xeno_err err = XENO_ERR_INIT;
 
-    if (!xeno_http_from_loopback(q) && !xstored_is_operator(d, q)) {
-        xeno_fail(&err, -EPERM, "api.loopback",
-                  "metrics are told to this machine and to operators only");
+    if (xeno_http_may_watch(q, d->opt.operators, &err) < 0) {
         xstored_refuse(d, q, &err);
         return;
     }

@@ -138,18 +138,3 @@ int xstored_may_list(const struct xstored_asker *who, struct xeno_err *err)
 {
     return check_scope(who, "", XENO_PASS_PULL, err);
 }
-
-bool xstored_is_operator(const struct xstored *d, const struct xeno_http_req *q)
-{
-    const struct xeno_cert *peer = xeno_http_peer(q);
-    const char *list = d->opt.operators;
-
-    while (peer && list && *list) {
-        size_t word = strcspn(list, ", ");
-
-        if (word == strlen(peer->id.s) && strncmp(list, peer->id.s, word) == 0)
-            return true;
-        list += word + strspn(list + word, ", ");
-    }
-    return false;
-}

@@ -120,7 +120,6 @@ int xstored_may_read(const struct xstored_asker *who, const char *repo, struct x
 int xstored_may_write(const struct xstored_asker *who, const char *repo, struct xeno_err *err);
 /* May they have the list of their own repositories? */
 int xstored_may_list(const struct xstored_asker *who, struct xeno_err *err);
-bool xstored_is_operator(const struct xstored *d, const struct xeno_http_req *q);
 
 /* --- api.c --- */
 extern const struct xeno_http_route xstored_routes[];

@@ -10,6 +10,7 @@
 
 #include "http/client-priv.h"
 #include "http/metrics.h"
+#include "http/operators.h"
 #include "http/problem.h"
 #include "http/sse.h"
 #include "http/stream.h"
@@ -74,6 +75,23 @@ static void problem_read_rows(void **state)
         assert_true(err.text[0] != '\0');
         assert_null(strchr(err.text, '\n'));
     }
+}
+
+static void lists_of_ids(void **state)
+{
+    static const struct {
+        const char *list, *id;
+        bool want;
+    } rows[] = {
+        { "abc", "abc", true },   { "x, abc", "abc", true }, { "x,abc,y", "abc", true },
+        { "abc, ,y", "y", true }, { "abcd", "abc", false },  { "xabc", "abc", false },
+        { "ab c", "abc", false }, { "", "abc", false },      { NULL, "abc", false },
+        { "abc,,y", "", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < XENO_LEN(rows); i++)
+        assert_int_equal(xeno_http_ids_have(rows[i].list, rows[i].id), rows[i].want);
 }
 
 static void metrics(void **state)
@@ -263,6 +281,7 @@ int main(void)
         cmocka_unit_test(problem_status_rows),
         cmocka_unit_test(problem_both_ways),
         cmocka_unit_test(problem_read_rows),
+        cmocka_unit_test(lists_of_ids),
         cmocka_unit_test(metrics),
         cmocka_unit_test(sse_rows),
         cmocka_unit_test(sse_bounds),
