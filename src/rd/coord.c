@@ -2,15 +2,20 @@
 #include "rd/coord.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { VARS = XENO_COORD_DIM + 1 }; /* a point and a height */
 
 /* A round trip is believed to about this part of itself and this much beside: what differs by less
- * fits. From five such scales on, a peer pulls less the further off it is. */
+ * fits. What is off by some OUTLIER of these scales hardly pulls any more. */
 #define SCALE_PART .15
 #define SCALE_MS   3.
-#define OUTLIER    2.
+#define OUTLIER    3.
+
+#define BETTER  .9 /* of the error: then the middle of the peers is the better place */
+#define HELD_MS 10 /* by less one is not held anywhere */
+#define DRIFT   .8 /* what is left after a sample of how far it moved */
 
 struct peer {
     struct xeno_id id;
@@ -27,6 +32,7 @@ struct xeno_coord_node {
     struct peer peers[XENO_COORD_PEERS];
     size_t peer_count;
     uint64_t samples;
+    double drift_ms; /* how far it moved of late */
 };
 
 static bool in_range(double v, double low)
@@ -163,13 +169,17 @@ static double scale(const struct peer *p)
     return SCALE_PART * p->rtt_ms + SCALE_MS;
 }
 
-/* What a peer's word is worth: less when it is itself unsure, or far from what its place says. */
-static double weight(const struct peer *p, double residual)
+/* What a peer's word is worth: less when it is itself unsure, and nearly nothing when it is far
+ * from what its place says (Geman and McClure's loss, whose pull fades), as far as we are sure of
+ * ours. Nobody is believed to be surer of his place than we are of ours: to say so costs nothing.
+ */
+static double weight(const struct xeno_coord_node *n, const struct peer *p, double residual)
 {
-    double s = scale(p), far = residual / (OUTLIER * s);
-    double unsure = p->at.error_ms / (s + p->at.error_ms);
+    double s = scale(p), own = n->at.error_ms, error = fmax(p->at.error_ms, own);
+    double far = residual / (OUTLIER * s + own);
+    double unsure = error / (s + error), fits = 1 + far * far;
 
-    return (1.05 - unsure) / (s * s * (1 + far * far));
+    return (1.05 - unsure) / (s * s * fits * fits);
 }
 
 /* Solve the symmetric system a·d = b in place (Gauss, diagonal dominant by the damping). */
@@ -208,7 +218,7 @@ static void step(struct xeno_coord_node *n, double damping)
             continue;
         d = distance(&n->at, &p->at);
         f = d + n->at.height_ms + p->at.height_ms - p->rtt_ms;
-        w = weight(p, f);
+        w = weight(n, p, f);
         for (int k = 0; k < XENO_COORD_DIM; k++)
             g[k] = (n->at.x[k] - p->at.x[k]) / fmax(d, 1e-3);
         g[XENO_COORD_DIM] = 1;
@@ -229,30 +239,93 @@ static void step(struct xeno_coord_node *n, double damping)
     n->at.height_ms = fmax(fmin(n->at.height_ms + b[XENO_COORD_DIM], XENO_COORD_STEP_MS), 0.01);
 }
 
-/* The median of how far off the own predictions are, a little more when peers are few: a point with
- * as much freedom as there are peers fits them all and says nothing. */
-static double error_of(const struct xeno_coord_node *n)
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static double middle(double *v, size_t n)
+{
+    qsort(v, n, sizeof *v, by_value);
+    return v[n / 2];
+}
+
+/* How far off half of the peers' round trips are from `at`; the peers are counted. */
+static double off_by(const struct xeno_coord_node *n, const struct xeno_coord *at,
+                     size_t *ret_count)
 {
     double off[XENO_COORD_PEERS];
     size_t count = 0;
 
-    for (size_t i = 0; i < n->peer_count; i++) {
-        const struct peer *p = &n->peers[i];
-        double f;
-        size_t k = count;
+    for (size_t i = 0; i < n->peer_count; i++)
+        if (n->peers[i].placed)
+            off[count++] = fabs(predict(at, &n->peers[i].at) - n->peers[i].rtt_ms);
+    *ret_count = count;
+    return count ? middle(off, count) : 0;
+}
 
-        if (!p->placed)
+/* Where the middle of the peers fits better than where we are, we begin anew there: it is in each
+ * direction where half of them are to either side, which a few who lie cannot move far. Without it
+ * those who claim to be sure of places far away, while nobody else is sure of anything yet, hold
+ * everybody there for good: near to them the rest looks wrong. */
+static void unhold(struct xeno_coord_node *n)
+{
+    double x[VARS][XENO_COORD_PEERS];
+    struct xeno_coord c = n->at;
+    size_t count = 0;
+
+    for (size_t i = 0; i < n->peer_count; i++) {
+        if (!n->peers[i].placed)
             continue;
-        f = fabs(predict(&n->at, &p->at) - p->rtt_ms);
-        for (; k > 0 && off[k - 1] > f; k--)
-            off[k] = off[k - 1];
-        off[k] = f;
-        count++;
+        for (int k = 0; k < XENO_COORD_DIM; k++)
+            x[k][count] = n->peers[i].at.x[k];
+        x[XENO_COORD_DIM][count++] = n->peers[i].at.height_ms;
     }
-    if (count == 0)
+    if (count < XENO_COORD_FEW)
+        return;
+    for (int k = 0; k < XENO_COORD_DIM; k++)
+        c.x[k] = middle(x[k], count);
+    c.height_ms = middle(x[XENO_COORD_DIM], count);
+    if (off_by(n, &c, &count) < BETTER * off_by(n, &n->at, &count))
+        n->at = c;
+}
+
+/* How far off the own predictions are, honestly: the median of them, and more when peers are few,
+ * for a point with as much freedom as there are peers fits them all and says nothing; no less than
+ * it moved of late, nor than what its peers are unsure of together. */
+static double error_of(const struct xeno_coord_node *n)
+{
+    double v[XENO_COORD_PEERS], unsure, usual, off;
+    size_t count = 0, few = 0;
+
+    off = off_by(n, &n->at, &few);
+    if (few == 0)
         return XENO_COORD_MAX_MS;
-    return fmin(off[count / 2] * (1 + (double)VARS / (double)count) + 50. / (double)(count * count),
-                XENO_COORD_MAX_MS);
+    for (size_t i = 0; i < n->peer_count; i++)
+        if (n->peers[i].placed)
+            v[count++] = n->peers[i].at.error_ms;
+    unsure = middle(v, count) / sqrt((double)count);
+    count = 0;
+    for (size_t i = 0; i < n->peer_count; i++)
+        if (n->peers[i].placed)
+            v[count++] = n->peers[i].rtt_ms;
+    usual = middle(v, count);
+    off = off * (1 + (double)VARS / (double)count) + usual * VARS / (double)(VARS + count * count);
+    return fmin(fmax(off, fmax(unsure, n->drift_ms)), XENO_COORD_MAX_MS);
+}
+
+/* One step from where the node is, noting how far that was. */
+static void move(struct xeno_coord_node *n)
+{
+    struct xeno_coord before = n->at;
+
+    if (n->at.error_ms > HELD_MS)
+        unhold(n);
+    step(n, .05);
+    n->drift_ms = fmax(DRIFT * n->drift_ms, distance(&before, &n->at));
+    n->at.error_ms = error_of(n);
 }
 
 bool xeno_coord_node_sample(struct xeno_coord_node *n, const struct xeno_id *peer,
@@ -272,8 +345,7 @@ bool xeno_coord_node_sample(struct xeno_coord_node *n, const struct xeno_id *pee
         return true;
     p->at = *at;
     p->placed = true;
-    step(n, .05);
-    n->at.error_ms = error_of(n);
+    move(n);
     n->at.samples += n->at.samples < UINT32_MAX;
     return true;
 }

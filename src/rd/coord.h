@@ -38,7 +38,8 @@
 struct xeno_coord {
     double x[XENO_COORD_DIM];
     double height_ms; /* zero or more */
-    double error_ms;  /* half of the predictions made with it are off by less than this */
+    double error_ms; /* half of the predictions made with it are off by less than this; also by what
+                        it moved of late, and much while there are few peers */
     uint32_t samples; /* round trips it comes from, cut at 2^32-1 */
 };
 

@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OFFERS     128
-#define GIVE_UP    4  /* one in so many goes in a round */
-#define HISTORY    16 /* bits */
-#define CHECK      (3600 * XENO_NS_PER_S)
-#define LOST_PEERS 4 /* from so many on it can be told who is lost */
-#define BETTER     0.9
-#define REFUSED    64
+#define OFFERS   128
+#define GIVE_UP  4  /* one in so many goes in a round */
+#define HISTORY  16 /* bits */
+#define CHECK    (3600 * XENO_NS_PER_S)
+#define REFUSED  64
+#define BURST_NS (2 * XENO_NS_PER_S) /* between the first measurements of a new member */
 
 struct offer {
     struct xeno_id id;
@@ -300,8 +299,11 @@ struct xenod_member *xenod_group_to_measure(struct xenod_group *g, xeno_time now
         if (!m->busy && m->checked && m->due.ns <= now.ns && (!first || m->due.ns < first->due.ns))
             first = m;
     }
-    if (first)
-        first->due = xeno_time_add(now, jittered(g, g->interval.ns));
+    if (first) /* times is what is behind it: this one comes on top */
+        first->due = xeno_time_add(
+            now, jittered(g, first->times + 1 < XENOD_GROUP_BURST && g->interval.ns > BURST_NS
+                                 ? BURST_NS
+                                 : g->interval.ns));
     return first;
 }
 
@@ -320,77 +322,6 @@ xeno_time xenod_group_next(const struct xenod_group *g)
     return next;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double middle(double *v, size_t n)
-{
-    qsort(v, n, sizeof *v, by_value);
-    return v[n / 2];
-}
-
-/* How far off a place is by half of those that were measured. */
-static double off_by(const struct xenod_group *g, const struct xeno_coord *c)
-{
-    double off[XENOD_GROUP_MAX];
-    size_t n = 0;
-
-    for (size_t i = 0; i < g->count; i++) {
-        const struct xenod_member *m = &g->members[i];
-        double ms = xenod_group_rtt(g, m);
-        float there;
-
-        if (!m->has_at || isnan(ms))
-            continue;
-        xeno_coord_rtts(c, &m->at, 1, &there);
-        off[n++] = fabs(there - ms);
-    }
-    return n ? middle(off, n) : 0;
-}
-
-/* Where the middle of the peers fits better than where we are, we begin anew there: it is in each
- * direction where half of them are to either side, which a few who lie cannot move far. Without it
- * those who claim to be sure of places far away, while nobody else is sure of anything yet, hold
- * everybody there for good: near to them the rest looks wrong. */
-static void settle(struct xenod_group *g)
-{
-    double x[XENO_COORD_DIM][XENOD_GROUP_MAX], height[XENOD_GROUP_MAX];
-    struct xeno_coord c = *xeno_coord_node_at(g->node);
-    size_t n = 0;
-
-    for (size_t i = 0; i < g->count; i++) {
-        const struct xenod_member *m = &g->members[i];
-
-        if (!m->has_at || isnan(xenod_group_rtt(g, m)))
-            continue;
-        for (int k = 0; k < XENO_COORD_DIM; k++)
-            x[k][n] = m->at.x[k];
-        height[n++] = m->at.height_ms;
-    }
-    if (n < LOST_PEERS)
-        return;
-    for (int k = 0; k < XENO_COORD_DIM; k++)
-        c.x[k] = middle(x[k], n);
-    c.height_ms = middle(height, n);
-    if (off_by(g, &c) < off_by(g, xeno_coord_node_at(g->node)) * BETTER)
-        xeno_coord_node_restore(g->node, &c);
-}
-
-/* Nobody is believed to be surer of his place than we are of ours: to say so costs nothing. */
-static void learn(struct xenod_group *g, const struct xenod_member *m, double rtt_ms)
-{
-    struct xeno_coord at = m->at;
-
-    settle(g);
-    at.error_ms = fmax(at.error_ms, xeno_coord_node_at(g->node)->error_ms);
-    xeno_coord_node_sample(g->node, &m->id, m->has_at ? &at : NULL,
-                           fmax(rtt_ms, XENO_COORD_MIN_MS));
-}
-
 void xenod_group_result(struct xenod_group *g, struct xenod_member *m, double rtt_ms, xeno_time now)
 {
     bool heard = !isnan(rtt_ms);
@@ -399,7 +330,8 @@ void xenod_group_result(struct xenod_group *g, struct xenod_member *m, double rt
     m->times += m->times < HISTORY;
     m->silent = heard ? 0 : m->silent + 1;
     if (heard)
-        learn(g, m, rtt_ms);
+        xeno_coord_node_sample(g->node, &m->id, m->has_at ? &m->at : NULL,
+                               fmax(rtt_ms, XENO_COORD_MIN_MS));
     if (m->silent >= XENOD_GROUP_SILENT)
         xenod_group_drop(g, m->id.s);
     else if (m->silent == XENOD_GROUP_SILENT / 2)

@@ -19,6 +19,7 @@
 #include "xenod/targets.h"
 
 #define XENOD_GROUP_MAX      32
+#define XENOD_GROUP_BURST    4  /* so often a new member is measured every two seconds */
 #define XENOD_GROUP_SILENT   10 /* times running, and a member is given up */
 #define XENOD_GROUP_ENDPOINT 256
 

@@ -146,11 +146,81 @@ static void unknown(void **state)
     assert_false(isnan(xeno_coord_rtt(&a, &b, &low, &high)));
 }
 
+/* Five machines find their places by one another, and a sixth measures two of them. What its
+ * coordinate claims to be off by is never much less than what it is off by, to those that it did
+ * not measure; while it is worth nothing it says so. */
+static void honest_when_few(void **state)
+{
+    for (int measured = 1; measured <= 5; measured++) {
+        struct xeno_coord_node *n[6];
+        const struct xeno_coord *late;
+        double worst = 0;
+
+        for (int i = 0; i < 6; i++)
+            n[i] = xeno_coord_node_new((uint64_t)i + 40);
+        for (int r = 0; r < 30; r++)
+            for (int i = 0; i < 6; i++)
+                for (int j = 0; j < (i == 5 ? measured : 5); j++) {
+                    struct xeno_id id = id_of(j);
+
+                    if (i != j && (i < 5 || r >= 20))
+                        assert_true(xeno_coord_node_sample(n[i], &id, xeno_coord_node_at(n[j]),
+                                                           truth(i, j)));
+                }
+        late = xeno_coord_node_at(n[5]);
+        for (int j = measured; j < 5; j++) {
+            double ms = xeno_coord_rtt(late, xeno_coord_node_at(n[j]), NULL, NULL);
+
+            if (!isnan(ms))
+                worst = fmax(worst, fabs(ms - truth(5, j)));
+        }
+        print_message("%d peers: claims %.1f ms, is off by up to %.1f\n", measured, late->error_ms,
+                      worst);
+        assert_true(worst <= 2.2 * late->error_ms);
+        for (int i = 0; i < 6; i++)
+            xeno_coord_node_free(n[i]);
+    }
+    (void)state;
+}
+
+/* After one round among five who know nothing, nobody claims to know. */
+static void honest_at_first(void **state)
+{
+    struct xeno_coord_node *n[5];
+    int early = 0, later = 0;
+
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        n[i] = xeno_coord_node_new((uint64_t)i);
+    for (int r = 0; r < 30; r++) {
+        for (int i = 0; i < 5; i++)
+            for (int j = 0; j < 5; j++) {
+                struct xeno_id id = id_of(j);
+
+                if (i != j)
+                    xeno_coord_node_sample(n[i], &id, xeno_coord_node_at(n[j]), truth(i, j));
+            }
+        for (int i = 0; i < 5; i++) {
+            early += r == 0 && xeno_coord_useful(xeno_coord_node_at(n[i]));
+            later += r == 29 && xeno_coord_useful(xeno_coord_node_at(n[i]));
+        }
+    }
+    assert_int_equal(early, 0);
+    assert_int_equal(later, 5);
+    for (int i = 0; i < 5; i++)
+        xeno_coord_node_free(n[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fits), cmocka_unit_test(liars),   cmocka_unit_test(hostile),
-        cmocka_unit_test(late), cmocka_unit_test(unknown),
+        cmocka_unit_test(fits),
+        cmocka_unit_test(liars),
+        cmocka_unit_test(hostile),
+        cmocka_unit_test(late),
+        cmocka_unit_test(unknown),
+        cmocka_unit_test(honest_when_few),
+        cmocka_unit_test(honest_at_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

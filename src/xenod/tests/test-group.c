@@ -108,6 +108,12 @@ static void times(void **state)
     assert_ptr_equal(xenod_group_to_measure(g, now), m);
     xenod_group_result(g, m, 20, now);
     assert_null(xenod_group_to_measure(g, now));
+    for (int i = 1; i < XENOD_GROUP_BURST; i++) { /* a new one soon again, some times */
+        assert_in_range(xenod_group_next(g).ns, now.ns + xeno_s(1).ns, now.ns + xeno_s(3).ns);
+        now = xenod_group_next(g);
+        assert_ptr_equal(xenod_group_to_measure(g, now), m);
+        xenod_group_result(g, m, 20, now);
+    }
     assert_in_range(xenod_group_next(g).ns, now.ns + xeno_s(45).ns, now.ns + xeno_s(75).ns);
     m->busy = true;
     assert_true(xenod_group_next(g).ns == INT64_MAX);
