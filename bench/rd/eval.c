@@ -13,7 +13,8 @@
  *   Nobody but the servers measures, and what is counted is every packet to the target.
  *
  * A tenth that lie, in each of the ways of world.h. The truth is then the nearest of those that are
- * honest. Of a pair that nobody measured nothing is asked. With fewer than 100 machines half of
+ * honest. --from draws other servers and targets than the seeds from 1 on, by which the constants
+ * were tried. Of a pair that nobody measured nothing is asked. With fewer than 100 machines half of
  * them are servers. A seed is always the same work; --seconds ends a run after some of them.
  */
 #include <math.h>
@@ -31,7 +32,7 @@ enum { SERVERS = 50, PROBES = 5 };
 enum { RANDOM, VIVALDI2, VIVALDI5, OURS, METHODS };
 
 struct options {
-    size_t seeds, targets, seconds, machines, part, part_seed;
+    size_t seeds, from, targets, seconds, machines, part, part_seed;
     double unit_ms;
     enum lies judged; /* the ways to lie up to this one are played */
     const char *matrix;
@@ -309,6 +310,8 @@ static bool read_options(int argc, char **argv, struct options *o)
             return false;
         if (strcmp(name, "seeds") == 0)
             o->seeds = (size_t)v;
+        else if (strcmp(name, "from") == 0)
+            o->from = (size_t)v;
         else if (strcmp(name, "targets") == 0)
             o->targets = (size_t)v;
         else if (strcmp(name, "seconds") == 0)
@@ -390,12 +393,12 @@ int main(int argc, char **argv)
         seed++;
         fprintf(stderr, "\r%s: seed %zu of %zu ", o.matrix, seed, o.seeds);
         if (seed % 3 == 1) { /* Vivaldi takes its time */
-            uint64_t s = seed * 1000003;
+            uint64_t s = (o.from + seed) * 1000003;
 
             alone(&m, &s, o.targets * 3, &f);
         }
         for (int lies = HONEST; lies <= (int)o.judged; lies++)
-            probed(&m, seed * 1000003 + 17, o.targets, lies, &f);
+            probed(&m, (o.from + seed) * 1000003 + 17, o.targets, lies, &f);
     }
     fprintf(stderr, "\n");
     printf("%s: %zu machines, %zu seeds of %zu targets\n", o.matrix, m.n, seed, o.targets);

@@ -5,10 +5,7 @@
 
 #include "xenod/desk.h"
 #include "xenod/probing-priv.h"
-
-#define DEFAULT_PORT  443
-#define DEFAULT_COUNT 3
-#define DEFAULT_HOPS  20
+#include "xenod/wish.h"
 
 struct waiting {
     struct xeno_http_req *q;
@@ -85,65 +82,7 @@ static int registered(const struct xeno_http_req *q, struct xeno_err *err)
                      xeno_party_name(kind));
 }
 
-static int read_address(const struct xenod *d, const struct xeno_json_at *at, uint16_t port,
-                        struct xenod_answer_to *ret, struct xeno_err *err)
-{
-    const char *text = NULL;
-    int r = xeno_json_str(at, "address", 1, XENOD_ADDRESS_TEXT, &text, err);
-
-    if (r == 0)
-        r = xenod_address_parse(text, port, &ret->address, err);
-    return r < 0 ? r : xenod_target_allowed(&ret->address, d->opt.probe_allow, err);
-}
-
-static int read_probe(const struct xenod *d, const struct xeno_json_at *at,
-                      struct xenod_answer_to *ret, struct xeno_err *err)
-{
-    static const char *const keys[] = { "address", "port", "kind", "count", NULL };
-    int64_t port = DEFAULT_PORT, count = DEFAULT_COUNT;
-    const char *kind = "";
-    int r = xeno_json_only(at, keys, err);
-
-    if (r == 0)
-        r = xeno_json_int_opt(at, "port", 1, 65535, &port, err);
-    if (r >= 0)
-        r = xeno_json_int_opt(at, "count", 1, XENOD_MEASURE_MAX, &count, err);
-    if (r >= 0)
-        r = xeno_json_str_opt(at, "kind", 3, 4, &kind, err);
-    if (r >= 0)
-        r = read_address(d, at, (uint16_t)port, ret, err);
-    if (r < 0)
-        return r;
-    ret->icmp = !*kind || strcmp(kind, "icmp") == 0;
-    ret->tcp = !*kind || strcmp(kind, "tcp") == 0;
-    ret->count = (unsigned)count;
-    if (!ret->icmp && !ret->tcp)
-        return xeno_fail(err, -EINVAL, "json.range", "kind: 'icmp' or 'tcp', not '%s'", kind);
-    if (ret->tcp && !xenod_ports_have(d->opt.probe_ports, (uint16_t)port))
-        return xeno_fail(err, -EPERM, "probe.port", "port %d is not among those measured here: %s",
-                         (int)port, d->opt.probe_ports);
-    return 0;
-}
-
-static int read_way(const struct xenod *d, const struct xeno_json_at *at,
-                    struct xenod_answer_to *ret, struct xeno_err *err)
-{
-    static const char *const keys[] = { "address", "hops", NULL };
-    int64_t hops = DEFAULT_HOPS;
-    int r = xeno_json_only(at, keys, err);
-
-    if (r == 0)
-        r = xeno_json_int_opt(at, "hops", 1, XENOD_TRACE_HOPS, &hops, err);
-    if (r >= 0)
-        r = read_address(d, at, 0, ret, err);
-    ret->way = true;
-    ret->count = (unsigned)hops;
-    return r;
-}
-
-static void ask(struct xeno_http_req *q, struct xenod *d,
-                int (*read)(const struct xenod *d, const struct xeno_json_at *at,
-                            struct xenod_answer_to *ret, struct xeno_err *err))
+static void ask(struct xeno_http_req *q, struct xenod *d, xenod_wish_read *read)
 {
     xeno_auto(xeno_json) body = NULL;
     struct xenod_answer_to of = { .way = false };
@@ -157,7 +96,7 @@ static void ask(struct xeno_http_req *q, struct xenod *d,
     at = xeno_json_top(body);
     r = registered(q, &err);
     if (r == 0)
-        r = read(d, &at, &of, &err);
+        r = read(&at, d->opt.probe_allow, d->opt.probe_ports, &of, &err);
     if (r < 0) {
         xenod_refuse(q, &err);
         return;
@@ -175,10 +114,10 @@ static void ask(struct xeno_http_req *q, struct xenod *d,
 
 void xenod_post_probe(struct xeno_http_req *q, void *user)
 {
-    ask(q, user, read_probe);
+    ask(q, user, xenod_wish_probe);
 }
 
 void xenod_post_traceroute(struct xeno_http_req *q, void *user)
 {
-    ask(q, user, read_way);
+    ask(q, user, xenod_wish_way);
 }

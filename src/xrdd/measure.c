@@ -1,8 +1,6 @@
 /* src/xrdd/measure.c - asking XenoServers how far an address is, and which way. */
 #include "xrdd/measure.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <netinet/in.h>
@@ -15,18 +13,16 @@
 
 #include "base/log.h"
 #include "http/client.h"
-#include "http/public.h"
 #include "json/json.h"
 #include "rd/nearest.h"
+#include "xrdd/probed.h"
 
 #define SLOW_US    (500 * 1000)         /* after so long another one is asked, too */
 #define FAILED_NS  (30 * XENO_NS_PER_S) /* when nobody could say anything */
 #define OTHERS_MAX 2000 /* servers that may be asked besides those that are wanted */
 #define KNOWN_MAX  XENO_NEAR_BUDGET
 #define WAITS_MAX  256 /* questions that wait for one prefix */
-#define ANSWER_MAX (64 << 10)
-#define COUNT      3 /* packets of one probe */
-#define HOPS_TEXT  (XENO_PATH_HOPS * (INET6_ADDRSTRLEN + 1))
+#define COUNT      3   /* packets of one probe */
 
 /* One XenoServer that was asked. */
 struct known {
@@ -39,7 +35,7 @@ struct known {
 
 /* What is measured: a prefix, by round trips or by paths. */
 struct target {
-    char key[INET6_ADDRSTRLEN + 2]; /* "192.0.2.0", "p2001:db8::" */
+    char key[XRDD_PREFIX_TEXT]; /* "192.0.2.0", "p2001:db8::" */
     struct xrdd_measure *m;
     char host[INET6_ADDRSTRLEN]; /* the address that is probed for the prefix */
     unsigned port;               /* 0: any way */
@@ -78,59 +74,13 @@ struct xrdd_measure *xrdd_measure_new(const struct xrdd_measure_opts *opts)
 
 /* --- addresses --- */
 
-/* "192.0.2.7:443" taken apart. False: it is none. */
-static bool split(const char *text, char host[INET6_ADDRSTRLEN], unsigned *ret_port)
-{
-    const char *end = text + strlen(text), *colon = strrchr(text, ':');
-    const char *from = text, *to = end;
-
-    *ret_port = 0;
-    if (*text == '[') {
-        from = text + 1;
-        to = strchr(text, ']');
-        colon = to && to[1] == ':' ? to + 1 : NULL;
-    } else if (colon && strchr(text, ':') == colon) {
-        to = colon;
-    } else {
-        colon = NULL;
-    }
-    if (!to || to - from >= INET6_ADDRSTRLEN)
-        return false;
-    snprintf(host, INET6_ADDRSTRLEN, "%.*s", (int)(to - from), from);
-    if (colon)
-        *ret_port = (unsigned)strtoul(colon + 1, NULL, 10);
-    return true;
-}
-
-/* The prefix, with a letter for what is measured. Of an address that is not of the public internet
- * it is the address: there a prefix says little about where it is, in an emulated network nothing.
- */
-static bool key_of(const char *host, bool paths, char key[static INET6_ADDRSTRLEN + 2])
-{
-    struct sockaddr_in four = { .sin_family = AF_INET };
-    struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
-    bool is_four = inet_pton(AF_INET, host, &four.sin_addr) == 1;
-
-    *key = paths ? 'p' : 'r';
-    if (is_four) {
-        if (xeno_http_public((struct sockaddr *)&four))
-            four.sin_addr.s_addr &= htonl(0xffffff00);
-        return inet_ntop(AF_INET, &four.sin_addr, key + 1, INET6_ADDRSTRLEN) != NULL;
-    }
-    if (inet_pton(AF_INET6, host, &six.sin6_addr) != 1)
-        return false;
-    if (xeno_http_public((struct sockaddr *)&six))
-        memset(six.sin6_addr.s6_addr + 6, 0, 10);
-    return inet_ntop(AF_INET6, &six.sin6_addr, key + 1, INET6_ADDRSTRLEN) != NULL;
-}
-
 static struct target *find_target(struct xrdd_measure *m, const char *address, bool paths)
 {
-    char host[INET6_ADDRSTRLEN], key[INET6_ADDRSTRLEN + 2];
+    char host[INET6_ADDRSTRLEN], key[XRDD_PREFIX_TEXT];
     struct target *t = NULL;
     unsigned port;
 
-    if (split(address, host, &port) && key_of(host, paths, key))
+    if (xrdd_address_split(address, host, &port) && xrdd_prefix(host, paths, key))
         HASH_FIND_STR(m->targets, key, t);
     return t;
 }
@@ -201,67 +151,21 @@ static void finished(struct target *t)
 
 static void step(struct target *t);
 
-static void hear_round_trips(struct known *k, const struct xeno_json_at *top)
-{
-    struct xeno_json_at list;
-    int64_t us[8], n;
-    size_t count = 0, have = 0;
-
-    if (xeno_json_arr(top, "rtt_us", XENO_LEN(us), &list, &count, NULL) < 0)
-        return;
-    for (size_t i = 0; i < count; i++) { /* sorted as they come: the middle one counts */
-        size_t at = have;
-
-        if (xeno_json_item_int(&list, i, 1, (int64_t)XENO_COORD_MAX_MS * 1000, &n, NULL) < 0)
-            continue;
-        for (; at > 0 && us[at - 1] > n; at--)
-            us[at] = us[at - 1];
-        us[at] = n;
-        have++;
-    }
-    if (have > 0)
-        k->rtt_ms = (double)us[(have - 1) / 2] / 1000;
-}
-
-static void hear_path(struct known *k, const struct xeno_json_at *top)
-{
-    char text[HOPS_TEXT] = "";
-    struct xeno_json_at list;
-    struct xeno_path path;
-    const char *hop;
-    size_t count = 0, len = 0;
-
-    if (xeno_json_arr(top, "hops", XENO_PATH_HOPS, &list, &count, NULL) < 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (xeno_json_item_str(&list, i, 1, INET6_ADDRSTRLEN, &hop, NULL) < 0)
-            return;
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s ", hop);
-        if (len >= sizeof text)
-            return;
-    }
-    if (xeno_path_read(text, &path, NULL) == 0)
-        k->path = xeno_memdup(&path, sizeof path);
-}
-
 static void on_answer(const struct xeno_http_answer *a, void *arg)
 {
     struct known *k = arg;
     struct target *t = k->target;
-    xeno_auto(xeno_json) j = NULL;
+    struct xeno_path path;
 
     k->call = NULL;
-    if (a->status / 100 == 2 && xeno_json_parse(a->body, a->len, ANSWER_MAX, &j, NULL) == 0) {
-        struct xeno_json_at top = xeno_json_top(j);
-
-        if (t->paths)
-            hear_path(k, &top);
-        else
-            hear_round_trips(k, &top);
-    } else {
+    if (a->status / 100 != 2) {
         t->m->counts.failed++;
         if (a->err)
             xeno_log_err(LOG_DEBUG, "probe.failed", a->err, "server=%s", k->id.s);
+    } else if (!t->paths) {
+        k->rtt_ms = xrdd_probed_ms(a->body, a->len);
+    } else if (xrdd_probed_path(a->body, a->len, &path)) {
+        k->path = xeno_memdup(&path, sizeof path);
     }
     step(t);
 }
@@ -287,7 +191,7 @@ static bool ask(struct target *t, uint32_t slot)
     struct known *k = &t->known[t->known_count];
     struct xeno_http_ask q = { .method = "POST",
                                .deadline = t->m->opts.opt->probe_wait,
-                               .max_body = ANSWER_MAX,
+                               .max_body = XRDD_PROBED_MAX,
                                .done = on_answer,
                                .arg = k };
 
@@ -508,15 +412,15 @@ static void run(struct target *t, const struct xrdd_want *want, const char *host
 static struct target *want_one(struct xrdd_measure *m, const struct xeno_id *who,
                                const struct xrdd_want *want)
 {
-    char host[INET6_ADDRSTRLEN], key[INET6_ADDRSTRLEN + 2];
+    char host[INET6_ADDRSTRLEN], key[XRDD_PREFIX_TEXT];
     xeno_time now = xeno_mono(m->opts.env);
     struct target *t = find_target(m, want->address, want->paths);
     unsigned port;
 
     if (t && (t->running || t->over.ns > now.ns))
         return t->running ? t : NULL;
-    if (want->slot_count == 0 || !split(want->address, host, &port) ||
-        !key_of(host, want->paths, key) || !account_for(m, who))
+    if (want->slot_count == 0 || !xrdd_address_split(want->address, host, &port) ||
+        !xrdd_prefix(host, want->paths, key) || !account_for(m, who))
         return NULL;
     t = make_target(m, key);
     if (!t)
