@@ -22,12 +22,14 @@
 
 #define HOLD_PATH "/v1/holds?ttl_s=60"
 #define ORDER_EXTRA                                                                                \
-    3600               /* seconds an order made here outlives its session: grace and last charge */
-#define FOUND_MAX   10 /* XenoServers that are asked to hold, one after the other */
-#define ORDER_LEAST (XENO_CREDIT / 100)
-#define POLL_MS_MAX 250
-#define END_WAIT_S  60
-#define SETTLE_S    3 /* a XenoCorp that is away must not hold us up */
+    3600 /* seconds an order made here outlives its session: grace and last charge */
+#define HOLD_ANSWER_S 10 /* of a XenoServer that is one of several */
+#define HOLD_IMAGE_S  25 /* when it has to ask a store what the images are */
+#define FOUND_MAX     10 /* XenoServers that are asked to hold, one after the other */
+#define ORDER_LEAST   (XENO_CREDIT / 100)
+#define POLL_MS_MAX   250
+#define END_WAIT_S    60
+#define SETTLE_S      3 /* a XenoCorp that is away must not hold us up */
 
 void cli_making_release(struct cli_making *m)
 {
@@ -84,6 +86,34 @@ static int post_hold(struct cli *cli, struct cli_making *m, struct xeno_err *err
     int r = cli_ask(cli, &ask, &answer, err);
 
     return r < 0 ? r : cli_make_take_hold(m, answer, err);
+}
+
+static bool has_remote(const struct xeno_requirement *req)
+{
+    bool remote = strncmp(req->template_ref, "oci://", 6) == 0;
+
+    for (size_t i = 0; i < req->overlay_count; i++)
+        remote |= strncmp(req->overlays[i], "oci://", 6) == 0;
+    return remote;
+}
+
+xeno_time cli_make_hold_patience(const struct cli_making *m)
+{
+    return xeno_s(has_remote(m->req) ? HOLD_IMAGE_S : HOLD_ANSWER_S);
+}
+
+/* The same of one of several: the next one does not wait longer for it than it has to. */
+static int post_hold_of_many(struct cli *cli, struct cli_making *m, struct xeno_err *err)
+{
+    struct cli_asked a = { .ask = cli_make_ask_hold(m) };
+    int r;
+
+    a.ask.deadline = cli_make_hold_patience(m);
+    cli_ask_all(cli, &a, 1, NULL, NULL);
+    r = a.answer ? cli_make_take_hold(m, a.answer, err)
+                 : xeno_fail(err, a.err.code, a.err.token, "%s", a.err.text);
+    xeno_json_unref(a.answer);
+    return r;
 }
 
 static void drop_hold(struct cli *cli, struct cli_making *m)
@@ -157,7 +187,7 @@ static int hold_found(struct cli *cli, struct cli_making *m, struct xeno_err *er
     for (size_t i = 0; i < n; i++) {
         if (m->found)
             m->server = cli_discovery_server(m->found, i, m->servers);
-        r = post_hold(cli, m, err);
+        r = i + 1 < n ? post_hold_of_many(cli, m, err) : post_hold(cli, m, err);
         if (r == 0 || cli_guard_caught())
             break;
         if (i + 1 < n)

@@ -90,6 +90,8 @@ int cli_make_session(struct cli *cli, struct cli_making *m, struct xeno_err *err
 xeno_credit cli_make_most(const struct cli_making *m);
 /* How long an order for it must last. */
 xeno_time cli_make_life(const struct cli_making *m);
+/* How long one of several is waited for: who takes longer is not chosen. */
+xeno_time cli_make_hold_patience(const struct cli_making *m);
 /* Borrows m. */
 struct cli_ask cli_make_ask_hold(const struct cli_making *m);
 int cli_make_take_hold(struct cli_making *m, const struct xeno_json *answer, struct xeno_err *err);

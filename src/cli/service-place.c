@@ -11,9 +11,7 @@
 #include "cli/out.h"
 #include "cli/service.h"
 
-#define HOLD_ANSWER_S 10 /* who takes longer is not chosen */
-#define HOLD_IMAGE_S  25 /* the same, when it has to ask a store what the images are */
-#define HOLD_ALL_S    30 /* what was held first must not expire meanwhile */
+#define HOLD_ALL_S 30 /* what was held first must not expire meanwhile */
 
 size_t cli_rollout_alive(const struct cli_rollout *ro)
 {
@@ -107,15 +105,6 @@ static void on_hold(struct cli_asked *a, void *arg)
     fail_with(re, &a->err);
 }
 
-static bool has_remote(const struct xeno_requirement *req)
-{
-    bool remote = strncmp(req->template_ref, "oci://", 6) == 0;
-
-    for (size_t i = 0; i < req->overlay_count; i++)
-        remote |= strncmp(req->overlays[i], "oci://", 6) == 0;
-    return remote;
-}
-
 /* Every replica that has none asks the next XenoServer. Returns: how many asked. */
 static size_t hold_round(struct cli_rollout *ro)
 {
@@ -132,7 +121,7 @@ static size_t hold_round(struct cli_rollout *ro)
             continue;
         re->making.server = ro->candidates[re->candidate];
         list[n].ask = cli_make_ask_hold(&re->making);
-        list[n].ask.deadline = xeno_s(has_remote(re->making.req) ? HOLD_IMAGE_S : HOLD_ANSWER_S);
+        list[n].ask.deadline = cli_make_hold_patience(&re->making);
         list[n++].who = re;
     }
     cli_ask_all(ro->cli, list, n, on_hold, ro);
