@@ -64,19 +64,32 @@ static int compare_texts(const struct xeno_forest *f, uint32_t str, const struct
 }
 
 /* Of entry `at`, whose key is equal: below zero when it stands before `e`. */
-static int compare_rest(const struct xeno_forest *f, const struct xeno_node *n, bool texts,
-                        unsigned at, const struct xeno_entry *e)
+static int compare_rest(const struct xeno_forest *f, const struct xeno_node *n, unsigned at,
+                        const struct xeno_entry *e)
 {
-    const struct xeno_texts *t = texts ? xeno_texts(n) : NULL;
-    int c = 0;
+    const struct xeno_texts *t = xeno_texts(n);
+    int c;
 
-    if (t && t->more[at] != e->more)
+    if (t->more[at] != e->more)
         return t->more[at] < e->more ? -1 : 1;
-    if (t)
-        c = compare_texts(f, t->str[at], e);
+    c = compare_texts(f, t->str[at], e);
     if (c != 0)
         return c;
     return n->slot[at] < e->slot ? -1 : n->slot[at] > e->slot;
+}
+
+/* How many of sorted slots are below `slot`; without a branch that could be foretold wrongly. */
+static unsigned slots_below(const uint32_t *s, unsigned n, uint32_t slot)
+{
+    const uint32_t *base = s;
+
+    while (n > 1) {
+        unsigned half = n / 2;
+
+        base += half & -(unsigned)(base[half - 1] < slot);
+        n -= half;
+    }
+    return (unsigned)(base - s) + (*base < slot);
 }
 
 /* The same where keys alone may not tell. */
@@ -89,10 +102,12 @@ static unsigned position_among(const struct xeno_forest *f, const struct xeno_no
         return low;
     if (e->key < UINT64_MAX)
         high = position_of_key(n, e->key + 1);
+    if (!texts)
+        return low + slots_below(n->slot + low, high - low, e->slot);
     while (low < high) {
         unsigned mid = (low + high) / 2;
 
-        if (compare_rest(f, n, texts, mid, e) < 0)
+        if (compare_rest(f, n, mid, e) < 0)
             low = mid + 1;
         else
             high = mid;

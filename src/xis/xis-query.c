@@ -7,6 +7,8 @@
 
 /* Units of work that adverts with many values may cost beyond their number. */
 #define UNITS 8
+#define AHEAD 16 /* records that are fetched together */
+#define CELLS 64 /* of a record, so many */
 
 /* A match, by what it is ordered by. */
 struct match {
@@ -144,10 +146,16 @@ struct run {
     struct xeno_xis_answer *ret;
 };
 
-static void look(struct run *q, uint32_t slot)
+/* A slot and the record it has. */
+struct seen {
+    uint32_t slot;
+    const struct xeno_record *record;
+};
+
+static void look(struct run *q, const struct seen *s)
 {
-    const struct xeno_record *r = xeno_record_at(q->view.x, slot);
-    struct match m = { .slot = slot };
+    const struct xeno_record *r = s->record;
+    struct match m = { .slot = s->slot };
 
     q->ret->looked++;
     q->view.record = r;
@@ -160,25 +168,57 @@ static void look(struct run *q, uint32_t slot)
     keep(&q->best, &m);
 }
 
+/* Slots, records and cells lie anywhere: those of several are fetched before the first is looked
+ * at. False: the work is over. */
+static bool look_at_all(struct run *q, struct seen *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(xeno_slot_at(q->view.x, s[i].slot));
+    for (size_t i = 0; i < n; i++) {
+        s[i].record = xeno_record_at(q->view.x, s[i].slot);
+        __builtin_prefetch(s[i].record);
+        __builtin_prefetch(&s[i].record->cells);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct xeno_cells *c = &s[i].record->cells;
+
+        for (uint32_t at = 0; at < c->n && at < CELLS; at += 8)
+            __builtin_prefetch(&c->value[at]);
+        for (uint32_t at = 0; at < c->n && at < CELLS; at += 16)
+            __builtin_prefetch(&c->token[at]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (q->ret->looked >= q->work || q->view.units / UNITS >= q->work)
+            return false;
+        look(q, &s[i]);
+    }
+    return true;
+}
+
 /* Look at what a span has, each slot once in all. False: the work is over. */
 static bool walk(struct run *q, const struct xeno_span *s)
 {
+    struct seen some[AHEAD];
     struct xeno_cursor c;
     struct xeno_entry e;
-    uint64_t n = s->high - s->low;
+    uint64_t left = s->high - s->low;
+    size_t n = 0;
 
     xeno_cursor_set(&c, s->root, s->texts, s->low);
-    for (; n > 0 && xeno_cursor_get(&c, &e); n--, xeno_cursor_next(&c)) {
+    for (; left > 0 && xeno_cursor_get(&c, &e); left--, xeno_cursor_next(&c)) {
         uint64_t bit = UINT64_C(1) << e.slot % 64;
 
         if (q->seen[e.slot / 64] & bit)
             continue;
-        if (q->ret->looked >= q->work || q->view.units / UNITS >= q->work)
-            return false;
         q->seen[e.slot / 64] |= bit;
-        look(q, e.slot);
+        some[n++].slot = e.slot;
+        if (n < AHEAD)
+            continue;
+        if (!look_at_all(q, some, n))
+            return false;
+        n = 0;
     }
-    return true;
+    return look_at_all(q, some, n);
 }
 
 static void answer(struct run *q, struct xeno_hit *hits)

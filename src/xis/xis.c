@@ -76,8 +76,9 @@ void xeno_xis_stats(const struct xeno_xis *x, struct xeno_xis_stats *ret)
         .carriers = x->carrier_count,
         .values = x->ix.values,
         .text_bytes = x->text_bytes,
+        .node_bytes = xeno_forest_bytes(&x->ix.forest),
     };
-    ret->other_bytes = x->record_bytes + xeno_forest_bytes(&x->ix.forest) + x->ix.intern.bytes +
+    ret->other_bytes = x->record_bytes + ret->node_bytes + x->ix.intern.bytes +
                        xeno_column_bytes(x->ix.intern.texts) + xeno_map_bytes(&x->ix.intern.map) +
                        xeno_column_bytes(x->ix.tokens) + xeno_column_bytes(x->ids) +
                        xeno_column_bytes(x->slots) + xeno_map_bytes(&x->map) +

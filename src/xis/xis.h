@@ -205,7 +205,8 @@ struct xeno_xis_stats {
     size_t alive, dead, tokens, watches, carriers;
     uint64_t values;      /* entries of the index */
     uint64_t text_bytes;  /* of signed texts */
-    uint64_t other_bytes; /* of everything else, as asked from malloc */
+    uint64_t other_bytes; /* of everything else, as asked for */
+    uint64_t node_bytes;  /* of those, what is in slabs instead of malloc's memory */
 };
 void xeno_xis_stats(const struct xeno_xis *x, struct xeno_xis_stats *ret); /* writer */
 
