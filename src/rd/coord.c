@@ -33,6 +33,7 @@ struct xeno_coord_node {
     size_t peer_count;
     uint64_t samples;
     double drift_ms; /* how far it moved of late */
+    double kept_ms;  /* the error that a point kept from before had */
 };
 
 static bool in_range(double v, double low)
@@ -107,7 +108,7 @@ struct xeno_coord_node *xeno_coord_node_new(uint64_t seed)
     for (int i = 0; i < XENO_COORD_DIM; i++)
         n->at.x[i] = (double)(scatter(&seed) >> 11) * 0x1p-53 * 10 - 5;
     n->at.height_ms = 1;
-    n->at.error_ms = XENO_COORD_MAX_MS;
+    n->at.error_ms = n->kept_ms = XENO_COORD_MAX_MS;
     return n;
 }
 
@@ -118,8 +119,10 @@ void xeno_coord_node_free(struct xeno_coord_node *n)
 
 void xeno_coord_node_restore(struct xeno_coord_node *n, const struct xeno_coord *c)
 {
-    if (xeno_coord_ok(c) && c->samples > 0)
-        n->at = *c;
+    if (!xeno_coord_ok(c) || c->samples == 0)
+        return;
+    n->at = *c;
+    n->kept_ms = c->error_ms;
 }
 
 static struct peer *find(const struct xeno_coord_node *n, const struct xeno_id *id)
@@ -297,7 +300,7 @@ static void unhold(struct xeno_coord_node *n)
  * it moved of late, nor than what its peers are unsure of together. */
 static double error_of(const struct xeno_coord_node *n)
 {
-    double v[XENO_COORD_PEERS], unsure, usual, off;
+    double v[XENO_COORD_PEERS], unsure, usual, off, few_ms;
     size_t count = 0, few = 0;
 
     off = off_by(n, &n->at, &few);
@@ -312,7 +315,9 @@ static double error_of(const struct xeno_coord_node *n)
         if (n->peers[i].placed)
             v[count++] = n->peers[i].rtt_ms;
     usual = middle(v, count);
-    off = off * (1 + (double)VARS / (double)count) + usual * VARS / (double)(VARS + count * count);
+    /* A point that was kept was found by more than those few. */
+    few_ms = fmin(usual * VARS / (double)(VARS + count * count), n->kept_ms);
+    off = off * (1 + (double)VARS / (double)count) + few_ms;
     return fmin(fmax(off, fmax(unsure, n->drift_ms)), XENO_COORD_MAX_MS);
 }
 

@@ -74,7 +74,8 @@ struct xeno_coord_node *xeno_coord_node_new(uint64_t seed);
 void xeno_coord_node_free(struct xeno_coord_node *n);
 XENO_DEFINE_AUTO(xeno_coord_node, xeno_coord_node_free);
 
-/* Start from a coordinate kept from before (a restart), as far as it is ok. */
+/* Start from a coordinate kept from before (a restart), as far as it is ok. Its error stands for
+ * what few peers cannot tell: make it larger the older it is. */
 void xeno_coord_node_restore(struct xeno_coord_node *n, const struct xeno_coord *c);
 
 /* Note a round trip to `peer`, whose coordinate as published is `at` (NULL: it has none, then only

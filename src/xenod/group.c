@@ -1,7 +1,9 @@
 /* src/xenod/group.c - the group of peers. */
 #include "xenod/group.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #define HISTORY  16 /* bits */
 #define CHECK    (3600 * XENO_NS_PER_S)
 #define REFUSED  64
+#define HOUR_MS  1. /* less sure by so much with each hour in which nothing was measured */
 #define BURST_NS (2 * XENO_NS_PER_S) /* between the first measurements of a new member */
 
 struct offer {
@@ -355,4 +358,41 @@ int xenod_group_loss_percent(const struct xenod_member *m)
 const struct xeno_coord *xenod_group_where(const struct xenod_group *g)
 {
     return xeno_coord_node_at(g->node);
+}
+
+/* --- over a restart --- */
+
+bool xenod_group_keep(const struct xenod_group *g, xeno_time now, char buf[XENOD_GROUP_KEPT_TEXT])
+{
+    const struct xeno_coord *at = xeno_coord_node_at(g->node);
+    int len = 0;
+
+    if (!xeno_coord_useful(at))
+        return false;
+    len = snprintf(buf, XENOD_GROUP_KEPT_TEXT, "%" PRId64 " %" PRIu32 " %.3f %.3f",
+                   now.ns / XENO_NS_PER_S, at->samples, at->error_ms, at->height_ms);
+    for (int k = 0; k < XENO_COORD_DIM; k++)
+        len += snprintf(buf + len, XENOD_GROUP_KEPT_TEXT - (size_t)len, " %.3f", at->x[k]);
+    return true;
+}
+
+bool xenod_group_restore(struct xenod_group *g, const char *text, xeno_time now)
+{
+    struct xeno_coord at = { .samples = 0 };
+    int64_t then, now_s = now.ns / XENO_NS_PER_S;
+    int used = 0;
+
+    if (sscanf(text, "%" SCNd64 " %" SCNu32 " %lf %lf%n", &then, &at.samples, &at.error_ms,
+               &at.height_ms, &used) != 4)
+        return false;
+    for (int k = 0, more = 0; k < XENO_COORD_DIM; k++, used += more)
+        if (sscanf(text + used, " %lf%n", &at.x[k], &more) != 1)
+            return false;
+    if (text[used] || then > now_s || then < now_s - XENOD_GROUP_KEPT_H * 3600)
+        return false;
+    at.error_ms += HOUR_MS * (double)(now_s - then) / 3600;
+    if (!xeno_coord_ok(&at) || !xeno_coord_useful(&at))
+        return false;
+    xeno_coord_node_restore(g->node, &at);
+    return true;
 }

@@ -79,4 +79,13 @@ int xenod_group_loss_percent(const struct xenod_member *m);
  * their places by each other. */
 const struct xeno_coord *xenod_group_where(const struct xenod_group *g);
 
+/* The own coordinate over a restart: a text with its time (wall clock). Returns: false, nothing is
+ * written, while the coordinate is not useful. */
+#define XENOD_GROUP_KEPT_TEXT 256
+bool xenod_group_keep(const struct xenod_group *g, xeno_time now, char buf[XENOD_GROUP_KEPT_TEXT]);
+/* Begin from there, less sure the older it is. Returns: false, nothing changed, when it is no such
+ * text, of the future, or older than XENOD_GROUP_KEPT_H. */
+#define XENOD_GROUP_KEPT_H (7 * 24)
+bool xenod_group_restore(struct xenod_group *g, const char *text, xeno_time now);
+
 #endif

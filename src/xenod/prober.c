@@ -475,6 +475,7 @@ static int on_time(sd_event_source *s, uint64_t usec, void *arg)
             check(p, m);
         while (p->way_count < PARALLEL && (m = xenod_group_to_measure(p->group, now)) != NULL)
             measure(p, m);
+        xenod_probing_keep(p, now);
     }
     trace_next(p, now);
     plan(p);
@@ -513,6 +514,7 @@ static int open_group(struct xenod_probing *p, struct xeno_err *err)
         return n < 0 ? n : 0;
     p->group = xenod_group_new(d->env, xeno_member_id(d->member), (size_t)d->opt.probe_group,
                                d->opt.probe_interval);
+    xenod_probing_restore(p);
     p->near_ms = NEAR_MS;
     p->round_due = jitter(p, XENO_NS_PER_S);
     p->news_due = p->round_due;

@@ -41,7 +41,7 @@ struct xenod_probing {
     enum { STAGE_NONE, STAGE_NEWS, STAGE_CHANCE, STAGE_NEAR } stage;
     bool in_round, wrap;
     int64_t near_ms, round_ns;
-    xeno_time round_due, news_due;
+    xeno_time round_due, news_due, keep_due;
 
     struct landmark landmarks[XENOD_LANDMARKS];
     size_t landmark_count, tracing;
@@ -51,6 +51,10 @@ struct xenod_probing {
     struct xenod_desk *desk;
     uint64_t measured, silent, refused, bad_adverts, xis_failed, traced;
 };
+
+/* Where we are, from and to the journal. */
+void xenod_probing_restore(struct xenod_probing *p);
+void xenod_probing_keep(struct xenod_probing *p, xeno_time now); /* when it is time to */
 
 struct xenod_desk *xenod_desk_new(struct xenod_probing *p);
 void xenod_desk_free(struct xenod_desk *k);

@@ -4,10 +4,14 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "http/metrics.h"
 #include "xenod/probing-priv.h"
 
 #define NUMBER_TEXT 32
+#define KEEP_EVERY  (600 * XENO_NS_PER_S)
+
+static const char kept_name[] = "coordinate";
 
 static const char *number(double n, char buf[NUMBER_TEXT])
 {
@@ -84,6 +88,26 @@ void xenod_probing_publish(const struct xenod_probing *p,
         publish_peers(p, add, arg);
     }
     publish_paths(p, add, arg);
+}
+
+void xenod_probing_restore(struct xenod_probing *p)
+{
+    xeno_autofree char *text = xenod_keep_get(p->d, kept_name);
+
+    if (text && !xenod_group_restore(p->group, text, xeno_wall(p->d->env)))
+        xeno_log(LOG_DEBUG, "probe.restore", "coordinate=old");
+    p->keep_due = xeno_time_add(xeno_mono(p->d->env), xeno_ns(KEEP_EVERY / 10));
+}
+
+void xenod_probing_keep(struct xenod_probing *p, xeno_time now)
+{
+    char text[XENOD_GROUP_KEPT_TEXT];
+
+    if (p->keep_due.ns > now.ns)
+        return;
+    p->keep_due = xeno_time_add(now, xeno_ns(KEEP_EVERY));
+    if (xenod_group_keep(p->group, xeno_wall(p->d->env), text))
+        xenod_keep_put(p->d, kept_name, text);
 }
 
 static void counter(struct xeno_buf *out, const char *name, const char *help, uint64_t n)

@@ -4,7 +4,8 @@
  * (group.h, pure) says which peers are measured and what their answers come to; here both meet the
  * loop, the XIS and the API. What is known is given to the advert by xenod_probing_publish().
  *
- * Context: the thread of the loop. Nothing of it is kept over a restart: it is measured again.
+ * Context: the thread of the loop. The own coordinate is kept over a restart; the rest is
+ * measured again.
  */
 #ifndef XENOD_PROBING_H
 #define XENOD_PROBING_H

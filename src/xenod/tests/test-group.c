@@ -119,6 +119,39 @@ static void times(void **state)
     assert_true(xenod_group_next(g).ns == INT64_MAX);
 }
 
+/* Where we were is kept while it is worth something, and is worth less each hour. */
+static void restart(void **state)
+{
+    static const char *const bad[] = { "",
+                                       "x",
+                                       "1000",
+                                       "1000 9 1 1 0 0 0 0",
+                                       "900 9 1 1 0 0 0 0 nan",
+                                       "900 9 -1 1 0 0 0 0 0",
+                                       "900 9 1 1 0 0 0 0 0 0",
+                                       "1001 9 1 1 0 0 0 0 0",
+                                       "900 1 1 1 0 0 0 0 0" };
+    xeno_auto(xenod_group) g = fresh(0, SIZE);
+    xeno_auto(xenod_group) then = fresh(1, SIZE);
+    struct xeno_coord before = *xenod_group_where(g);
+    const struct xeno_coord *at = xenod_group_where(g);
+    char text[XENOD_GROUP_KEPT_TEXT];
+
+    (void)state;
+    assert_false(xenod_group_keep(g, xeno_s(1000), text)); /* it knows nothing yet */
+    for (size_t i = 0; i < XENO_LEN(bad); i++) {
+        assert_false(xenod_group_restore(g, bad[i], xeno_s(1000)));
+        assert_memory_equal(&before, xenod_group_where(g), sizeof before);
+    }
+    assert_true(xenod_group_restore(g, "900 50 4.5 2 10 -20.25 0 0 3", xeno_s(900)));
+    assert_true(at->x[1] == -20.25 && at->height_ms == 2 && at->error_ms == 4.5);
+    assert_true(xenod_group_keep(g, xeno_s(1000), text));
+    assert_true(xenod_group_restore(then, text, xeno_s(1000 + 2 * 3600)));
+    at = xenod_group_where(then);
+    assert_true(at->x[4] == 3 && at->samples == 50 && fabs(at->error_ms - 6.5) < 1e-6);
+    assert_false(xenod_group_restore(g, text, xeno_s(1001 + XENOD_GROUP_KEPT_H * 3600)));
+}
+
 static void silence(void **state)
 {
     xeno_auto(xenod_group) g = fresh(0, SIZE);
@@ -256,8 +289,8 @@ static void liars(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_is_in), cmocka_unit_test(times), cmocka_unit_test(silence),
-        cmocka_unit_test(refused),   cmocka_unit_test(liars),
+        cmocka_unit_test(who_is_in), cmocka_unit_test(times),   cmocka_unit_test(restart),
+        cmocka_unit_test(silence),   cmocka_unit_test(refused), cmocka_unit_test(liars),
     };
 
     xeno_crypto_init();

@@ -132,7 +132,7 @@ static void slow(void **state)
     xeno_auto(xeno_json) j = NULL;
     char text[100];
 
-    world(f, LOOPBACK "probe-wait = 2s", 4, 11);
+    world(f, LOOPBACK "probe-wait = 4s", 4, 11);
     for (int i = 0; i < 4; i++)
         f->servers[i].rtt_us = i == 3 ? 21000 : i == 2 ? 0 : -1;
     j = near(f, "198.41.0.9");
