@@ -1,8 +1,9 @@
 /* bench/rd/find.c - how long one find over many XenoServers takes.
  *
- * bench-rd-find [SERVERS [FINDS]]: 100,000 and 400 unless told, on one processor. Adverts are made
- * up (src/rd/tests/servers.c), forty-odd leaves each. A line for each kind of question: wall time
- * and processor time of xeno_rd_find() alone, and of putting adverts in.
+ * bench-rd-find [SERVERS [FINDS [KIND]]]: 100,000 and 400 unless told, on one processor. Adverts
+ * are made up (src/rd/tests/servers.c), forty-odd leaves each. A line for each kind of question (or
+ * the one of that number, from 1): wall time and processor time of xeno_rd_find() alone, and of
+ * putting adverts in.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,17 +154,20 @@ int main(int argc, char **argv)
 {
     unsigned servers = argc > 1 ? (unsigned)atoi(argv[1]) : 100000;
     unsigned finds = argc > 2 ? (unsigned)atoi(argv[2]) : 400;
+    size_t count = sizeof(kinds) / sizeof(*kinds), only = argc > 3 ? (size_t)atoi(argv[3]) : 0;
     struct xeno_env_test t;
     struct xeno_rd *rd;
 
-    if (servers < 1 || servers > 1000000 || finds < 1 || finds > 100000) {
-        fprintf(stderr, "usage: bench-rd-find [SERVERS [FINDS]]\n");
+    if (servers < 1 || servers > 1000000 || finds < 1 || finds > 100000 || only > count) {
+        fprintf(stderr, "usage: bench-rd-find [SERVERS [FINDS [KIND]]]\n");
         return EXIT_FAILURE;
     }
     xeno_env_test_init(&t, NOW, 1);
     rd = fill(&t, servers);
-    for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
-        measure(&t, rd, k, servers, finds);
+    for (size_t k = 0; k < count; k++) {
+        if (only == 0 || k + 1 == only)
+            measure(&t, rd, k, servers, finds);
+    }
     xeno_rd_free(rd);
     return EXIT_SUCCESS;
 }

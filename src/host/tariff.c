@@ -154,18 +154,6 @@ int64_t xeno_quote_at(const struct xeno_quote *quote, const struct xeno_tariff *
     return sum;
 }
 
-double xeno_quote_about(const struct xeno_quote *quote, const struct xeno_tariff *t)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < quote->count; i++) {
-        const struct xeno_price *p = &t->price[quote->part[i].res];
-
-        sum += quote->part[i].ratio * (double)(quote->part[i].used ? p->used : p->reserved);
-    }
-    return sum;
-}
-
 static int64_t mib(int64_t bytes)
 {
     return bytes / (1 << 20) + (bytes % (1 << 20) != 0);

@@ -55,7 +55,8 @@ int64_t xeno_tariff_amount(const struct xeno_tariff *t, enum xeno_res res, struc
 
 /* The same quantities priced by many tariffs, at some ten nanoseconds each: what
  * xeno_tariff_amount() gives, summed over the resources; with `up` one micro-credit more for each
- * part that costs something, as xeno_tariff_cost() rounds. INT64_MAX when it does not fit. */
+ * part that costs something, as xeno_tariff_cost() rounds. INT64_MAX when it does not fit.
+ * Unrounded it is the sum of each part's ratio and its price. */
 struct xeno_quote {
     struct {
         int64_t quantity, unit;
@@ -69,11 +70,6 @@ struct xeno_quote {
 void xeno_quote_init(struct xeno_quote *quote, const struct xeno_quantity q[XENO_RES_COUNT],
                      bool up);
 int64_t xeno_quote_at(const struct xeno_quote *quote, const struct xeno_tariff *t);
-
-/* About that, in a tenth of the time: the difference is at most XENO_QUOTE_SLACK micro-credits and
- * a 10^12th of it. Of what does not fit an int64 it says how much it would be. */
-#define XENO_QUOTE_SLACK 32
-double xeno_quote_about(const struct xeno_quote *quote, const struct xeno_tariff *t);
 
 /* Which part of a grant a session has in its present state: all of it, or the disk (and an address
  * of its own) only. */

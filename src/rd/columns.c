@@ -1,14 +1,14 @@
 /* src/rd/columns.c - what all servers say under one token, side by side. */
 #include "rd/table.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char *const pinned_paths[RD_T_COUNT] = {
-    [RD_T_ACCEPTING] = "Accepting",      [RD_T_ENV_TYPE] = "EnvType",    [RD_T_CPU] = "CPUmsps",
-    [RD_T_MEMORY] = "MemoryMB",          [RD_T_DISK] = "DiskMB",         [RD_T_NET] = "NetMbps",
-    [RD_T_PROCESSES] = "Most/Processes", [RD_T_ADDRESSES] = "Addresses", [RD_T_PORTS] = "Ports",
-    [RD_T_LOAD] = "LoadPercent",
+    [RD_T_ENV_TYPE] = "EnvType",    [RD_T_CPU] = "CPUmsps", [RD_T_MEMORY] = "MemoryMB",
+    [RD_T_DISK] = "DiskMB",         [RD_T_NET] = "NetMbps", [RD_T_PROCESSES] = "Most/Processes",
+    [RD_T_ADDRESSES] = "Addresses", [RD_T_PORTS] = "Ports", [RD_T_LOAD] = "LoadPercent",
 };
 
 uint32_t rd_hash(const char *text)
@@ -223,6 +223,18 @@ void rd_columns_clear(struct xeno_rd *rd, const struct rd_server *s)
         rd->dynamic[i].cells[s->slot].kind = RD_NONE;
 }
 
+/* The largest number that is told under the cell's token; NAN: none is. */
+static double largest(const struct rd_server *s, const struct rd_cell *c)
+{
+    double most = NAN;
+
+    for (const struct xeno_leaf *l = rd_first(s, c); l; l = rd_next(s, l)) {
+        if (l->number && !(most >= l->n))
+            most = l->n;
+    }
+    return most;
+}
+
 void rd_columns_fill(struct xeno_rd *rd, const struct rd_server *s)
 {
     for (size_t i = 0; i < s->leaf_count; i++) {
@@ -233,4 +245,6 @@ void rd_columns_fill(struct xeno_rd *rd, const struct rd_server *s)
         if (col)
             cell_note(&col->cells[s->slot], leaf, i);
     }
+    for (size_t i = 0; i < RD_T_COUNT; i++)
+        rd->numbers[i][s->slot] = largest(s, &rd->pinned[i].cells[s->slot]);
 }

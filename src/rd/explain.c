@@ -111,8 +111,7 @@ static bool relax_part(const struct rd_find *f, enum xeno_rd_constraint c, uint3
     if (of_requirement(c) && accept && accept->of_requirement)
         return false; /* it might not accept the other requirement */
     if (c == XENO_RD_C_ADDRESSES && f->req->requirement->port_count > 0 &&
-        !(rd_cell_value(f, f->rd->pinned[RD_T_PORTS].cells, slot) >=
-          (double)f->req->requirement->port_count))
+        !(f->rd->numbers[RD_T_PORTS][slot] >= (double)f->req->requirement->port_count))
         return false; /* without an address of its own it would need these */
     if (t)
         return relax_number(f, t, slot, ret, ret_change);

@@ -27,8 +27,6 @@ void rd_scratch_free(struct rd_scratch *s)
         return;
     free(s->no);
     free(s->unknown);
-    for (size_t i = 0; i < XENO_LEN(s->truth); i++)
-        free(s->truth[i]);
     free(s->total);
     free(s->score);
     for (size_t i = 0; i < XENO_RD_TERMS; i++)
@@ -36,6 +34,8 @@ void rd_scratch_free(struct rd_scratch *s)
     free(s->values);
     for (size_t i = 0; i < XENO_RD_TARGETS; i++)
         free(s->latency[i]);
+    for (size_t i = 0; i < XENO_RD_TARGETS; i++)
+        free(s->rough[i]);
     free(s->packed);
     free(s->live);
     free(s->order);
@@ -67,8 +67,6 @@ static struct rd_scratch *scratch(struct xeno_rd *rd, const struct xeno_rd_reque
             s->group_room *= 2;
         column(&s->groups, s->group_room);
     }
-    for (size_t i = 0; req->where && i < XENO_LEN(s->truth) && !s->truth[i]; i++)
-        column(&s->truth[i], n);
     for (size_t i = 0; i < (req->term_count > 3 ? req->term_count : 3); i++) {
         if (!s->terms[i])
             column(&s->terms[i], n);
@@ -76,6 +74,8 @@ static struct rd_scratch *scratch(struct xeno_rd *rd, const struct xeno_rd_reque
     for (size_t i = 0; i < targets; i++) {
         if (!s->latency[i])
             column(&s->latency[i], n);
+        if (!s->rough[i])
+            column(&s->rough[i], n);
     }
     return s;
 }
@@ -176,7 +176,6 @@ static int64_t load_of(const struct rd_find *f, uint32_t slot)
 
 static void answer(const struct rd_find *f, uint32_t slot, int set, struct xeno_rd_answer *a)
 {
-    const struct xeno_rd_request *r = f->req;
     double score = f->s->score[slot];
 
     a->advert = f->rd->servers[slot]->advert;
@@ -184,11 +183,11 @@ static void answer(const struct rd_find *f, uint32_t slot, int set, struct xeno_
     a->total = rd_total(f, slot);
     a->load_percent = load_of(f, slot);
     a->complaints = f->rd->complaints[slot];
-    for (size_t i = 0; i < r->near_count + r->equal_count; i++) {
-        a->latency[i].place = i < r->near_count ? &r->near[i] : &r->equal[i - r->near_count];
-        a->latency[i].rtt = f->s->latency[i][slot];
+    for (size_t i = 0; i < rd_targets(f); i++) {
+        a->latency[i].place = rd_target(f, i);
+        a->latency[i].rtt = rd_latency(f, i, slot);
     }
-    a->latency_count = r->near_count + r->equal_count;
+    a->latency_count = rd_targets(f);
     a->of = rd_layers_of(f);
     a->have = rd_layers_there(f, slot);
     a->set = set;

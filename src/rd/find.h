@@ -173,6 +173,9 @@ struct xeno_rd_client {
  * were asked for, find asks here. Targets are numbered: places of `near`, then those of `equal`. */
 struct xeno_rd_network {
     void *ctx;
+    /* The XenoServer that is at the target's address, if one is: then the map says how far it is.
+     * May be NULL. */
+    bool (*server)(void *ctx, size_t target, uint32_t *ret_slot);
     /* ret[i], which is unknown, of server slots[i] to the target; xeno_near_estimates() of a search
      * does this. NULL: nothing is known. */
     void (*estimate)(void *ctx, size_t target, const uint32_t *slots, size_t n,

@@ -37,21 +37,23 @@ static size_t row(const struct rd_find *f, size_t from, size_t n, uint32_t slot,
                   struct xeno_latency ret[XENO_RD_PLACES])
 {
     for (size_t i = 0; i < n; i++)
-        ret[i] = f->s->latency[from + i][slot];
+        ret[i] = rd_latency(f, from + i, slot);
     return n;
 }
 
 /* The largest, the mean or the difference as if what is predicted were certain. */
-static double roughly(enum xeno_rd_what what, const struct xeno_latency *l, size_t n)
+static double roughly(enum xeno_rd_what what, float *const *columns, size_t n, uint32_t slot)
 {
     double low = INFINITY, high = -INFINITY, sum = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (l[i].how == XENO_LATENCY_UNKNOWN)
+        double ms = columns[i][slot];
+
+        if (!(ms < INFINITY))
             return INFINITY;
-        low = l[i].ms < low ? l[i].ms : low;
-        high = l[i].ms > high ? l[i].ms : high;
-        sum += l[i].ms;
+        low = ms < low ? ms : low;
+        high = ms > high ? ms : high;
+        sum += ms;
     }
     return what == XENO_RD_RTT_MAX ? high : what == XENO_RD_EQUAL ? high - low : sum / (double)n;
 }
@@ -63,14 +65,12 @@ static bool of_latency(enum xeno_rd_what what)
 
 static double rough_value(const struct rd_find *f, enum xeno_rd_what what, uint32_t slot)
 {
-    struct xeno_latency l[XENO_RD_PLACES];
-    size_t n, near = f->req->near_count;
+    size_t near = f->req->near_count;
 
     if (!of_latency(what))
         return rd_term_value(f, what, slot);
-    n = what == XENO_RD_EQUAL ? row(f, near, f->req->equal_count, slot, l)
-                              : row(f, 0, near, slot, l);
-    return roughly(what, l, n);
+    return what == XENO_RD_EQUAL ? roughly(what, f->s->rough + near, f->req->equal_count, slot)
+                                 : roughly(what, f->s->rough, near, slot);
 }
 
 double rd_term_value(const struct rd_find *f, enum xeno_rd_what what, uint32_t slot)
@@ -291,7 +291,7 @@ static size_t best_to_front(const struct rd_find *f, uint32_t *slots, size_t n, 
     for (size_t i = k; i < n; i++) {
         uint32_t t = slots[i];
 
-        if (!rd_before(f, t, slots[0]))
+        if (f->s->score[t] > f->s->score[slots[0]] || !rd_before(f, t, slots[0]))
             continue;
         slots[i] = slots[0];
         slots[0] = t;

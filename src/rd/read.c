@@ -45,6 +45,17 @@ static uint8_t read_isolation(const struct xeno_advert *a)
     return bits;
 }
 
+static uint8_t read_accepting(const struct xeno_advert *a)
+{
+    const struct xeno_leaf *l = xeno_advert_leaf(a, "Accepting");
+
+    if (!l)
+        return XENO_UNKNOWN;
+    while (l && strcmp(l->value, "yes") != 0)
+        l = xeno_advert_leaf_next(a, l);
+    return l ? XENO_TRUE : XENO_FALSE;
+}
+
 static uint64_t read_corps(struct xeno_rd *rd, const struct xeno_advert *a)
 {
     uint64_t bits = 0, bit;
@@ -189,6 +200,7 @@ static void spread(struct xeno_rd *rd, struct rd_server *s)
 
     rd->expires_ns[slot] = a->expires.ns;
     rd->isolation[slot] = read_isolation(a);
+    rd->accepting[slot] = read_accepting(a);
     rd->corps[slot] = read_corps(rd, a);
     rd->kernels[slot] = kernel ? rd_kernel_code(kernel->value) : 0;
     rd->operators[slot] = rd_hash64(xeno_advert_text(a, "Operator", ""), 0);
@@ -201,6 +213,12 @@ static void spread(struct xeno_rd *rd, struct rd_server *s)
          l = xeno_advert_leaf_next(a, l))
         rd->path_bloom[slot] |= rd_bloom_text(l->value);
     rd->tariffs[slot] = read_tariff(a);
+    for (int i = 0; i < XENO_RES_COUNT; i++) {
+        const struct xeno_tariff *t = &rd->tariffs[slot];
+
+        rd->prices[2 * i][slot] = t->epoch > 0 ? (float)t->price[i].reserved : NAN;
+        rd->prices[2 * i + 1][slot] = t->epoch > 0 ? (float)t->price[i].used : NAN;
+    }
     rd->accept[slot] = accept_ref(rd, a);
     rd_columns_fill(rd, s);
 }

@@ -37,6 +37,7 @@ static void link_server(struct xeno_rd *rd, const struct rd_server *s)
     size_t n = read_links(rd, s->advert, links);
 
     xeno_near_map_set(rd->map, s->slot, rd_coord(s->advert, &coord), links, n);
+    rd_trips_set(rd, s->slot, links, n);
 }
 
 /* One old advert for each that comes; when all have had their turn, no link names a slot that was
@@ -53,7 +54,7 @@ static void link_another(struct xeno_rd *rd)
     rd->to_link--;
 }
 
-static void slots_push(struct rd_slots *s, uint32_t slot)
+void rd_slots_push(struct rd_slots *s, uint32_t slot)
 {
     if (s->count == s->room) {
         s->room = s->room ? 2 * s->room : 64;
@@ -72,7 +73,7 @@ void xeno_rd_settle(struct xeno_rd *rd)
     }
     rd->to_link = 0;
     while (rd->waiting.count > 0)
-        slots_push(&rd->free, rd->waiting.at[--rd->waiting.count]);
+        rd_slots_push(&rd->free, rd->waiting.at[--rd->waiting.count]);
 }
 
 /* --- servers come and go --- */
@@ -102,11 +103,17 @@ void xeno_rd_free(struct xeno_rd *rd)
     for (size_t i = 0; i < rd->dynamic_count; i++)
         free(rd->dynamic[i].cells);
     xeno_near_map_free(rd->map);
+    rd_trips_release(&rd->trips, rd->room);
     rd_scratch_free(rd->scratch);
     free(rd->servers);
     free(rd->expires_ns);
     free(rd->complaints);
     free(rd->isolation);
+    free(rd->accepting);
+    for (size_t i = 0; i < RD_T_COUNT; i++)
+        free(rd->numbers[i]);
+    for (size_t i = 0; i < XENO_LEN(rd->prices); i++)
+        free(rd->prices[i]);
     free(rd->corps);
     free(rd->kernels);
     free(rd->operators);
@@ -135,6 +142,11 @@ static void grow(struct xeno_rd *rd)
     more(rd, room, &rd->expires_ns);
     more(rd, room, &rd->complaints);
     more(rd, room, &rd->isolation);
+    more(rd, room, &rd->accepting);
+    for (size_t i = 0; i < RD_T_COUNT; i++)
+        more(rd, room, &rd->numbers[i]);
+    for (size_t i = 0; i < XENO_LEN(rd->prices); i++)
+        more(rd, room, &rd->prices[i]);
     more(rd, room, &rd->corps);
     more(rd, room, &rd->kernels);
     more(rd, room, &rd->operators);
@@ -147,6 +159,7 @@ static void grow(struct xeno_rd *rd)
         more(rd, room, &rd->pinned[i].cells);
     for (size_t i = 0; i < rd->dynamic_count; i++)
         more(rd, room, &rd->dynamic[i].cells);
+    rd_trips_grow(&rd->trips, rd->room, room);
     rd->room = room;
 }
 
@@ -166,7 +179,8 @@ static void server_remove(struct xeno_rd *rd, struct rd_server *s)
 {
     rd->servers[s->slot] = NULL;
     xeno_near_map_clear(rd->map, s->slot);
-    slots_push(&rd->waiting, s->slot);
+    rd_trips_clear(rd, s->slot);
+    rd_slots_push(&rd->waiting, s->slot);
     HASH_DEL(rd->by_id, s);
     rd_server_free(rd, s);
     rd->live--;

@@ -48,7 +48,6 @@ struct rd_column {
 };
 
 enum rd_token { /* of columns that always exist */
-                RD_T_ACCEPTING,
                 RD_T_ENV_TYPE,
                 RD_T_CPU,
                 RD_T_MEMORY,
@@ -87,6 +86,12 @@ struct rd_slots {
     size_t count, room;
 };
 
+/* What predicts round trips, in single precision (trips.c). */
+struct rd_trips {
+    float *x[XENO_COORD_DIM], *height; /* height INFINITY: no coordinate of use */
+    struct rd_slots *naming, *named;   /* who published a round trip to it, and to whom it did */
+};
+
 struct xeno_rd {
     size_t max, room, used, live; /* slots: allocated, ever used, with a server */
     struct rd_server *by_id;
@@ -95,13 +100,16 @@ struct xeno_rd {
     struct rd_server **servers;
     int64_t *expires_ns;
     int64_t *complaints;
-    uint8_t *isolation;           /* bits; 0: not told */
-    uint64_t *corps;              /* bits of corp_ids; the last bit: some other */
-    uint64_t *kernels;            /* rd_kernel_code() of Machine/Kernel */
-    uint64_t *operators, *places; /* hashes of texts */
-    uint64_t *bloom, *path_bloom; /* of the cached layers; of Path/To */
-    struct xeno_tariff *tariffs;  /* epoch 0: not known */
-    struct rd_accept **accept;    /* NULL: everybody */
+    uint8_t *isolation;                /* bits; 0: not told */
+    uint8_t *accepting;                /* enum xeno_truth */
+    double *numbers[RD_T_COUNT];       /* of pinned columns: the largest number told; NAN: none */
+    float *prices[2 * XENO_RES_COUNT]; /* reserved, used, reserved ...; NAN: not known */
+    uint64_t *corps;                   /* bits of corp_ids; the last bit: some other */
+    uint64_t *kernels;                 /* rd_kernel_code() of Machine/Kernel */
+    uint64_t *operators, *places;      /* hashes of texts */
+    uint64_t *bloom, *path_bloom;      /* of the cached layers; of Path/To */
+    struct xeno_tariff *tariffs;       /* epoch 0: not known */
+    struct rd_accept **accept;         /* NULL: everybody */
     struct rd_column pinned[RD_T_COUNT], dynamic[XENO_RD_COLUMNS], *buckets[RD_BUCKETS];
     size_t dynamic_count;
     uint32_t sketch[RD_SKETCH]; /* leaves by hash of their path: 0: nobody has such a token */
@@ -111,6 +119,7 @@ struct xeno_rd {
 
     struct rd_slots free, waiting; /* waiting: links of the map may still name them */
     struct xeno_near_map *map;
+    struct rd_trips trips;
     size_t cursor, to_link; /* old adverts that may name new servers */
 
     struct rd_scratch *scratch; /* of a find */
@@ -163,6 +172,14 @@ static inline uint64_t rd_bloom_text(const char *text)
     return rd_bloom(rd_hash64(text, 0));
 }
 bool rd_has(const uint64_t *sorted, size_t n, uint64_t prefix);
+
+void rd_slots_push(struct rd_slots *s, uint32_t slot);
+
+/* After each change of the map. Slots from..to are new. */
+void rd_trips_grow(struct rd_trips *t, size_t from, size_t to);
+void rd_trips_release(struct rd_trips *t, size_t room);
+void rd_trips_set(struct xeno_rd *rd, uint32_t slot, const struct xeno_near_link *links, size_t n);
+void rd_trips_clear(struct xeno_rd *rd, uint32_t slot);
 
 void rd_scratch_free(struct rd_scratch *s);
 

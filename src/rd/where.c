@@ -98,24 +98,24 @@ static enum xeno_truth of_cell(const struct rd_find *f, const struct clause *c, 
 static void fill_clause(struct rd_find *f, const struct xeno_query_node *n, uint8_t *ret)
 {
     struct clause c;
-    size_t used = f->rd->used;
+    uint32_t begin = f->begin, count = f->end - f->begin;
 
     clause_prepare(f, n, &c);
     if (n->op == XENO_QUERY_EXISTS) {
-        for (size_t i = 0; i < used; i++)
-            ret[i] = (c.cells[i].kind != RD_NONE) == n->exists;
+        for (uint32_t i = 0; i < count; i++)
+            ret[i] = (c.cells[begin + i].kind != RD_NONE) == n->exists;
     } else if (n->op == XENO_QUERY_NUMBERS) {
-        for (size_t i = 0; i < used; i++) {
-            const struct rd_cell *cell = &c.cells[i];
+        for (uint32_t i = 0; i < count; i++) {
+            const struct rd_cell *cell = &c.cells[begin + i];
             uint8_t in = cell->n >= n->min && cell->n <= n->max;
 
             ret[i] = cell->kind == RD_NUMBER ? in
-                     : cell->kind == RD_SET  ? (uint8_t)by_leaves(f, &c, (uint32_t)i)
+                     : cell->kind == RD_SET  ? (uint8_t)by_leaves(f, &c, begin + i)
                                              : XENO_UNKNOWN;
         }
     } else {
-        for (size_t i = 0; i < used; i++)
-            ret[i] = (uint8_t)of_cell(f, &c, (uint32_t)i);
+        for (uint32_t i = 0; i < count; i++)
+            ret[i] = (uint8_t)of_cell(f, &c, begin + i);
     }
 }
 
@@ -126,7 +126,7 @@ static void fill_not(uint8_t *all, size_t n)
 }
 
 /* all[i] = all[i] and part[i]: false if one is, unknown if one is. `or` has the other end. */
-static void fold(uint8_t *all, const uint8_t *part, size_t n, uint8_t ends)
+static void fold(uint8_t *restrict all, const uint8_t *restrict part, size_t n, uint8_t ends)
 {
     for (size_t i = 0; i < n; i++) {
         uint8_t end = all[i] == ends || part[i] == ends;
@@ -136,7 +136,8 @@ static void fold(uint8_t *all, const uint8_t *part, size_t n, uint8_t ends)
     }
 }
 
-/* What node `at` is of each server, into truth[depth]; deeper columns are used on the way. */
+/* What node `at` is of each server of this part, into truth[depth]; deeper columns are used on the
+ * way. */
 static void fill(struct rd_find *f, const struct xeno_query_tree *q, size_t at, size_t depth)
 {
     const struct xeno_query_node *n = &q->nodes[at];
@@ -146,23 +147,13 @@ static void fill(struct rd_find *f, const struct xeno_query_tree *q, size_t at, 
         fill_clause(f, n, ret);
     } else if (n->op == XENO_QUERY_NOT) {
         fill(f, q, at + 1, depth);
-        fill_not(ret, f->rd->used);
+        fill_not(ret, f->end - f->begin);
     } else {
         fill(f, q, at + 1, depth);
         for (size_t part = q->nodes[at + 1].end; part < n->end; part = q->nodes[part].end) {
             fill(f, q, part, depth + 1);
-            fold(ret, f->s->truth[depth + 1], f->rd->used, n->op == XENO_QUERY_OR);
+            fold(ret, f->s->truth[depth + 1], f->end - f->begin, n->op == XENO_QUERY_OR);
         }
-    }
-}
-
-static void note(struct rd_find *f, size_t which)
-{
-    uint64_t bit = RD_BIT(XENO_RD_C_WHERE + which);
-
-    for (size_t i = 0; i < f->rd->used; i++) {
-        f->s->no[i] |= f->s->truth[0][i] == XENO_FALSE ? bit : 0;
-        f->s->unknown[i] |= f->s->truth[0][i] == XENO_UNKNOWN ? bit : 0;
     }
 }
 
@@ -178,7 +169,7 @@ void rd_where(struct rd_find *f)
     for (size_t at = parts ? 1 : 0; at < q->nodes[0].end; at = next) {
         next = q->nodes[at].end;
         fill(f, q, at, 0);
-        note(f, which);
+        rd_note(f, (enum xeno_rd_constraint)(XENO_RD_C_WHERE + which), f->s->truth[0]);
         if (which == f->where_count)
             f->where_node[f->where_count++] = at;
         f->asked |= RD_BIT(XENO_RD_C_WHERE + which);
@@ -298,8 +289,7 @@ void rd_accepts(struct rd_find *f)
     uint64_t bit = RD_BIT(XENO_RD_C_ACCEPT);
 
     f->asked |= bit;
-    for (size_t i = 0; i < f->s->live_count; i++) {
-        uint32_t slot = f->s->live[i];
+    for (uint32_t slot = f->begin; slot < f->end; slot++) {
         struct rd_accept *a = f->rd->accept[slot];
         enum xeno_truth t = a ? accepts(f, a) : XENO_TRUE;
 

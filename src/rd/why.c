@@ -30,30 +30,30 @@ static void why_cost(const struct rd_find *f, double best, uint32_t slot, struct
 /* "12.3 ms to 192.0.2.1, measured"; with several, the one that is farthest. */
 static void why_rtt(const struct rd_find *f, uint32_t slot, struct xeno_buf *out)
 {
-    const struct xeno_latency *far = NULL;
+    struct xeno_latency far = { .ms = -1 };
     size_t which = 0, n = f->req->near_count;
 
     for (size_t i = 0; i < n; i++) {
-        const struct xeno_latency *l = &f->s->latency[i][slot];
+        struct xeno_latency l = rd_latency(f, i, slot);
 
-        if (l->how == XENO_LATENCY_UNKNOWN) {
+        if (l.how == XENO_LATENCY_UNKNOWN) {
             xeno_buf_printf(out, "the round trip to %s is not known",
                             rd_place_text(&f->req->near[i]));
             return;
         }
-        if (!far || l->ms > far->ms) {
+        if (l.ms > far.ms) {
             far = l;
             which = i;
         }
     }
-    if (!far)
+    if (n == 0)
         return;
-    xeno_buf_printf(out, "%s%.1f ms to %s", n > 1 ? "at most " : "", (double)far->ms,
+    xeno_buf_printf(out, "%s%.1f ms to %s", n > 1 ? "at most " : "", (double)far.ms,
                     rd_place_text(&f->req->near[which]));
-    if (far->how == XENO_LATENCY_MEASURED)
+    if (far.how == XENO_LATENCY_MEASURED)
         xeno_buf_puts(out, ", measured");
     else
-        xeno_buf_printf(out, ", predicted (%.1f to %.1f)", (double)far->low, (double)far->high);
+        xeno_buf_printf(out, ", predicted (%.1f to %.1f)", (double)far.low, (double)far.high);
 }
 
 static void why_equal(const struct rd_find *f, uint32_t slot, struct xeno_buf *out)
@@ -61,15 +61,15 @@ static void why_equal(const struct rd_find *f, uint32_t slot, struct xeno_buf *o
     double low = INFINITY, high = 0;
 
     for (size_t i = 0; i < f->req->equal_count; i++) {
-        const struct xeno_latency *l = &f->s->latency[f->req->near_count + i][slot];
+        struct xeno_latency l = rd_latency(f, f->req->near_count + i, slot);
 
-        if (l->how == XENO_LATENCY_UNKNOWN) {
+        if (l.how == XENO_LATENCY_UNKNOWN) {
             xeno_buf_printf(out, "the round trip to %s is not known",
                             rd_place_text(&f->req->equal[i]));
             return;
         }
-        low = fmin(low, (double)l->ms);
-        high = fmax(high, (double)l->ms);
+        low = fmin(low, (double)l.ms);
+        high = fmax(high, (double)l.ms);
     }
     if (f->req->equal_count > 0)
         xeno_buf_printf(out, "round trips of %.1f to %.1f ms to the %zu places", low, high,

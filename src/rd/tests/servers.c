@@ -2,6 +2,7 @@
 #include "rd/tests/servers.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void servers_leaf(struct servers_maker *m, const char *path, const char *fmt, ...)
@@ -226,4 +227,18 @@ struct xeno_advert *servers_odd(struct xeno_env_test *t, unsigned n, int64_t ver
     if (servers_pick(t, 10))
         odd_prices(&m, t);
     return servers_advert(&m, &id, version, expires);
+}
+
+uint64_t servers_seed(uint64_t usual)
+{
+    const char *text = getenv("XENO_FIND_SEED");
+
+    return text ? usual + strtoull(text, NULL, 10) : usual;
+}
+
+unsigned servers_rounds(unsigned usual)
+{
+    const char *text = getenv("XENO_FIND_ROUNDS");
+
+    return text ? (unsigned)strtoul(text, NULL, 10) : usual;
 }

@@ -29,6 +29,11 @@ struct xeno_advert *servers_usual(struct xeno_env_test *t, unsigned n, int64_t v
 struct xeno_advert *servers_odd(struct xeno_env_test *t, unsigned n, int64_t version,
                                 xeno_time expires);
 
+/* Other worlds and questions by XENO_FIND_SEED, more of them by XENO_FIND_ROUNDS: what a test has
+ * of its own is for every run. */
+uint64_t servers_seed(uint64_t usual);
+unsigned servers_rounds(unsigned usual);
+
 /* Below n. */
 static inline unsigned servers_pick(struct xeno_env_test *t, unsigned n)
 {
