@@ -58,11 +58,11 @@ delivered() (
     done
     echo $best
 )
-best=$(delivered 190 5)
+best=$(delivered 190 $(patience 5))
 ok "200 ms/s are delivered (got $best)" test $best -ge 190
 ok "being held back is counted" test "$(used $s throttled_us)" -gt 0
 ok "resize to 400 ms/s" ask resize $s cpu=400 "disk=$disk" "layer=sha256:$layer_hex"
-best=$(delivered 380 5)
+best=$(delivered 380 $(patience 5))
 ok "400 ms/s are delivered after it (got $best)" test $best -ge 380
 
 # Beside processes of the host that would take everything, four for each processor: with the weight that
@@ -92,7 +92,7 @@ beside_hostile() {
         echo "# with the usual weight: $best of 400 ms/s"
         echo "$heavy" >"$weight"
     fi
-    best=$(delivered 380 5)
+    best=$(delivered 380 $(patience 5))
     ok "400 ms/s are delivered beside hostile processes of the host (got $best)" test $best -ge 360
     kill "${pids[@]}"
 }
@@ -165,20 +165,20 @@ ask destroy $s >/dev/null
 # --- processes
 s=dddddddddddddddd
 create $s cpu=1000 pids=12 >/dev/null
-ask start $s bomb -- sh -c 'i=0; while [ $i -lt 30 ]; do sleep 5 & i=$((i+1)); done; echo made; wait' >/dev/null
-sleep 1
+ask start $s bomb -- sh -c 'i=0; while [ $i -lt 30 ]; do sleep 1000 & i=$((i+1)); done; echo made; wait' >/dev/null
+wait_for $(patience 20) eval "logs $s bomb | grep -q fork"
 ok "no more processes than allowed" test "$(used $s pids)" -le 12
 like "$(logs $s bomb)" "can't fork" "the one too many is refused inside"
-t0=$(date +%s%N)
+t0=$SECONDS
 ask destroy $s >/dev/null
-ok "destroy ends them all at once" test $((($(date +%s%N) - t0) / 1000000)) -lt 4000
+ok "destroy ends them all, whatever they do" test $((SECONDS - t0)) -lt $(patience 60)
 
 # --- disk
 s=eeeeeeeeeeeeeeee
 create $s cpu=1000 disk=$((16 << 20)) >/dev/null
 before=$(df --output=avail -k "$work" | tail -1)
 ask start $s fill -- sh -c 'dd if=/dev/zero of=/big bs=65536; rm -f /big; dd if=/dev/zero of=/etc/hosts bs=65536; df -k / | tail -1' >/dev/null
-ask wait $s fill 20 >/dev/null
+ask wait $s fill $(patience 20) >/dev/null
 like "$(logs $s fill)" "No space left on device" "a full disk is told inside"
 is "$(logs $s fill | grep -c 'No space left')" 2 "by way of /etc/hosts as well"
 size=$(logs $s fill | grep ' /$' | awk '{print $2}')
@@ -196,7 +196,7 @@ else
     ok "and that works" ask restore $s cpu=1000 disk=$bigger "layer=sha256:$layer_hex"
 fi
 ask start $s more -- sh -c 'df -k / | tail -1' >/dev/null
-ask wait $s more 5 >/dev/null
+ask wait $s more $(patience 20) >/dev/null
 ok "the disk is bigger inside" test "$(logs $s more | awk '{print $2}')" -ge 40000
 not_ok "a smaller one is refused" ask resize $s cpu=1000 disk=$((16 << 20)) "layer=sha256:$layer_hex"
 ask destroy $s >/dev/null

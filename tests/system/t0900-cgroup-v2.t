@@ -5,7 +5,7 @@
 need_root
 
 vm=$top/tests/vm
-cache=$build/vm
+cache=$top/.cache/vm # outlives the build
 limit=${XENO_VM_SECONDS:-1700}
 out=$("$vm/prepare" "$cache" 2>&1)
 case $? in
