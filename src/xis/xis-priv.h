@@ -34,7 +34,8 @@ struct xeno_account {
     char id[XENO_ID_CHARS + 1];
     uint64_t hash;
     size_t others, own_bytes, other_bytes, tokens;
-    double level, burst; /* updates it may ask for at `when` */
+    struct xeno_xis_claim claimed; /* by all that is on its way */
+    double level, burst;           /* updates it may ask for at `when` */
     double per_s;
     xeno_time when; /* monotonic */
 };
@@ -61,6 +62,7 @@ struct xeno_xis {
     size_t carrier_count;
     uint32_t sweep; /* the account looked at last */
     size_t alive, dead, text_bytes, record_bytes;
+    size_t claimed_ids, claimed_tokens;
     struct xeno_watch *watches; /* a list */
     size_t watch_count;
 };
@@ -105,6 +107,8 @@ int xeno_account_check(const struct xeno_xis *x, const struct xeno_xis_carrier *
 void xeno_account_sweep(struct xeno_xis *x);
 
 /* --- xis-put.c --- */
+/* Returns: -EEXIST xis.old. */
+int xeno_fail_old(const struct xeno_advert *a, int64_t known, struct xeno_err *err);
 /* The record `r` takes the place of what `slot` has (or has not); both count, and the feed too. */
 void xeno_record_replace(struct xeno_xis *x, uint32_t slot, struct xeno_record *r);
 struct xeno_record *xeno_record_new(const struct xeno_cells *cells);

@@ -183,6 +183,13 @@ static int slot_new(struct xeno_xis *x, const struct xeno_id *id, uint32_t *ret,
     return 0;
 }
 
+int xeno_fail_old(const struct xeno_advert *a, int64_t known, struct xeno_err *err)
+{
+    return xeno_fail(err, -EEXIST, "xis.old",
+                     "version %" PRId64 " is not higher than %" PRId64 ", which is known",
+                     a->version, known);
+}
+
 /* What is to be known before anything is changed. */
 static int check(struct xeno_xis *x, const struct xeno_advert *a, const struct xeno_record *old,
                  const struct xeno_xis_carrier *c, uint32_t number, bool *ret_over,
@@ -192,9 +199,7 @@ static int check(struct xeno_xis *x, const struct xeno_advert *a, const struct x
     int r;
 
     if (old && a->version <= old->version)
-        return xeno_fail(err, -EEXIST, "xis.old",
-                         "version %" PRId64 " is not higher than %" PRId64 ", which is known",
-                         a->version, old->version);
+        return xeno_fail_old(a, old->version, err);
     *ret_over = a->expires.ns <= now.ns;
     if (!c)
         return 0;

@@ -60,6 +60,10 @@ struct xeno_xis_bounds {
     size_t tokens;                 /* paths that nobody had before it, as long as they are here */
     double updates_s, burst;       /* asked for, also refused ones */
 };
+#define XENO_XIS_UNBOUNDED                                                                         \
+    {                                                                                              \
+        .adverts = SIZE_MAX, .own_bytes = SIZE_MAX, .other_bytes = SIZE_MAX, .tokens = SIZE_MAX    \
+    }
 struct xeno_xis_carrier {
     const char *id; /* XENO_ID_CHARS letters */
     struct xeno_xis_bounds bounds;
@@ -69,6 +73,19 @@ struct xeno_xis_carrier {
  * Errors: -EAGAIN xis.rate, with *ret_wait (NULL allowed) how long until the next would do. */
 int xeno_xis_admit(struct xeno_xis *x, const struct xeno_xis_carrier *c, xeno_time *ret_wait,
                    struct xeno_err *err);
+
+/* What an advert that is on its way here needs of its carrier's bounds and of this node's: set
+ * aside, so that what is written to a database in between is sure of its place. */
+struct xeno_xis_claim {
+    uint32_t carrier; /* 0: nothing is set aside */
+    size_t adverts, bytes, tokens, ids;
+};
+/* Borrows: a and c. To be ended in any case, before the advert is put, then without bounds.
+ * Errors: -EEXIST xis.old, -EDQUOT xis.quota, -ENOSPC xis.full, as xeno_xis_put(). */
+int xeno_xis_claim(struct xeno_xis *x, const struct xeno_advert *a,
+                   const struct xeno_xis_carrier *c, struct xeno_xis_claim *ret,
+                   struct xeno_err *err);
+void xeno_xis_claim_end(struct xeno_xis *x, struct xeno_xis_claim *claim); /* ended: no effect */
 
 /* Take an advert, one with a delta, or a withdrawal. It counts for its carrier; `c` NULL: for
  * nobody and without bounds (what comes from this node's own database), and one that is not in time

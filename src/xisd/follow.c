@@ -226,11 +226,7 @@ static void *thread_main(void *arg)
  * place of an older version, whose lease may go on. */
 static void put(struct xisd *d, struct found *f)
 {
-    const struct xeno_xis_carrier c = { .id = f->carrier,
-                                        .bounds = { .adverts = SIZE_MAX,
-                                                    .own_bytes = SIZE_MAX,
-                                                    .other_bytes = SIZE_MAX,
-                                                    .tokens = SIZE_MAX } };
+    const struct xeno_xis_carrier c = { .id = f->carrier, .bounds = XENO_XIS_UNBOUNDED };
     const struct xeno_replica_item it = { .id = f->a->id,
                                           .version = f->a->version,
                                           .expires = f->a->expires };

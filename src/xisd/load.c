@@ -89,11 +89,7 @@ int xisd_row_open(const struct xisd *d, const struct xisd_row *row, struct xeno_
 /* It counts for its carrier, who had room for it when it came. What is over is remembered. */
 static int put_row(struct load *l, const struct xisd_row *row, struct xeno_err *err)
 {
-    const struct xeno_xis_carrier c = { .id = row->carrier,
-                                        .bounds = { .adverts = SIZE_MAX,
-                                                    .own_bytes = SIZE_MAX,
-                                                    .other_bytes = SIZE_MAX,
-                                                    .tokens = SIZE_MAX } };
+    const struct xeno_xis_carrier c = { .id = row->carrier, .bounds = XENO_XIS_UNBOUNDED };
     bool over = row->expires_ms <= l->now_ms;
     struct xeno_advert *a = NULL;
     int r = xisd_row_open(l->d, row, &a, err);

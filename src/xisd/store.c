@@ -137,17 +137,6 @@ int xisd_store_put(struct xeno_db *db, const struct xisd_row *row, struct xeno_e
     return r < 0 ? r : 0;
 }
 
-int xisd_store_undo(struct xeno_db *db, const struct xisd_row *row, int64_t version,
-                    struct xeno_err *err)
-{
-    int r = xeno_db_run(db, err, "DELETE FROM xis_advert WHERE id = $1 AND version = $2", "ti",
-                        row->id, version);
-
-    if (r < 0)
-        return r;
-    return r > 0 && row->jws ? xisd_store_put(db, row, err) : 0;
-}
-
 static void read_row(struct xeno_query *q, struct xisd_row *row)
 {
     row->id = xeno_query_col_text(q, 0);

@@ -48,10 +48,6 @@ int xisd_store_begin(struct xeno_db *db, int64_t count, int64_t *ret_seq, struct
 /* Keep a row, with its number, if its version is higher than what is there: else -EEXIST xis.old.
  */
 int xisd_store_put(struct xeno_db *db, const struct xisd_row *row, struct xeno_err *err);
-/* The same whatever is there, or nothing, when `row` has no jws: what was put is taken back before
- * it was acknowledged. Without effect when something newer than `version` is there. */
-int xisd_store_undo(struct xeno_db *db, const struct xisd_row *row, int64_t version,
-                    struct xeno_err *err);
 
 /* Rows with numbers after `after`, in their order, at most `limit`, each to `fn`, which may stop it
  * by a failure. Returns: how many. */

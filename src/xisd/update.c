@@ -30,19 +30,17 @@ struct update {
     bool ours; /* jws was checked when it came */
     xeno_time now;
     struct xeno_advert *a;
-    int64_t seq;               /* of its row; 0: the database has none */
-    int64_t there;             /* version in the database that is not older; 0: none is */
-    char *old_jws, *old_delta; /* while it is taken back: what was there before */
-    struct xeno_err why;
+    int64_t seq;                 /* of its row; 0: the database has none */
+    int64_t there;               /* version in the database that is not older; 0: none is */
+    struct xeno_xis_claim claim; /* of the carrier's bounds, while it is written */
 };
 
 static void update_free(struct update *u)
 {
+    xeno_xis_claim_end(u->d->xis, &u->claim);
     xeno_advert_free(u->a);
     free(u->jws);
     free(u->delta);
-    free(u->old_jws);
-    free(u->old_delta);
     free(u);
 }
 
@@ -171,106 +169,51 @@ static void note_number(struct update *u, const char *id, int64_t version)
         xeno_kept_through(u->d->xis, u->seq);
 }
 
-/* --- taking one back --- */
-
-static int undo_apply(struct xeno_work_item *item, void *user)
-{
-    struct update *u = (struct update *)item;
-    struct xisd *d = user;
-    struct xisd_row row = { .id = u->a->id.s };
-
-    if (u->old_jws) {
-        xeno_auto(xeno_advert) whole = NULL;
-        xeno_auto(xeno_advert) old = NULL;
-        int r = xeno_advert_reopen(u->old_jws, strlen(u->old_jws), &whole, &item->err);
-
-        if (r == 0 && u->old_delta)
-            r = xeno_advert_remerge(whole, u->old_delta, strlen(u->old_delta), &old, &item->err);
-        if (r < 0)
-            return r;
-        xisd_row_of(old ? old : whole, u->carrier_id, &row);
-        row.seq = u->seq = d->next_seq++;
-        u->there = row.version;
-        return xisd_store_undo(d->books, &row, u->a->version, &item->err);
-    }
-    return xisd_store_undo(d->books, &row, u->a->version, &item->err);
-}
-
-static void undo_done(struct xeno_work_item *item)
-{
-    struct update *u = (struct update *)item;
-
-    if (item->result < 0)
-        xeno_log_err(LOG_ERR, "update.undo", &item->err, "id=%s", u->a->id.s);
-    else if (u->old_jws)
-        note_number(u, u->a->id.s, u->there);
-    refuse(u, &u->why);
-    update_free(u);
-}
-
-/* `u->a` has what was asked for; the index has what was there before. */
-static void undo(struct update *u)
-{
-    struct xeno_xis_entry e;
-
-    xeno_xis_enter(u->d->reader);
-    if (xeno_xis_get(u->d->reader, u->a->id.s, &e) && e.jws) {
-        u->old_jws = xeno_strndup(e.jws, e.jws_len);
-        u->old_delta = e.delta ? xeno_strndup(e.delta, e.delta_len) : NULL;
-    }
-    xeno_xis_leave(u->d->reader);
-    u->item.check = NULL;
-    u->item.apply = undo_apply;
-    u->item.done = undo_done;
-    u->item.result = 0;
-    if (xeno_work_submit(u->d->work, &u->item))
-        return;
-    u->item.result = xeno_fail(&u->item.err, -EAGAIN, "xis.busy", "too much is waiting");
-    undo_done(&u->item);
-}
-
 /* --- on the loop --- */
 
-/* The index frees what it is given, also when it refuses it: `u->a` is made again for undo(). */
+/* What was written has its place: it was set aside. What is over by now is remembered. */
+static int put_kept(struct update *u, struct xeno_err *err)
+{
+    const struct xeno_xis_carrier c = { .id = u->carrier_id, .bounds = XENO_XIS_UNBOUNDED };
+    bool over = u->a->expires.ns <= xeno_wall(u->d->env).ns;
+
+    xeno_xis_claim_end(u->d->xis, &u->claim);
+    return xeno_kept_put(u->d->xis, xeno_take(&u->a), u->q && !over ? &c : NULL, u->seq, err);
+}
+
+/* The index frees what it is given. */
 static void put(struct update *u)
 {
     const struct xeno_replica_item it = {
         .id = u->a->id, .version = u->a->version, .expires = u->a->expires, .stamp = u->from.stamp
     };
-    struct xeno_id id = u->a->id;
-    int64_t version = u->a->version;
-    xeno_time expires = u->a->expires;
-    bool fresh = xeno_xis_version(u->d->xis, id.s) == 0;
-    int r = xeno_kept_put(u->d->xis, xeno_take(&u->a), u->q ? &u->carrier : NULL, u->seq, &u->why);
+    bool fresh = xeno_xis_version(u->d->xis, it.id.s) == 0;
+    struct xeno_err err = XENO_ERR_INIT;
+    int r = put_kept(u, &err);
 
     /* In the database, and the follower read it there before we came to it; or what was here
      * without a number has one now. */
     if (r == -EEXIST && u->d->follower && u->seq > 0)
         r = 0;
     if (r == 0) {
-        note_number(u, id.s, version);
+        note_number(u, it.id.s, it.version);
         xisd_changed(u->d);
         xisd_peers_note(u->d, &it);
-        accept(u, &id, version, expires, fresh, u->seq);
-        update_free(u);
-        return;
+        accept(u, &it.id, it.version, it.expires, fresh, u->seq);
+    } else {
+        u->a = xeno_new0(struct xeno_advert);
+        u->a->id = it.id;
+        refuse(u, &err);
     }
-    u->a = xeno_new0(struct xeno_advert);
-    u->a->id = id;
-    u->a->version = version;
-    if (r == -EEXIST) { /* as new to the database as to us, but another was faster */
-        refuse(u, &u->why);
-        update_free(u);
-        return;
-    }
-    undo(u);
+    update_free(u);
 }
 
 static void done(struct xeno_work_item *item)
 {
     struct update *u = (struct update *)item;
 
-    u->d->books_fail = item->result < 0 && strncmp(item->err.token, "db.", 3) == 0;
+    if (item->apply)
+        u->d->books_fail = item->result < 0 && strncmp(item->err.token, "db.", 3) == 0;
     if (u->d->books_fail && u->a && u->from.memory)
         u->seq = item->result = 0;
     if (item->result >= 0) {
@@ -283,19 +226,42 @@ static void done(struct xeno_work_item *item)
     update_free(u);
 }
 
-static void submit(struct update *u)
+static void full(struct update *u)
 {
-    u->item = (struct xeno_work_item){ .check = check,
-                                       .apply = apply,
-                                       .done = done,
-                                       .bytes = sizeof *u + 2 * (u->jws_len + u->delta_len),
-                                       .weight = 1 };
-    u->now = xeno_wall(u->d->env);
-    if (xeno_work_submit(u->d->work, &u->item))
-        return;
     u->item.result =
         xeno_fail(&u->item.err, -EAGAIN, "xis.busy", "too many updates wait here: try again");
     done(&u->item);
+}
+
+/* Checked: it is written if its carrier has room for it, which is set aside until it is in the
+ * index. So nothing is written, and seen by other nodes, that is refused then. */
+static void checked(struct xeno_work_item *item)
+{
+    struct update *u = (struct update *)item;
+
+    if (item->result == 0)
+        item->result = xeno_xis_claim(u->d->xis, u->a, &u->carrier, &u->claim, &item->err);
+    if (item->result < 0) {
+        done(item);
+        return;
+    }
+    item->check = NULL;
+    item->apply = apply;
+    item->done = done;
+    if (!xeno_work_submit(u->d->work, item))
+        full(u);
+}
+
+static void submit(struct update *u)
+{
+    u->item = (struct xeno_work_item){ .check = check,
+                                       .apply = u->q ? NULL : apply,
+                                       .done = u->q ? checked : done,
+                                       .bytes = sizeof *u + 2 * (u->jws_len + u->delta_len),
+                                       .weight = 1 };
+    u->now = xeno_wall(u->d->env);
+    if (!xeno_work_submit(u->d->work, &u->item))
+        full(u);
 }
 
 void xisd_update_take(struct xisd *d, const struct xisd_update_from *from, const char *jws,

@@ -1,10 +1,7 @@
 /* src/xisd/update.h - an advert, a delta or a withdrawal on its way into database and index.
  *
- *     bounds, whose is it (loop) -> signature, form, lease (a checker) -> database (the writer)
- *         -> index, then the answer (loop)
- *
- * What the index refuses after all, since its carrier has as much as it may, is taken back from the
- * database before the refusal is told.
+ *     rate, whose is it (loop) -> signature, form, lease (a checker) -> bounds: its room is set
+ * aside (loop) -> database (the writer) -> index, then the answer (loop)
  */
 #ifndef XENO_XISD_UPDATE_H
 #define XENO_XISD_UPDATE_H

@@ -393,6 +393,52 @@ static void explained(void **state)
     end(&f);
 }
 
+/* What is on its way counts as if it were here, and is put without bounds then. */
+static void claims(void **state)
+{
+    const struct fake_leaf leaves[] = { { "A", "1" }, { "B", "1" }, { "B", "2" } };
+    const struct xeno_xis_carrier c = {
+        .id = "cccccccccccccccccccccccccccccccc",
+        .bounds = { .adverts = 2, .own_bytes = SIZE_MAX, .other_bytes = SIZE_MAX, .tokens = 5 }
+    };
+    struct xeno_xis_carrier free_of = { .id = c.id, .bounds = XENO_XIS_UNBOUNDED };
+    struct xeno_xis_claim a = { 0 }, b = { 0 }, d = { 0 };
+    const struct xeno_xis_limits limits = { .ids = 3 };
+    xeno_auto(xeno_advert) one = NULL;
+    xeno_auto(xeno_advert) two = NULL;
+    struct fixture f;
+
+    (void)state;
+    begin(&f, &limits);
+    one = fake_advert(1, 1, xeno_time_add(f.world.now, xeno_s(60)), leaves, 3);
+    two = fake_advert(2, 1, xeno_time_add(f.world.now, xeno_s(60)), leaves, 1);
+    assert_int_equal(xeno_xis_claim(f.x, one, &c, &a, &f.err), 0); /* Id, A and B are new */
+    assert_int_equal(xeno_xis_claim(f.x, two, &c, &b, &f.err), 0); /* as are Id and A */
+    assert_int_equal(xeno_xis_claim(f.x, two, &c, &d, &f.err), -EDQUOT);
+    assert_int_equal(d.carrier, 0);
+    free_of.bounds.tokens = 6;
+    assert_int_equal(xeno_xis_claim(f.x, two, &free_of, &d, &f.err), -EDQUOT); /* 5 and 2 */
+    free_of.bounds.tokens = SIZE_MAX;
+    xeno_xis_claim_end(f.x, &b);
+    xeno_xis_claim_end(f.x, &b);
+    xeno_xis_claim_end(f.x, &a);
+    assert_int_equal(xeno_xis_put(f.x, xeno_take(&one), &free_of, NULL, NULL), 0);
+    assert_int_equal(xeno_xis_claim(f.x, two, &c, &b, &f.err), 0);
+    assert_int_equal(xeno_xis_claim(f.x, two, &c, &d, &f.err), -EDQUOT); /* adverts */
+    xeno_xis_claim_end(f.x, &b);
+    free_of.bounds.tokens = 0; /* A is here */
+    assert_int_equal(xeno_xis_claim(f.x, two, &free_of, &b, &f.err), 0);
+    assert_int_equal(put(&f, 3, 1, "A", "1", NULL), 0);
+    assert_int_equal(xeno_xis_claim(f.x, two, &free_of, &d, &f.err), -ENOSPC); /* ids */
+    xeno_xis_claim_end(f.x, &b);
+    assert_int_equal(xeno_xis_claim(f.x, two, &free_of, &d, &f.err), 0);
+    xeno_xis_claim_end(f.x, &d);
+    xeno_advert_free(two);
+    two = fake_advert(3, 1, xeno_time_add(f.world.now, xeno_s(60)), leaves, 1);
+    assert_int_equal(xeno_xis_claim(f.x, two, &free_of, &d, &f.err), -EEXIST);
+    end(&f);
+}
+
 /* What a database numbers is told in its order, and no further than everything has come. */
 static int keep(struct fixture *f, uint32_t n, int64_t version, int64_t kept)
 {
@@ -480,8 +526,8 @@ int main(void)
         cmocka_unit_test(rates),        cmocka_unit_test(carriers_are_forgotten),
         cmocka_unit_test(leases),       cmocka_unit_test(full),
         cmocka_unit_test(watch_bounds), cmocka_unit_test(work_is_bounded),
-        cmocka_unit_test(kept_numbers), cmocka_unit_test(watch_gap),
-        cmocka_unit_test(explained),
+        cmocka_unit_test(kept_numbers), cmocka_unit_test(claims),
+        cmocka_unit_test(watch_gap),    cmocka_unit_test(explained),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

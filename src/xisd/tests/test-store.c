@@ -138,24 +138,6 @@ static void deltas(void **state)
     assert_int_equal(s.version[0], 9);
 }
 
-static void undone(void **state)
-{
-    xeno_auto(xeno_db) db = fresh();
-    struct xisd_row none = { .id = "a" }, old = row("a", 3);
-    struct seen s;
-
-    (void)state;
-    old.seq = 99;
-    put(db, row("a", 5), NULL);
-    assert_int_equal(xisd_store_undo(db, &none, 4, NULL), 0); /* another one than was put */
-    assert_int_equal(all(db).count, 1);
-    assert_int_equal(xisd_store_undo(db, &old, 5, NULL), 0);
-    s = all(db);
-    assert_int_equal(s.version[0], 3);
-    assert_int_equal(xisd_store_undo(db, &none, 3, NULL), 0);
-    assert_int_equal(all(db).count, 0);
-}
-
 static void swept(void **state)
 {
     xeno_auto(xeno_db) db = fresh();
@@ -206,7 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(higher_wins), cmocka_unit_test(numbers_rise), cmocka_unit_test(deltas),
-        cmocka_unit_test(named),       cmocka_unit_test(undone),       cmocka_unit_test(swept),
+        cmocka_unit_test(named),       cmocka_unit_test(swept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
