@@ -102,6 +102,61 @@ static void lied_to(void **state)
     assert_true(search_all(m, SERVERS, 4) >= 80);
 }
 
+/* Told that an address is next to server 0 by server 0 alone, and far from there by those around
+ * it, nobody believes it; told so by one that the others bear out, all do. */
+static void borne_out(void **state)
+{
+    xeno_auto(xeno_near_map) m = network(SERVERS, 0);
+    uint32_t all[SERVERS], found;
+
+    (void)state;
+    for (uint32_t i = 0; i < SERVERS; i++)
+        all[i] = i;
+    for (int lies = 0; lies < 2; lies++) {
+        xeno_auto(xeno_near) s = xeno_near_new(m, all, SERVERS, NULL, 0, 8, 1);
+        /* Where it is: at server 0, or at server 25, which lies across the plane. */
+        size_t at = lies ? 25 : 0;
+
+        assert_true(hypot(x_of(0) - x_of(25), y_of(0) - y_of(25)) > 80);
+        assert_true(xeno_near_result(s, 0, 2));
+        for (uint32_t i = 1; i < SERVERS; i += 8)
+            if (i != at)
+                assert_true(
+                    xeno_near_result(s, i, hypot(x_of(i) - x_of(at), y_of(i) - y_of(at)) + 2));
+        assert_int_equal(xeno_near_estimate(s, 0).how,
+                         lies ? XENO_LATENCY_PREDICTED : XENO_LATENCY_MEASURED);
+        assert_true(xeno_near_best(s, &found, NULL) && (found == 0) == !lies);
+    }
+}
+
+/* Who was asked and is far is not chosen before one that is likely to be near and was not asked. */
+static void likelier_unasked(void **state)
+{
+    xeno_auto(xeno_near_map) m = network(SERVERS, 0);
+    uint32_t all[SERVERS], slot, found;
+    double far = 0, chosen = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < SERVERS; i++)
+        all[i] = i;
+    for (size_t t = 0; t < 40; t++) {
+        xeno_auto(xeno_near) s = xeno_near_new(m, all, SERVERS, NULL, 0, 2, t);
+        double x = (double)(t * 71 % 100) * 2, y = (double)(t * 29 % 100) * 1.4, least = HUGE_VAL;
+
+        while (xeno_near_next(s, &slot)) {
+            double ms = hypot(x - x_of(slot), y - y_of(slot)) + 3;
+
+            least = fmin(least, ms);
+            assert_true(xeno_near_result(s, slot, ms));
+        }
+        assert_true(xeno_near_best(s, &found, NULL));
+        far += least;
+        chosen += hypot(x - x_of(found), y - y_of(found)) + 3;
+    }
+    print_message("asked %.0f ms, chosen %.0f ms\n", far / 40, chosen / 40);
+    assert_true(chosen < .9 * far);
+}
+
 static void map_says(void **state)
 {
     xeno_auto(xeno_near_map) m = xeno_near_map_new();
@@ -173,8 +228,9 @@ static void latencies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds),   cmocka_unit_test(lied_to),   cmocka_unit_test(map_says),
-        cmocka_unit_test(nothing), cmocka_unit_test(latencies),
+        cmocka_unit_test(finds),     cmocka_unit_test(lied_to),          cmocka_unit_test(map_says),
+        cmocka_unit_test(borne_out), cmocka_unit_test(likelier_unasked), cmocka_unit_test(nothing),
+        cmocka_unit_test(latencies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
