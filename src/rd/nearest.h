@@ -15,10 +15,10 @@
  *     xeno_near_best(find, ...), xeno_near_estimate(find, slot, ...)
  *
  * Several probes may be under way at once: xeno_near_next() may be called again before the result
- * of the one before is in (it then chooses without it). A server that lies about one round trip can
- * make itself the nearest of this search, but moves the estimates of others by a bounded amount
- * only; a result far from everything that the others say counts for little. Who is doubted
- * (xeno_near_map_judge) is asked last and believed when nobody else answered.
+ * of the one before is in (it then chooses without it). Each answer has a chance to be true, by
+ * what all others heard and by how triangles look, and counts so much: one that nobody bears out
+ * neither makes its server the nearest nor moves the estimates of others by much. Who is doubted
+ * (xeno_near_map_judge) is asked last.
  *
  * Pure: no clock, no I/O, no allocation but in _new and _set. Units: milliseconds.
  * Context: one thread at a time for a search; a map is read by any number of searches while nobody
@@ -60,10 +60,11 @@ void xeno_near_map_set(struct xeno_near_map *m, uint32_t slot, const struct xeno
 void xeno_near_map_clear(struct xeno_near_map *m, uint32_t slot);
 
 /* Judge anew whether what a server publishes of itself can be true: its round trips beside what
- * others say of the same, both beside its coordinate. When in the middle they are far apart nothing
- * that it says is used, only what others say of it. _set does so for its own slot and for one
- * of those it names, with what the map knows then; after a first load one may go through all (some
- * us each). */
+ * others say of the same, which must not differ by much more than is usual among those it speaks
+ * of; where hardly anybody speaks of the same, both beside its coordinate. Of one that is doubted
+ * nothing is used, only what others say of it. _set does so for its own slot and for one of those
+ * it names, with what the map knows then; after a first load one may go through all (some us each).
+ */
 void xeno_near_map_judge(struct xeno_near_map *m, uint32_t slot);
 bool xeno_near_map_doubted(const struct xeno_near_map *m, uint32_t slot);
 
@@ -105,8 +106,9 @@ struct xeno_latency xeno_near_estimate(const struct xeno_near *s, uint32_t slot)
 void xeno_near_estimates(const struct xeno_near *s, const uint32_t *slots, size_t n,
                          struct xeno_latency *ret);
 
-/* The candidate that is nearest, as far as one can say, and the chance (0..1) that it is.
- * Returns: false when nothing is known of any. */
+/* The candidate whose round trip is expected to be the least, asked or not (one that was not must
+ * be well ahead), and the chance (0..1) that it is the nearest of all. Returns: false when nothing
+ * is known of any. */
 bool xeno_near_best(const struct xeno_near *s, uint32_t *ret_slot, double *ret_chance);
 
 /* Where the address seems to be: a coordinate like any, with its error; false when no result is in.
