@@ -129,15 +129,15 @@ static void estimate(void *ctx, size_t target, const uint32_t *slots, size_t n,
                      struct xeno_latency *ret)
 {
     const struct question *f = ctx;
-    const char *address = place_of(&f->req, target)->address;
-    uint32_t server;
 
-    if (!*address)
-        return;
-    if (server_at(f->d, address, &server))
-        xeno_near_map_rtts(xeno_rd_map(xrdd_world_rd(f->d->world)), server, slots, n, ret);
-    else
-        xrdd_measure_estimate(f->d->measure, address, slots, n, ret);
+    xrdd_measure_estimate(f->d->measure, place_of(&f->req, target)->address, slots, n, ret);
+}
+
+static bool server(void *ctx, size_t target, uint32_t *ret_slot)
+{
+    const struct question *f = ctx;
+
+    return server_at(f->d, place_of(&f->req, target)->address, ret_slot);
 }
 
 static bool path(void *ctx, uint32_t slot, struct xeno_path *ret)
@@ -259,7 +259,9 @@ static void answer(void *arg)
 {
     struct question *f = arg;
     struct xrdd *d = f->d;
-    const struct xeno_rd_network net = { .ctx = f, .estimate = estimate, .path = path };
+    const struct xeno_rd_network net = {
+        .ctx = f, .server = server, .estimate = estimate, .path = path
+    };
     xeno_auto(xeno_rd_result) res = NULL;
     struct xeno_err err = XENO_ERR_INIT;
     struct xeno_json *body;

@@ -9,7 +9,8 @@
 
 #include <cmocka.h>
 
-#define BIG "{\"objective\":[{\"what\":\"load\"}],\"where\":{\"token\":\"MemoryMB\",\"min\":%d}}"
+#define LAYER(n) "sha256:000000000000000" n "000000000000000000000000000000000000000000000000"
+#define BIG      "{\"objective\":[{\"what\":\"load\"}],\"where\":{\"token\":\"MemoryMB\",\"min\":%d}}"
 
 static int setup(void **state)
 {
@@ -63,6 +64,27 @@ static void finds(void **state)
     assert_non_null(strstr(text, "\"advert\":\"ey"));
     assert_non_null(strstr(text, "\"considered\":3,\"matched\":3"));
     assert_non_null(strstr(text, "\"probed\":0,\"age_ms\":0,\"xis\":[{\"url\":\"https://127"));
+}
+
+/* Who has more of the image goes before, and says so. */
+static void warm(void **state)
+{
+    struct fixture *f = *state;
+    xeno_auto(xeno_json) j = NULL;
+    xeno_autofree char *text = NULL;
+    const char *body =
+        "{\"objective\":[{\"what\":\"warm\"}],\"layers\":[\"" LAYER("1") "\",\"" LAYER("2") "\"]}";
+
+    fixture_xis(f, 0);
+    fixture_tell_server(f, 0, 0, "LoadPercent=1");
+    fixture_tell_server(f, 0, 1, "CachedLayer=0000000000000001\nCachedLayer=0000000000000002");
+    fixture_tell_server(f, 0, 2, "CachedLayer=0000000000000002");
+    fixture_start(f, NULL);
+    fixture_until(f, known(f) == 3);
+    assert_string_equal(fixture_found(f, body), "s1,s2,s0");
+    assert_int_equal(fixture_find(f, body, &j), 200);
+    text = xeno_json_format(j, false, NULL);
+    assert_non_null(strstr(text, "\"warm\":{\"have\":2,\"of\":2}"));
 }
 
 static void refuses(void **state)
@@ -236,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(finds, setup, teardown),
+        cmocka_unit_test_setup_teardown(warm, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(lies, setup, teardown),
         cmocka_unit_test_setup_teardown(nonsense, setup, teardown),

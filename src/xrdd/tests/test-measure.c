@@ -142,6 +142,80 @@ static void slow(void **state)
     assert_int_equal(f->servers[3].probes, 1);
 }
 
+/* When nobody answers at all the answer comes in time, and says that nothing is known. */
+static void silent(void **state)
+{
+    struct fixture *f = *state;
+    xeno_auto(xeno_json) j = NULL;
+    xeno_autofree char *said = NULL;
+    char text[100];
+
+    world(f, LOOPBACK "probe-wait = 1s", 2, 11);
+    f->servers[0].rtt_us = f->servers[1].rtt_us = -1;
+    j = near(f, "198.41.0.9");
+    first(j, text);
+    assert_non_null(strstr(text, "unknown 0"));
+    said = xeno_json_format(j, false, NULL);
+    assert_non_null(strstr(said, "the round trip to 198.41.0.9 is not known"));
+    assert_string_equal(
+        fixture_found(f, "{\"near\":[{\"address\":\"198.41.0.9\",\"rtt_max_us\":900000}]}"), "");
+}
+
+/* --- paths: the even ones share a hop --- */
+
+static bool is_even(const char *names, size_t at)
+{
+    return (names[3 * at + 1] - '0') % 2 == 0;
+}
+
+static void beside(void **state)
+{
+    struct fixture *f = *state;
+    const char *names;
+    char body[300];
+
+    world(f, LOOPBACK, 4, 11);
+    snprintf(body, sizeof body,
+             "{\"disjoint_to\":\"198.41.0.9\",\"beside\":[\"%s\"],"
+             "\"objective\":[{\"what\":\"disjoint\"}]}",
+             f->servers[0].id.s);
+    names = fixture_found(f, body);
+    print_message("%s\n", names);
+    assert_int_equal(strlen(names), strlen("s0,s0,s0,s0"));
+    assert_false(is_even(names, 0) || is_even(names, 1));
+    assert_true(f->servers[0].traces == 1 && f->servers[1].traces == 1);
+}
+
+/* By load alone the two even ones would be it. */
+static void sets(void **state)
+{
+    struct fixture *f = *state;
+    const char *names;
+
+    world(f, LOOPBACK, 4, 11);
+    for (int i = 0; i < 4; i++)
+        fixture_tell_server(f, 0, i, i % 2 == 0 ? "LoadPercent=1" : "LoadPercent=50");
+    fixture_until(f, xrdd_follow_get(f->d.follow, 0).changes == 8);
+    names = fixture_found(f, "{\"disjoint_to\":\"198.41.0.9\",\"sets\":2,\"count\":2,"
+                             "\"objective\":[{\"what\":\"load\"}]}");
+    print_message("%s\n", names);
+    assert_int_equal(strlen(names), strlen("s0,s0"));
+    assert_false(is_even(names, 0) && is_even(names, 1));
+}
+
+/* About as far from the one as from the other. */
+static void equal(void **state)
+{
+    struct fixture *f = *state;
+    char body[300];
+
+    world(f, LOOPBACK, 5, 11);
+    snprintf(body, sizeof body, "{\"equal\":[{\"server\":\"%s\"},{\"server\":\"%s\"}],\"count\":1}",
+             f->servers[0].id.s, f->servers[4].id.s);
+    assert_string_equal(fixture_found(f, body), "s2");
+    assert_int_equal(probes(f), 0); /* where XenoServers are is known */
+}
+
 static void limits(void **state)
 {
     struct fixture *f = *state;
@@ -203,6 +277,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(nearest, setup, teardown),
         cmocka_unit_test_setup_teardown(not_public, setup, teardown),
         cmocka_unit_test_setup_teardown(slow, setup, teardown),
+        cmocka_unit_test_setup_teardown(silent, setup, teardown),
+        cmocka_unit_test_setup_teardown(beside, setup, teardown),
+        cmocka_unit_test_setup_teardown(sets, setup, teardown),
+        cmocka_unit_test_setup_teardown(equal, setup, teardown),
         cmocka_unit_test_setup_teardown(limits, setup, teardown),
         cmocka_unit_test_setup_teardown(guarded, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves, setup, teardown),
