@@ -40,8 +40,9 @@ static const char *or_null(const char *text)
     return *text ? text : NULL;
 }
 
-static struct xeno_json *line_json(const struct xeno_statement_line *line)
+static struct xeno_json *line_json(const void *row)
 {
+    const struct xeno_statement_line *line = row;
     struct xeno_json *o = xeno_json_object();
 
     xeno_json_set_int(o, "entry", line->entry);
@@ -72,19 +73,9 @@ static int act_statement(struct job *j, struct xeno_corp *corp, struct xeno_err 
     const struct page *p = j->args;
     xeno_autofree struct xeno_statement_line *lines =
         xeno_new0_n(struct xeno_statement_line, (size_t)p->limit);
-    struct xeno_json *list;
     int count = xeno_statement(corp, j->peer.s, p->after, p->limit, lines, err);
 
-    if (count < 0)
-        return count;
-    list = xeno_json_array();
-    for (int i = 0; i < count; i++)
-        xeno_json_append(list, line_json(&lines[i]));
-    j->reply = xeno_json_object();
-    xeno_json_set(j->reply, "entries", list);
-    if (count == p->limit)
-        xeno_json_set_int(j->reply, "next", lines[count - 1].entry);
-    return 0;
+    return job_answer_rows(j, JOB_ROWS("entries", line_json, lines, entry, count, p->limit));
 }
 
 void api_statement(struct xeno_http_req *q, void *user)

@@ -144,8 +144,9 @@ void api_admin_fund(struct xeno_http_req *q, void *user)
 
 /* --- parties --- */
 
-static struct xeno_json *party_json(const struct xeno_party_view *v)
+static struct xeno_json *party_json(const void *row)
 {
+    const struct xeno_party_view *v = row;
     struct xeno_json *o = xeno_json_object();
 
     xeno_json_set_str(o, "id", v->id.s);
@@ -169,18 +170,8 @@ static int act_parties(struct job *j, struct xeno_corp *corp, struct xeno_err *e
     xeno_autofree struct xeno_party_view *views =
         xeno_new0_n(struct xeno_party_view, (size_t)a->limit);
     int count = xeno_parties(corp, a->after, a->limit, views, err);
-    struct xeno_json *list;
 
-    if (count < 0)
-        return count;
-    list = xeno_json_array();
-    for (int i = 0; i < count; i++)
-        xeno_json_append(list, party_json(&views[i]));
-    j->reply = xeno_json_object();
-    xeno_json_set(j->reply, "parties", list);
-    if (count == a->limit)
-        xeno_json_set_int(j->reply, "next", views[count - 1].n);
-    return 0;
+    return job_answer_rows(j, JOB_ROWS("parties", party_json, views, n, count, a->limit));
 }
 
 void api_admin_parties(struct xeno_http_req *q, void *user)
@@ -318,8 +309,9 @@ void api_admin_ledger(struct xeno_http_req *q, void *user)
 
 /* --- the audit trail --- */
 
-static struct xeno_json *charge_json(const struct xeno_audit_charge *c)
+static struct xeno_json *charge_json(const void *row)
 {
+    const struct xeno_audit_charge *c = row;
     struct xeno_json *o = xeno_json_object();
 
     xeno_json_set_int(o, "entry", c->entry);
@@ -347,18 +339,8 @@ static int act_charges(struct job *j, struct xeno_corp *corp, struct xeno_err *e
         xeno_new0_n(struct xeno_audit_charge, (size_t)a->limit);
     int count = xeno_audit_charges(corp, *a->order ? a->order : NULL,
                                    *a->session ? a->session : NULL, a->after, a->limit, rows, err);
-    struct xeno_json *list;
 
-    if (count < 0)
-        return count;
-    list = xeno_json_array();
-    for (int i = 0; i < count; i++)
-        xeno_json_append(list, charge_json(&rows[i]));
-    j->reply = xeno_json_object();
-    xeno_json_set(j->reply, "charges", list);
-    if (count == a->limit)
-        xeno_json_set_int(j->reply, "next", rows[count - 1].entry);
-    return 0;
+    return job_answer_rows(j, JOB_ROWS("charges", charge_json, rows, entry, count, a->limit));
 }
 
 /* An id from the query, or "" when it is not asked for; what is none finds nothing. */
@@ -399,33 +381,28 @@ void api_admin_batch(struct xeno_http_req *q, void *user)
         job_submit(job_new(user, q, act_batch, xeno_memdup(&a, sizeof a), admin_free));
 }
 
+static struct xeno_json *act_json(const void *row)
+{
+    const struct xeno_audit_act *a = row;
+    struct xeno_json *o = xeno_json_object();
+
+    xeno_json_set_int(o, "act", a->n);
+    xeno_json_set_int(o, "time_ms", a->time_ms);
+    xeno_json_set_str(o, "who", a->who);
+    xeno_json_set_str(o, "kind", a->act);
+    xeno_json_set_str(o, "target", a->target);
+    xeno_json_set_str(o, "detail", a->detail);
+    return o;
+}
+
 static int act_acts(struct job *j, struct xeno_corp *corp, struct xeno_err *err)
 {
     const struct admin *a = j->args;
     xeno_autofree struct xeno_audit_act *rows =
         xeno_new0_n(struct xeno_audit_act, (size_t)a->limit);
     int count = xeno_audit_acts(corp, a->after, a->limit, rows, err);
-    struct xeno_json *list;
 
-    if (count < 0)
-        return count;
-    list = xeno_json_array();
-    for (int i = 0; i < count; i++) {
-        struct xeno_json *o = xeno_json_object();
-
-        xeno_json_set_int(o, "act", rows[i].n);
-        xeno_json_set_int(o, "time_ms", rows[i].time_ms);
-        xeno_json_set_str(o, "who", rows[i].who);
-        xeno_json_set_str(o, "kind", rows[i].act);
-        xeno_json_set_str(o, "target", rows[i].target);
-        xeno_json_set_str(o, "detail", rows[i].detail);
-        xeno_json_append(list, o);
-    }
-    j->reply = xeno_json_object();
-    xeno_json_set(j->reply, "acts", list);
-    if (count == a->limit)
-        xeno_json_set_int(j->reply, "next", rows[count - 1].n);
-    return 0;
+    return job_answer_rows(j, JOB_ROWS("acts", act_json, rows, n, count, a->limit));
 }
 
 void api_admin_acts(struct xeno_http_req *q, void *user)

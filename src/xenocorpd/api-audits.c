@@ -8,8 +8,9 @@
 #include "xenocorpd/api.h"
 #include "xenocorpd/job.h"
 
-static struct xeno_json *challenge_json(const struct xeno_challenge *h)
+static struct xeno_json *challenge_json(const void *row)
 {
+    const struct xeno_challenge *h = row;
     struct xeno_json *o = xeno_json_object();
 
     xeno_json_set_int(o, "audit", h->n);
@@ -41,18 +42,8 @@ static int act_list(struct job *j, struct xeno_corp *corp, struct xeno_err *err)
     xeno_autofree struct xeno_challenge *rows =
         xeno_new0_n(struct xeno_challenge, (size_t)a->limit);
     int count = xeno_challenges(corp, j->peer.s, a->after, a->limit, rows, err);
-    struct xeno_json *list;
 
-    if (count < 0)
-        return count;
-    list = xeno_json_array();
-    for (int i = 0; i < count; i++)
-        xeno_json_append(list, challenge_json(&rows[i]));
-    j->reply = xeno_json_object();
-    xeno_json_set(j->reply, "audits", list);
-    if (count == a->limit)
-        xeno_json_set_int(j->reply, "next", rows[count - 1].n);
-    return 0;
+    return job_answer_rows(j, JOB_ROWS("audits", challenge_json, rows, n, count, a->limit));
 }
 
 void api_audits(struct xeno_http_req *q, void *user)

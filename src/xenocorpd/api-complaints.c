@@ -73,8 +73,9 @@ void api_complaint_file(struct xeno_http_req *q, void *user)
 
 /* --- telling --- */
 
-static struct xeno_json *row_json(const struct xeno_complaint_row *row)
+static struct xeno_json *row_json(const void *at)
 {
+    const struct xeno_complaint_row *row = at;
     struct xeno_json *o = xeno_json_object();
 
     xeno_json_set_int(o, "complaint", row->n);
@@ -97,18 +98,8 @@ static int act_list(struct job *j, struct xeno_corp *corp, struct xeno_err *err)
     xeno_autofree struct xeno_complaint_row *rows =
         xeno_new0_n(struct xeno_complaint_row, (size_t)a->limit);
     int count = xeno_complaints(corp, a->after, a->limit, rows, err);
-    struct xeno_json *list;
 
-    if (count < 0)
-        return count;
-    list = xeno_json_array();
-    for (int i = 0; i < count; i++)
-        xeno_json_append(list, row_json(&rows[i]));
-    j->reply = xeno_json_object();
-    xeno_json_set(j->reply, "complaints", list);
-    if (count == a->limit)
-        xeno_json_set_int(j->reply, "next", rows[count - 1].n);
-    return 0;
+    return job_answer_rows(j, JOB_ROWS("complaints", row_json, rows, n, count, a->limit));
 }
 
 void api_complaints(struct xeno_http_req *q, void *user)

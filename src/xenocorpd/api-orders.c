@@ -123,24 +123,19 @@ void api_order_create(struct xeno_http_req *q, void *user)
 
 /* --- list, show, close --- */
 
+static struct xeno_json *row_json(const void *row)
+{
+    return order_json(row, NULL);
+}
+
 static int act_list(struct job *j, struct xeno_corp *corp, struct xeno_err *err)
 {
     const struct order_args *a = j->args;
     xeno_autofree struct xeno_order_view *views =
         xeno_new0_n(struct xeno_order_view, (size_t)a->limit);
-    struct xeno_json *list;
     int count = xeno_orders(corp, j->peer.s, a->after, a->limit, views, err);
 
-    if (count < 0)
-        return count;
-    list = xeno_json_array();
-    for (int i = 0; i < count; i++)
-        xeno_json_append(list, order_json(&views[i], NULL));
-    j->reply = xeno_json_object();
-    xeno_json_set(j->reply, "orders", list);
-    if (count == a->limit)
-        xeno_json_set_int(j->reply, "next", views[count - 1].n);
-    return 0;
+    return job_answer_rows(j, JOB_ROWS("orders", row_json, views, n, count, a->limit));
 }
 
 void api_orders(struct xeno_http_req *q, void *user)

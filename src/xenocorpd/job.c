@@ -243,3 +243,23 @@ bool job_page(struct xeno_http_req *q, int most, int64_t *ret_after, int *ret_li
     *ret_limit = (int)limit;
     return true;
 }
+
+int job_answer_rows(struct job *j, const struct job_rows *r)
+{
+    struct xeno_json *list;
+    const char *row = r->rows;
+    int64_t n;
+
+    if (r->count < 0)
+        return r->count;
+    list = xeno_json_array();
+    for (int i = 0; i < r->count; i++)
+        xeno_json_append(list, r->json(row + (size_t)i * r->size));
+    j->reply = xeno_json_object();
+    xeno_json_set(j->reply, r->name, list);
+    if (r->count < r->limit)
+        return 0;
+    memcpy(&n, row + (size_t)(r->count - 1) * r->size + r->n, sizeof n);
+    xeno_json_set_int(j->reply, "next", n);
+    return 0;
+}

@@ -7,6 +7,8 @@
 #ifndef XENO_XENOCORPD_JOB_H
 #define XENO_XENOCORPD_JOB_H
 
+#include <stddef.h>
+
 #include "corp/idem.h"
 #include "json/json.h"
 #include "xenocorpd/corpd.h"
@@ -67,5 +69,24 @@ void job_receipt(struct job *j);
 
 /* Query "limit" and "after" of a paged list, within bounds; otherwise answered and false. */
 bool job_page(struct xeno_http_req *q, int most, int64_t *ret_after, int *ret_limit);
+
+/* What was found for such a page. */
+struct job_rows {
+    const char *name; /* of the list in the answer */
+    const void *rows; /* `count` of them, each of `size` bytes */
+    size_t size;
+    size_t n; /* where in a row the int64_t is after which the next page begins */
+    int count, limit;
+    struct xeno_json *(*json)(const void *row);
+};
+/* Make it the reply: the list, and "next" when there may be more. Returns: 0, or r->count when that
+ * is a failure. */
+int job_answer_rows(struct job *j, const struct job_rows *r);
+#define JOB_ROWS(name_, json_, rows_, n_, count_, limit_)                                          \
+    &(const struct job_rows)                                                                       \
+    {                                                                                              \
+        .name = name_, .rows = rows_, .size = sizeof *(rows_),                                     \
+        .n = offsetof(__typeof__(*(rows_)), n_), .count = count_, .limit = limit_, .json = json_   \
+    }
 
 #endif
