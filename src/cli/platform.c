@@ -299,10 +299,10 @@ static int purge(const struct platform *p, struct xeno_err *err)
         top = xeno_json_top(j);
         if (p->corp_id[0] && strcmp(cli_str(&top, "corp_id"), p->corp_id) == 0) {
             static const char *const files[] = {
-                "profile.json",    "credential.pem", "ca.pem",   "key.pem",        "servers.json",
-                "wallet",          "agreed",         "log-head", "log-head.other", "store.json",
-                "publishers.json", "published",      "names",    "xis.json",       "rd.json",
-                "adverts",
+                "profile.json",   "credential.pem", "ca.pem",          "key.pem",
+                "servers.json",   "wallet",         "agreed",          "log-head",
+                "log-head.other", "store.json",     "publishers.json", "published",
+                "names",          "xis.json",       "rd.json",         "adverts",
             };
 
             for (size_t i = 0; i < XENO_LEN(files); i++) {
