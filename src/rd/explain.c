@@ -56,11 +56,6 @@ static const struct rd_test *test_of(const struct rd_find *f, enum xeno_rd_const
     return NULL;
 }
 
-static bool of_requirement(enum xeno_rd_constraint c)
-{
-    return c >= XENO_RD_C_ENV_TYPE && c <= XENO_RD_C_TOTAL;
-}
-
 /* The number that one server would satisfy: how much less (or more) is that? */
 static bool relax_number(const struct rd_find *f, const struct rd_test *t, uint32_t slot,
                          struct xeno_rd_relaxed *ret, double *ret_change)
@@ -105,11 +100,8 @@ static bool relax_part(const struct rd_find *f, enum xeno_rd_constraint c, uint3
                        struct xeno_rd_relaxed *ret, double *ret_change)
 {
     const struct rd_test *t = test_of(f, c);
-    const struct rd_accept *accept = f->rd->accept[slot];
 
     *ret = (struct xeno_rd_relaxed){ .constraint = c };
-    if (of_requirement(c) && accept && accept->of_requirement)
-        return false; /* it might not accept the other requirement */
     if (c == XENO_RD_C_ADDRESSES && f->req->requirement->port_count > 0 &&
         !(f->rd->numbers[RD_T_PORTS][slot] >= (double)f->req->requirement->port_count))
         return false; /* without an address of its own it would need these */
@@ -139,6 +131,62 @@ static bool part_helps(const struct rd_find *f, const struct xeno_rd_relaxed *p,
     return !isnan(v) && rd_holds(t, v, (double)p->to);
 }
 
+static void ask_otherwise(struct xeno_requirement *r, const struct xeno_rd_relaxed *p)
+{
+    switch (p->constraint) {
+    case XENO_RD_C_KERNEL:
+        *r->kernel = '\0';
+        break;
+    case XENO_RD_C_CPU:
+        r->cpu_msps = p->to;
+        break;
+    case XENO_RD_C_MEMORY:
+        r->memory_bytes = p->to << 20;
+        break;
+    case XENO_RD_C_DISK:
+        r->disk_bytes = p->to << 20;
+        break;
+    case XENO_RD_C_NET:
+        r->net_kbps = p->to * 1000;
+        break;
+    case XENO_RD_C_PROCESSES:
+        r->pids = p->to;
+        break;
+    case XENO_RD_C_ADDRESSES:
+        r->addresses = (int)p->to;
+        break;
+    case XENO_RD_C_HOUR:
+        r->max_per_hour = p->drop ? 0 : p->to;
+        break;
+    case XENO_RD_C_TOTAL:
+        r->max_total = p->drop ? 0 : p->to;
+        break;
+    default: /* the request's, which no Accept sees */
+        break;
+    }
+}
+
+/* Its Accept may be about the requirement: is it true of what would be asked for then? */
+static bool accepts_then(const struct rd_find *f, const struct xeno_rd_relax *relax, uint32_t slot)
+{
+    const struct rd_accept *accept = f->rd->accept[slot];
+    struct xeno_rd_request req = *f->req;
+    struct xeno_requirement other;
+    struct rd_find then = *f;
+
+    if (!accept || !accept->of_requirement || !req.requirement)
+        return true;
+    other = *req.requirement; /* what it points to is borrowed */
+    for (size_t i = 0; i < relax->part_count; i++) {
+        if (relax->part[i].constraint == XENO_RD_C_PORTS)
+            return false; /* which ones are left is the client's to say */
+        ask_otherwise(&other, &relax->part[i]);
+    }
+    req.requirement = &other;
+    then.req = &req;
+    return rd_accept_eval(&then, accept) == XENO_TRUE;
+}
+
 struct choice {
     uint64_t mask; /* what the servers fail that it is for */
     double change; /* the least there is */
@@ -157,28 +205,28 @@ static void consider(const struct rd_find *f, uint64_t mask, uint32_t slot, stru
             return;
         sum += change;
     }
-    if (c->mask != 0 && sum >= c->change)
+    if ((c->mask != 0 && sum >= c->change) || !accepts_then(f, &r, slot))
         return;
     c->mask = mask;
     c->change = sum;
     c->relax = r;
 }
 
-/* How many match then: those that do now, and those that fail nothing else. */
+/* How many match then: those that do now and still accept, and those that fail nothing else. */
 static size_t count_matches(const struct rd_find *f, const struct choice *c)
 {
-    size_t n = f->matched;
+    size_t n = 0;
 
     for (size_t i = 0; i < f->s->live_count; i++) {
         uint32_t slot = f->s->live[i];
         uint64_t mask = f->s->no[slot] | f->s->unknown[slot];
-        bool helps = mask != 0 && (mask & ~c->mask) == 0;
+        bool helps = (mask & ~c->mask) == 0;
 
         for (size_t k = 0; helps && k < c->relax.part_count; k++) {
             if (mask & RD_BIT(c->relax.part[k].constraint))
                 helps = part_helps(f, &c->relax.part[k], slot);
         }
-        n += helps;
+        n += helps && accepts_then(f, &c->relax, slot);
     }
     return n;
 }
@@ -197,10 +245,13 @@ static void tell(const struct rd_find *f, struct choice *all, size_t n, struct x
     qsort(all, n, sizeof(*all), by_change);
     for (size_t i = 0; i < n && res->relax_count < XENO_RD_RELAX; i++) {
         xeno_autobuf text = XENO_BUF_INIT;
-        struct xeno_rd_relax *r = &res->relax[res->relax_count++];
+        struct xeno_rd_relax *r = &res->relax[res->relax_count];
 
         *r = all[i].relax;
         r->matches = count_matches(f, &all[i]);
+        if (r->matches <= f->matched) /* others no longer accept */
+            continue;
+        res->relax_count++;
         rd_relax_words(f, r, &text);
         r->text = xeno_buf_take(&text, NULL);
     }

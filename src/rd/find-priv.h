@@ -124,6 +124,7 @@ static inline const struct xeno_rd_place *rd_target(const struct rd_find *f, siz
 /* where.c */
 void rd_where(struct rd_find *f);
 void rd_accepts(struct rd_find *f);
+enum xeno_truth rd_accept_eval(const struct rd_find *f, const struct rd_accept *a);
 
 /* rank.c */
 /* The best, first first. Returns: how many, at most req->count; `ret` holds XENO_RD_COUNT. */

@@ -275,11 +275,16 @@ static bool document_value(void *ctx, const struct xeno_query_node *node, size_t
            text_value(*r->template_ref ? r->template_ref : NULL, ret);
 }
 
+enum xeno_truth rd_accept_eval(const struct rd_find *f, const struct rd_accept *a)
+{
+    return a->tree ? xeno_query_eval(a->tree, document_value, (void *)f) : XENO_UNKNOWN;
+}
+
 static enum xeno_truth accepts(struct rd_find *f, struct rd_accept *a)
 {
     if (a->find != f->rd->finds) {
         a->find = f->rd->finds;
-        a->holds = a->tree ? (int)xeno_query_eval(a->tree, document_value, f) : XENO_UNKNOWN;
+        a->holds = (int)rd_accept_eval(f, a);
     }
     return (enum xeno_truth)a->holds;
 }

@@ -195,6 +195,9 @@ static enum xeno_truth accepts(const struct naive_question *q, const struct xeno
     if (q->req.requirement) {
         snprintf(text, sizeof(text), "%lld", (long long)q->req.requirement->cpu_msps);
         document_add(&d, "CPUmsps", text);
+        snprintf(text, sizeof(text), "%.6f",
+                 (double)q->req.requirement->memory_bytes / (1024 * 1024));
+        document_add(&d, "MemoryMB", text);
     }
     return ask(l->value, document_value, &d);
 }

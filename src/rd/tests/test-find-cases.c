@@ -146,7 +146,8 @@ static void price_adds_up(void **state)
     xeno_rd_free(rd);
 }
 
-/* A server that takes large sessions only is not told as one for which to ask for less. */
+/* A server that takes large sessions only is not told as one for which to ask for less, unless what
+ * it has is large enough. */
 static void relaxes_within_accept(void **state)
 {
     struct xeno_rd *rd = xeno_rd_new(10);
@@ -171,6 +172,13 @@ static void relaxes_within_accept(void **state)
     assert_int_equal(res->relax_count, 1);
     assert_string_equal(res->relax[0].text, "CPUmsps from 2000 to 1000");
     assert_int_equal(res->relax[0].matches, 1);
+    xeno_rd_result_free(res);
+    plain_begin(); /* it would accept what it could give */
+    servers_leaf(&m, "Accept", "{\"token\":\"CPUmsps\",\"min\":900}");
+    plain_put(rd, 3);
+    res = plain_find(rd, &req);
+    assert_int_equal(res->relax_count, 1);
+    assert_int_equal(res->relax[0].matches, 2);
     xeno_rd_result_free(res);
     xeno_rd_request_release(&req);
     xeno_rd_free(rd);
