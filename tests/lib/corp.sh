@@ -27,16 +27,33 @@ corp_stop() {
 as() {
     local who=$1 method=$2 path=$3
     shift 3
-    local cred=() body=()
-    [ -f "$work/$who.pem" ] && cred=(--cert "$work/$who.pem" --key "$work/$who.key")
+    local body=()
     [ $# -gt 0 ] && body=(--data-binary "$1" -H "Content-Type: ${type:-application/json}")
-    curl -sS --max-time 20 --tlsv1.3 --cacert "$corp_dir/ca.pem" "${cred[@]}" "${body[@]}" \
-        -X "$method" -H "Idempotency-Key: ${idem:-$(date +%s%N)}" \
-        -o "$work/body" -w '%{http_code}' "$url$path" >"$work/status" 2>"$work/curl.err" || {
+    curl_as "$who" --max-time 20 "${body[@]}" -X "$method" -H "Idempotency-Key: ${idem:-$(date +%s%N)}" \
+        "$url$path" || return 1
+    cat "$work/body"
+}
+
+# curl_as WHO CURL-OPTION... URL: with WHO's credential, if there is one; the body is in $work/body then,
+# the status in $work/status.
+curl_as() {
+    local who=$1 cred=()
+    shift
+    [ -f "$work/$who.pem" ] && cred=(--cert "$work/$who.pem" --key "$work/$who.key")
+    curl -sS --max-time 60 --tlsv1.3 --cacert "$corp_dir/ca.pem" "${cred[@]}" -o "$work/body" -w '%{http_code}' \
+        "$@" >"$work/status" 2>"$work/curl.err" || {
         cat "$work/curl.err" >&2
         return 1
     }
-    cat "$work/body"
+}
+
+# join_node PROGRAM NAME OPTION...: as op, enrols a node; its id is in $work/NAME.id.
+join_node() {
+    local program=$1 name=$2 tok
+    shift 2
+    tok=$(as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' | jq -r .token)
+    "$program" "$@" --hosts 127.0.0.1 --enrol "$tok" >"$work/$name.id" 2>"$work/enrol.log" ||
+        bail "$program --enrol" "$(cat "$work/enrol.log")"
 }
 
 status() { cat "$work/status"; }

@@ -11,12 +11,10 @@
 store_options() { printf '%s\n' --dir "$work/store" --listen "$store" --corp-url "$url"; }
 
 store_join() {
-    local tok options
+    local options
     store=127.0.0.1:$(free_port)
-    tok=$(as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' | jq -r .token)
     mapfile -t options < <(store_options)
-    xstored "${options[@]}" --hosts 127.0.0.1 --enrol "$tok" >"$work/store.id" 2>"$work/enrol.log" ||
-        bail "xstored --enrol" "$(cat "$work/enrol.log")"
+    join_node xstored store "${options[@]}"
 }
 
 store_start() {
@@ -33,16 +31,11 @@ store_stop() {
 }
 
 to() {
-    local who=$1 method=$2 path=$3 cred=() how=(-X "$2")
+    local who=$1 method=$2 path=$3 how=(-X "$2")
     shift 3
-    [ -f "$work/$who.pem" ] && cred=(--cert "$work/$who.pem" --key "$work/$who.key")
     [ "$method" = HEAD ] && how=(-I)
     case $path in https://*) ;; *) path=https://$store$path ;; esac
-    curl -sS --max-time 60 --tlsv1.3 --cacert "$corp_dir/ca.pem" "${cred[@]}" "${how[@]}" -D "$work/header" \
-        -o "$work/body" -w '%{http_code}' "$@" "$path" >"$work/status" 2>"$work/curl.err" || {
-        cat "$work/curl.err" >&2
-        return 1
-    }
+    curl_as "$who" "${how[@]}" -D "$work/header" "$@" "$path" || return 1
     [ "$method" = HEAD ] || cat "$work/body"
 }
 

@@ -13,12 +13,10 @@ declare -A node_url node_pid
 node_options() { printf '%s\n' --dir "$work/$1" --listen "${node_url[$1]#https://}" --corp-url "$url"; }
 
 node_join() {
-    local tok options
+    local options
     node_url[$1]=https://127.0.0.1:$(free_port)
-    tok=$(as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' | jq -r .token)
     mapfile -t options < <(node_options "$1")
-    xisd "${options[@]}" --hosts 127.0.0.1 --enrol "$tok" >"$work/$1.id" 2>"$work/enrol.log" ||
-        bail "xisd --enrol" "$(cat "$work/enrol.log")"
+    join_node xisd "$1" "${options[@]}"
 }
 
 node_begin() {

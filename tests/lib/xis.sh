@@ -17,12 +17,10 @@ xis_id() { advertise seed="$1" print=id; }
 xis_options() { printf '%s\n' --dir "$work/xis" --listen "${xis#https://}" --corp-url "$url"; }
 
 xis_join() {
-    local tok options
+    local options
     xis=https://127.0.0.1:$(free_port)
-    tok=$(as op POST /v1/admin/tokens '{"kind":"node","lifetime_s":600}' | jq -r .token)
     mapfile -t options < <(xis_options)
-    xisd "${options[@]}" --hosts 127.0.0.1 --enrol "$tok" >"$work/xis.id" 2>"$work/enrol.log" ||
-        bail "xisd --enrol" "$(cat "$work/enrol.log")"
+    join_node xisd xis "${options[@]}"
 }
 
 xis_start() {
@@ -39,15 +37,9 @@ xis_stop() {
 }
 
 xis() {
-    local who=$1 method=$2 path=$3 cred=()
+    local who=$1 method=$2 path=$3
     shift 3
-    [ -f "$work/$who.pem" ] && cred=(--cert "$work/$who.pem" --key "$work/$who.key")
-    curl -sS --max-time 60 --tlsv1.3 --cacert "$corp_dir/ca.pem" "${cred[@]}" -X "$method" \
-        -o "$work/body" -w '%{http_code}' "$@" "$xis$path" >"$work/status" 2>"$work/curl.err" || {
-        cat "$work/curl.err" >&2
-        return 1
-    }
-    cat "$work/body"
+    curl_as "$who" -X "$method" "$@" "$xis$path" && cat "$work/body"
 }
 
 send() { # WHO METHOD SEED FILE
