@@ -69,15 +69,6 @@ void xeno_sources_add(struct xeno_sources *s, struct xeno_source *one)
     (*at)->source = one;
 }
 
-size_t xeno_sources_count(const struct xeno_sources *s)
-{
-    size_t n = 0;
-
-    for (const struct place *p = s->places; p; p = p->next)
-        n++;
-    return n;
-}
-
 int64_t xeno_sources_bytes(const struct xeno_sources *s)
 {
     return atomic_load(&s->bytes);

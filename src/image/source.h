@@ -74,7 +74,6 @@ void xeno_sources_free(struct xeno_sources *s);
 XENO_DEFINE_AUTO(xeno_sources, xeno_sources_free);
 /* Behind those there are. Takes `one`. */
 void xeno_sources_add(struct xeno_sources *s, struct xeno_source *one);
-size_t xeno_sources_count(const struct xeno_sources *s);
 
 /* A part of a blob, into buf. want: for the sources; NULL. check: are these the right bytes?
  * -EBADMSG says no.

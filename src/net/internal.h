@@ -31,7 +31,6 @@ struct xeno_net {
     char *pins;            /* RUN_DIR/netns */
     struct xeno_net_prefix pool;
     uint32_t gateway;
-    char gateway_text[XENO_NET_ADDRESS_TEXT];
     char uplink[IFNAMSIZ]; /* empty: any */
     struct xeno_net_prefix deny[XENO_NET_DENY_MAX];
     size_t n_deny;

@@ -72,7 +72,6 @@ static void derive(struct xeno_net *net, const struct xeno_net_config *c)
     snprintf(net->cables, sizeof net->cables, "xv%s-", net->instance);
     xeno_net_table_name(net->instance, net->table);
     net->gateway = xeno_net_gateway_of(net->pool);
-    xeno_net_address_text(net->gateway, net->gateway_text);
     net->pins = xeno_asprintf("%s/netns", c->run_dir);
 }
 
@@ -434,9 +433,4 @@ int xeno_net_sweep(struct xeno_net *net, const char *const *keep, size_t n_keep,
 char *xeno_net_ns_path(const struct xeno_net *net, const char *session)
 {
     return xeno_asprintf("%s/%s", net->pins, session);
-}
-
-const char *xeno_net_gateway(const struct xeno_net *net)
-{
-    return net->gateway_text;
 }

@@ -166,9 +166,6 @@ int xeno_net_sweep(struct xeno_net *net, const char *const *keep, size_t n_keep,
  */
 char *xeno_net_ns_path(const struct xeno_net *net, const char *session);
 
-/* The gateway's address as text, borrowed for as long as `net` lives. */
-const char *xeno_net_gateway(const struct xeno_net *net);
-
 /* What xeno_net_remove() has taken away. */
 struct xeno_net_removed {
     size_t namespaces, cables;
