@@ -61,7 +61,8 @@ static void later(const struct xeno_store *st, const char *name)
     static time_t now = 1000;
     xeno_autofree char *path = xeno_asprintf("%s/%s", xeno_store_path(st), name);
 
-    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[2]){ { ++now }, { now } }, 0), 0);
+    now++;
+    assert_int_equal(utimensat(AT_FDCWD, path, (struct timespec[2]){ { now }, { now } }, 0), 0);
 }
 
 /* An image of one layer, which came `when`. */
