@@ -44,6 +44,7 @@ static int look_there(struct looking *l, const char *ref, struct xeno_image **re
     size_t len;
     int r = cli_remote_open(l->cli, NULL, ref, NULL, false, &remote, err);
 
+    (void)p; /* is drawn until we are back */
     if (r == 0)
         r = xeno_registry_manifest(remote->registry,
                                    remote->name.digest[0] ? remote->name.digest : remote->name.tag,
