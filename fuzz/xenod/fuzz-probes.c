@@ -62,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 1 || size > XRDD_PROBED_MAX)
         return 0;
-    body = xeno_strndup((const char *)data + 1, size - 1);
+    body = xeno_new0_n(char, size); /* a zero behind it, and perhaps within */
+    memcpy(body, data + 1, size - 1);
     switch (*data % 4) {
     case 0:
     case 1:
