@@ -77,11 +77,6 @@ void xeno_cache_free(struct xeno_cache *c)
     free(c);
 }
 
-void xeno_cache_limits(struct xeno_cache *c, const struct xeno_unpack_limits *limits)
-{
-    c->limits = *limits;
-}
-
 int xeno_cache_layers_fd(const struct xeno_cache *c)
 {
     return c->layers;

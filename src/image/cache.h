@@ -29,9 +29,6 @@ int xeno_cache_open(const char *path, struct xeno_cache **ret, struct xeno_err *
 void xeno_cache_free(struct xeno_cache *c);
 XENO_DEFINE_AUTO(xeno_cache, xeno_cache_free);
 
-/* Limits for what is unpacked from now on; the defaults of image/unpack.h else. Copied. */
-void xeno_cache_limits(struct xeno_cache *c, const struct xeno_unpack_limits *limits);
-
 /* DIR/layers, open: fchdir() there before mount(2) and name lowers by bare HEX, so that some 60
  * layers fit in the one page of mount options. Borrowed. */
 int xeno_cache_layers_fd(const struct xeno_cache *c);

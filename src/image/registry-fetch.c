@@ -315,27 +315,3 @@ int xeno_registry_read_all(struct xeno_registry *r, const char *digest, size_t l
 
     return read_list(r, digest, (int64_t)len, &part, 1, err);
 }
-
-int xeno_registry_toc(struct xeno_registry *r, const struct xeno_layer *layer,
-                      const struct xeno_unpack_limits *limits, struct xeno_toc **ret,
-                      struct xeno_err *err)
-{
-    xeno_autofree char *data = NULL;
-    int n;
-
-    if (layer->toc.bytes == 0)
-        return xeno_fail(err, -ENODATA, "image.toc", "layer %.19s has no table of contents",
-                         layer->digest);
-    if (layer->toc.bytes > XENO_TOC_MAX_BYTES)
-        return xeno_fail(err, -EFBIG, "unpack.limit",
-                         "the table of contents has %" PRId64 " bytes, at most %d are read",
-                         layer->toc.bytes, XENO_TOC_MAX_BYTES);
-    data = xeno_try_alloc((size_t)layer->toc.bytes);
-    if (!data)
-        return xeno_fail(err, -ENOMEM, "image.toc", "no memory for the table of contents");
-    n = xeno_registry_read(r, layer->digest, layer->toc.offset, (size_t)layer->toc.bytes, data,
-                           err);
-    if (n >= 0)
-        n = xeno_chunked_toc(&layer->toc, data, layer->size_bytes, limits, ret, err);
-    return n < 0 ? xeno_context(err, n, "layer %.19s", layer->digest) : 0;
-}

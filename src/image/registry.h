@@ -157,10 +157,4 @@ int xeno_registry_read_parts(struct xeno_registry *r, const char *digest,
                              const struct xeno_registry_part *parts, size_t count,
                              struct xeno_err *err);
 
-/* The table of contents of a layer, fetched by itself and verified against layer->toc.
- * Errors: -ENODATA image.toc: it has none; those of xeno_chunked_toc(). */
-int xeno_registry_toc(struct xeno_registry *r, const struct xeno_layer *layer,
-                      const struct xeno_unpack_limits *limits, struct xeno_toc **ret,
-                      struct xeno_err *err);
-
 #endif

@@ -292,10 +292,3 @@ struct xeno_latency xeno_near_map_rtt(const struct xeno_near_map *m, uint32_t a,
         return l;
     return (struct xeno_latency){ (float)ms, (float)low, (float)high, XENO_LATENCY_PREDICTED };
 }
-
-void xeno_near_map_rtts(const struct xeno_near_map *m, uint32_t from, const uint32_t *to, size_t n,
-                        struct xeno_latency *ret)
-{
-    for (size_t i = 0; i < n; i++)
-        ret[i] = xeno_near_map_rtt(m, from, to[i]);
-}

@@ -75,10 +75,6 @@ const struct xeno_coord *xeno_near_map_at(const struct xeno_near_map *m, uint32_
  * what the two agree upon), predicted, or unknown. */
 struct xeno_latency xeno_near_map_rtt(const struct xeno_near_map *m, uint32_t a, uint32_t b);
 
-/* From one server to many, as xeno_near_map_rtt() would say: a few ms for 100,000. */
-void xeno_near_map_rtts(const struct xeno_near_map *m, uint32_t from, const uint32_t *to, size_t n,
-                        struct xeno_latency *ret);
-
 struct xeno_near; /* a search */
 
 /* Begin a search for the nearest of `candidates`; `others` may be asked to probe, too.

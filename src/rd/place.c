@@ -56,11 +56,3 @@ bool xeno_rd_address(const char *text, char ret_host[XENO_RD_ADDRESS], uint16_t 
     *ret_port = port;
     return true;
 }
-
-void xeno_rd_host(const char *text, char ret_host[XENO_RD_ADDRESS])
-{
-    uint16_t port;
-
-    if (!xeno_rd_address(text, ret_host, &port))
-        *ret_host = '\0';
-}

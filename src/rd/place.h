@@ -12,7 +12,4 @@
  * 0 without one. Returns: false when it is none of that; nothing is set then. */
 bool xeno_rd_address(const char *text, char ret_host[XENO_RD_ADDRESS], uint16_t *ret_port);
 
-/* The address alone; "" when it is none. */
-void xeno_rd_host(const char *text, char ret_host[XENO_RD_ADDRESS]);
-
 #endif

@@ -165,6 +165,7 @@ static void from_server(const struct rd_find *f, size_t target, const uint32_t *
     predict(t, from, f->rd->used, f->s->rough[target]);
     exactly(f, target, t->named[from].at, t->named[from].count);
     exactly(f, target, t->naming[from].at, t->naming[from].count);
+    exactly(f, target, &from, 1);
 }
 
 static void from_network(const struct rd_find *f, size_t target, const uint32_t *slots, size_t n)
@@ -182,6 +183,8 @@ static void from_network(const struct rd_find *f, size_t target, const uint32_t 
 
 struct xeno_latency rd_latency(const struct rd_find *f, size_t target, uint32_t slot)
 {
+    if (f->from[target] == slot) /* from a server to itself */
+        return (struct xeno_latency){ 0, 0, 0, XENO_LATENCY_MEASURED };
     if (f->from[target] != RD_NO_SLOT)
         return xeno_near_map_rtt(f->rd->map, f->from[target], slot);
     return f->s->latency[target][slot];

@@ -14,8 +14,8 @@
 #ifndef XENO_XIS_TREE_H
 #define XENO_XIS_TREE_H
 
+#include "base/slab.h"
 #include "xis/intern.h"
-#include "xis/slab.h"
 
 #define XENO_TREE_FAN   64 /* entries of a node, at most */
 #define XENO_TREE_DEPTH 12 /* levels, at most: 20 entries a node on average would fill 2^50 */

@@ -1,12 +1,12 @@
-/* src/xis/slab.h - memory for many things of one size, in large pages.
+/* src/base/slab.h - memory for many things of one size, in large pages.
  *
  * What is looked up at random in tens of megabytes waits less for where a page is than for the
  * memory itself when its pages are large. So blocks are cut from slabs of 2 MiB, of which all but
  * the first ask for huge pages (a small store would fill none). A slab without a block in use goes
  * back to the system. One thread at a time; blocks are multiples of cache lines and begin at one.
  */
-#ifndef XENO_XIS_SLAB_H
-#define XENO_XIS_SLAB_H
+#ifndef XENO_BASE_SLAB_H
+#define XENO_BASE_SLAB_H
 
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
-/* src/xis/slab.c - memory for many things of one size, in large pages. */
-#include "xis/slab.h"
+/* src/base/slab.c - memory for many things of one size, in large pages. */
+#include "base/slab.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* src/xis/tests/test-slab.c - blocks are apart, come back, and let their slabs go. */
+/* src/base/tests/test-slab.c - blocks are apart, come back, and let their slabs go. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "xis/slab.h"
+#include "base/slab.h"
 
 #define BLOCKS 6000 /* some slabs of each size here */
 
