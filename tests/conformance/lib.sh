@@ -153,31 +153,32 @@ xenod_start() {
     export SERVER_URL=$server_url SERVER_ID=$(id_of "$name")
 }
 
-# store_start [OPTION...]: a XenoStore that joined $corp; sets $store_url; its files are in
-# $work/store.
-store_start() {
-    need xstored
+# node_start PROGRAM NAME [OPTION...]: a program that joined $corp as a node; its files are in $work/NAME
+# and its id is in $work/NAME.id. Sets $node_url.
+node_start() {
+    local program=$1 name=$2
+    shift 2
+    need "$program"
     token node
-    local all=(--dir "$work/store" --listen 127.0.0.1:0 --corp-url "$corp_url" --name store)
-    xstored "${all[@]}" --enrol "$token" >"$work/store.id" 2>"$work/enrol.log" ||
-        bail "xstored --enrol" "$(cat "$work/enrol.log")"
-    background xstored xstored "${all[@]}" "$@"
-    wait_for 10 log_has xstored ' port=' || bail "xstored starts" "$(cat "$work/xstored.log")"
-    store_url=https://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' "$work/xstored.log" | tail -n 1)
+    local all=(--dir "$work/$name" --listen 127.0.0.1:0 --corp-url "$corp_url" --name "$name" "$@")
+    "$program" "${all[@]}" --enrol "$token" >"$work/$name.id" 2>"$work/enrol.log" ||
+        bail "$program --enrol" "$(cat "$work/enrol.log")"
+    background "$name" "$program" "${all[@]}"
+    wait_for 10 log_has "$name" ' port=' || bail "$program starts" "$(cat "$work/$name.log")"
+    node_url=https://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' "$work/$name.log" | tail -n 1)
+}
+
+# store_start [OPTION...]: a XenoStore that joined $corp; sets $store_url.
+store_start() {
+    node_start xstored store "$@"
+    store_url=$node_url
     export STORE_URL=$store_url STORE_ID=$(cat "$work/store.id")
 }
 
-# xis_start [OPTION...]: an information service that joined $corp; sets $xis_url; its files are in
-# $work/xis.
+# xis_start [OPTION...]: an information service that joined $corp; sets $xis_url.
 xis_start() {
-    need xisd
-    token node
-    local all=(--dir "$work/xis" --listen 127.0.0.1:0 --corp-url "$corp_url" --name xis)
-    xisd "${all[@]}" --enrol "$token" >"$work/xis.id" 2>"$work/enrol.log" ||
-        bail "xisd --enrol" "$(cat "$work/enrol.log")"
-    background xisd xisd "${all[@]}" "$@"
-    wait_for 10 log_has xisd ' port=' || bail "xisd starts" "$(cat "$work/xisd.log")"
-    xis_url=https://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' "$work/xisd.log" | tail -n 1)
+    node_start xisd xis "$@"
+    xis_url=$node_url
     export XIS_URL=$xis_url XIS_ID=$(cat "$work/xis.id")
 }
 
