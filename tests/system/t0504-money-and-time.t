@@ -21,7 +21,7 @@ corp_init
 corp_start
 join op client "$token"
 # Dear enough that an order lasts for seconds: 0.2 credits of CPU reservation a second.
-server_join x1 "charge-interval = 1s" "grace = 15s" "capacity.cpu = 100000" "reserve.cpu = 0" \
+server_join x1 "charge-interval = 1s" "grace = 40s" "capacity.cpu = 100000" "reserve.cpu = 0" \
     "headroom = 0" "tariff.cpu.reserved = 1" "tariff.disk.reserved = 100"
 server_start x1
 new_client ann 1000000000
@@ -29,9 +29,9 @@ new_client ann 1000000000
 # --- an order that runs out ---
 small='<CPUmsps>200</CPUmsps><NetMbps>1</NetMbps><MemoryMB>4</MemoryMB><DiskMB>4</DiskMB>'
 s=$(new_session x1 ann "$(new_order ann 3000000)" "$(requirement poor "$small")")
-t=$(new_session x1 ann "$(new_order ann 3000000)" "$(requirement poorer "$small")")
 ok "a session with little money runs" wait_for 5 state_is x1 ann "$s" running || cat "$work/session"
-ok "it is suspended when the money is out" wait_for 25 state_is x1 ann "$s" suspended
+t=$(new_session x1 ann "$(new_order ann 3000000)" "$(requirement poorer "$small")")
+ok "it is suspended when the money is out" wait_for 60 state_is x1 ann "$s" suspended
 is "$(show "$s" .reason)" order.spent "for that reason"
 ok "after two warnings" wait_for 1 warned_twice "$s" || sed 's/^/# /' "$work/events"
 left=$(show "$s" .left)
@@ -43,7 +43,7 @@ is "$(at x1 ann POST "/v1/sessions/$s/restore" "$(jq -n --arg c "$chain" '{chain
     "$s" "another order is given"
 ok "and it runs again" wait_for 5 state_is x1 ann "$s" running
 is "$(show "$s" .order)" "$(cat "$work/order")" "on that order"
-ok "another is left to its grace time" wait_for 60 state_is x1 ann "$t" ended
+ok "another is left to its grace time" wait_for 120 state_is x1 ann "$t" ended
 ok "which ended it" grep -q grace <<<"$(show "$t" .reason)" || show "$t" .reason
 is "$(usage "$t" | jq '.amount <= 3000000')" true "it cost no more than its order"
 
