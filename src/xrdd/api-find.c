@@ -86,40 +86,6 @@ static int find(struct question *f, const struct xeno_rd_request *req,
 
 /* --- what is known of addresses --- */
 
-/* "https://HOST:PORT" and "HOST[:PORT]", numeric. */
-static bool is_at(const char *endpoint, const char *address)
-{
-    const char *at = strstr(endpoint, "://"), *colon = strchr(address, ':');
-    bool six = colon && strchr(colon + 1, ':') && *address != '[';
-    bool port = *address == '[' ? strstr(address, "]:") != NULL : colon && !six;
-    size_t len = strlen(address);
-
-    if (!at || (six && at[3] != '['))
-        return false;
-    at += six ? 4 : 3;
-    if (strncmp(at, address, len) != 0)
-        return false;
-    at += len + six;
-    return *at == '\0' || *at == '/' || (*at == ':' && !port);
-}
-
-/* The XenoServer at an address; false: none that is known. */
-static bool server_at(const struct xrdd *d, const char *address, uint32_t *ret)
-{
-    const struct xeno_rd *rd = xrdd_world_rd(d->world);
-    size_t slots = xeno_rd_slots(rd);
-
-    for (size_t i = 0; i < slots; i++) {
-        const struct xeno_advert *a = xeno_rd_at(rd, (uint32_t)i);
-
-        if (a && is_at(a->endpoint, address)) {
-            *ret = (uint32_t)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 static const struct xeno_rd_place *place_of(const struct xeno_rd_request *req, size_t target)
 {
     return target < req->near_count ? &req->near[target] : &req->equal[target - req->near_count];
@@ -137,7 +103,7 @@ static bool server(void *ctx, size_t target, uint32_t *ret_slot)
 {
     const struct question *f = ctx;
 
-    return server_at(f->d, place_of(&f->req, target)->address, ret_slot);
+    return xrdd_world_at(f->d->world, place_of(&f->req, target)->address, ret_slot);
 }
 
 static bool path(void *ctx, uint32_t slot, struct xeno_path *ret)
@@ -206,7 +172,7 @@ static void measure(struct question *f)
     for (size_t i = 0; i < req->near_count + req->equal_count; i++) {
         const char *address = place_of(req, i)->address;
 
-        if (*address && !server_at(f->d, address, &server))
+        if (*address && !xrdd_world_at(f->d->world, address, &server))
             wants[n++] = (struct xrdd_want){ .address = address };
     }
     if (n == 0 && !*req->disjoint_to)

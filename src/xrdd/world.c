@@ -5,12 +5,15 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "xrdd/places.h"
+
 struct server {
     struct xeno_id id;
     int64_t version;
     xeno_time expires;
     bool withdrawn;
     unsigned told; /* a bit for each source that has it now */
+    struct xrdd_home home;
     UT_hash_handle hh;
 };
 
@@ -26,6 +29,7 @@ struct xrdd_world {
     struct xeno_rd *rd;
     size_t max;
     struct server *all; /* withdrawn ones, too, which rd has not */
+    struct xrdd_places *places;
     struct counted *counted;
     unsigned open; /* a bit for each source that is telling from the beginning */
 };
@@ -34,7 +38,9 @@ struct xrdd_world *xrdd_world_new(const struct xeno_env *env, size_t max)
 {
     struct xrdd_world *w = xeno_new0(struct xrdd_world);
 
-    *w = (struct xrdd_world){ .env = env, .rd = xeno_rd_new(max), .max = max };
+    *w = (struct xrdd_world){
+        .env = env, .rd = xeno_rd_new(max), .max = max, .places = xrdd_places_new()
+    };
     return w;
 }
 
@@ -53,6 +59,7 @@ void xrdd_world_free(struct xrdd_world *w)
         HASH_DEL(w->all, s);
         free(s);
     }
+    xrdd_places_free(w->places);
     xeno_rd_free(w->rd);
     free(w);
 }
@@ -60,6 +67,11 @@ void xrdd_world_free(struct xrdd_world *w)
 struct xeno_rd *xrdd_world_rd(const struct xrdd_world *w)
 {
     return w->rd;
+}
+
+bool xrdd_world_at(const struct xrdd_world *w, const char *address, uint32_t *ret_slot)
+{
+    return xrdd_places_find(w->places, address, ret_slot);
 }
 
 static struct server *find(const struct xrdd_world *w, const char *id)
@@ -71,9 +83,16 @@ static struct server *find(const struct xrdd_world *w, const char *id)
     return s;
 }
 
+/* Out of what is searched. */
+static void take_away(struct xrdd_world *w, struct server *s)
+{
+    xrdd_places_leave(w->places, &s->home);
+    xeno_rd_remove(w->rd, &s->id);
+}
+
 static void forget(struct xrdd_world *w, struct server *s)
 {
-    xeno_rd_remove(w->rd, &s->id);
+    take_away(w, s);
     HASH_DEL(w->all, s);
     free(s);
 }
@@ -178,25 +197,37 @@ void xrdd_world_complaints(struct xrdd_world *w, const char *id, int64_t count)
 
 /* --- news --- */
 
+/* Its advert, taken, is the one that is searched. */
+static int put(struct xrdd_world *w, struct server *s, struct xeno_advert *fresh,
+               struct xeno_err *err)
+{
+    const struct counted *c = find_counted(w, s->id.s);
+    uint32_t slot = 0;
+    int r = xeno_rd_put(w->rd, fresh, err);
+
+    if (r < 0) {
+        xeno_advert_free(fresh);
+        return r;
+    }
+    if (xeno_rd_slot(w->rd, &s->id, &slot))
+        xrdd_places_move(w->places, &s->home, fresh->endpoint, slot);
+    if (c)
+        (void)xeno_rd_complaints(w->rd, &s->id, c->count);
+    return 0;
+}
+
 /* The newest word on it is `fresh`, which is taken. */
 static int replace(struct xrdd_world *w, struct server *s, struct xeno_advert *fresh,
                    struct xeno_err *err)
 {
-    const struct counted *c = find_counted(w, s->id.s);
-    int r = 0;
-
     s->version = fresh->version;
     s->expires = fresh->expires;
     s->withdrawn = fresh->withdrawn;
-    if (s->withdrawn)
-        xeno_rd_remove(w->rd, &s->id);
-    else
-        r = xeno_rd_put(w->rd, fresh, err);
-    if (s->withdrawn || r < 0)
-        xeno_advert_free(fresh);
-    else if (c)
-        (void)xeno_rd_complaints(w->rd, &s->id, c->count);
-    return r;
+    if (!s->withdrawn)
+        return put(w, s, fresh, err);
+    take_away(w, s);
+    xeno_advert_free(fresh);
+    return 0;
 }
 
 int xrdd_world_tell(struct xrdd_world *w, unsigned source, const char *id, int64_t version,

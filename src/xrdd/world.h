@@ -28,6 +28,10 @@ XENO_DEFINE_AUTO(xrdd_world, xrdd_world_free);
 /* The servers as they are searched, with their adverts. Borrowed; nobody else puts or removes. */
 struct xeno_rd *xrdd_world_rd(const struct xrdd_world *w);
 
+/* The slot of the XenoServer whose endpoint is at an address (rd/place.h), on that port if it has
+ * one; of several the lowest. false: none that is known. */
+bool xrdd_world_at(const struct xrdd_world *w, const char *address, uint32_t *ret_slot);
+
 /* A source has the advert `jws`, and perhaps `delta` (NULL: none), of `id` in this version. What is
  * known already is not checked again. A withdrawal is an advert here.
  * Returns: 1 it is news, 0 it is not. Errors: those of xis/advert.h, -EPERM rd.id (it is
