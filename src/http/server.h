@@ -8,8 +8,9 @@
  * A body that may be large goes to a sink piece by piece as it arrives, and a file is an answer of
  * any size; such a transfer may take as long as it needs while it goes on at XENO_HTTP_PACE.
  *
- * Bounds: connections in all and per peer address, header bytes, body bytes by route, requests a
- * peer has running, seconds for a request to arrive. All from struct xeno_http_limits.
+ * Bounds: connections in all and per peer address, header bytes, requests a peer has running, bytes
+ * of answers that it has not read, seconds for a request to arrive: all from struct
+ * xeno_http_limits. Bytes of a body: by route.
  * Context: the thread of the loop. SIGPIPE is ignored from the first server or client on.
  */
 #ifndef XENO_HTTP_SERVER_H
@@ -60,8 +61,9 @@ struct xeno_http_route {
 
 struct xeno_http_limits {
     unsigned connections, connections_per_address, running_per_peer;
-    unsigned header_bytes, idle_s, request_s;
-    /* Of a peer's answers that it has not read yet: while it has more, it is refused more. */
+    unsigned header_bytes, idle_s, request_s; /* seconds */
+    /* Of a peer's answers in memory that it has not read yet: while it has more, its next requests
+     * are refused. */
     size_t unsent_bytes;
 };
 extern const struct xeno_http_limits xeno_http_limits_default;

@@ -1,11 +1,11 @@
 /* src/member/member.h - what a daemon of a XenoCorp's member is, and keeping that true.
  *
- * A member is a party that serves: a XenoServer or a XenoStore node. It has a folder: key.pem, made
- * when it joins and never changed; credential.pem, which lives a day and is renewed when two thirds
- * of that are over; ca.pem, the XenoCorp's. Joining exchanges a one-time token for the first
- * credential. The token names the XenoCorp, so that whoever else answers at its address is not
- * taken for it; the key is written before the token is spent, so that a repeat after a crash gives
- * the same party a fresh credential.
+ * A member is a party that serves: a XenoServer, or a node (XenoStore, information service, RD
+ * system). It has a folder: key.pem, made when it joins and never changed; credential.pem, which
+ * lives a day and is renewed when two thirds of that are over; ca.pem, the XenoCorp's. Joining
+ * exchanges a one-time token for the first credential. The token names the XenoCorp, so that
+ * whoever else answers at its address is not taken for it; the key is written before the token is
+ * spent, so that a repeat after a crash gives the same party a fresh credential.
  *
  * While the daemon runs, xeno_member_tick() renews the credential, and gives it to the server and
  * the client, and fetches the signed revocation list when the last one says so, once a minute at

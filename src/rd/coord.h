@@ -3,10 +3,10 @@
  * A coordinate is a point and a height: the round trip between two machines is about the distance
  * of their points plus both heights (the way from each to the core of the network). Each XenoServer
  * keeps a node: it notes the round trips it measured to a bounded group of peers beside the
- * coordinates those peers publish, and moves its own point until they fit best. That is Vivaldi's
- * model with another solver: where Vivaldi takes one spring step a sample and forgets the sample, a
- * node keeps the recent round trips of each peer (their median counts, so that one late packet
- * moves nothing) and solves for all peers at once.
+ * coordinates those peers publish, and moves its own point until they fit best. That is the model
+ * of Vivaldi (Dabek and others, SIGCOMM 2004) with another solver: where Vivaldi takes one spring
+ * step a sample and forgets the sample, a node keeps the recent round trips of each peer (their
+ * median counts, so that one late packet moves nothing) and solves for all peers at once.
  *
  * A peer may lie, about its coordinate or by answering late. What one peer can do is bounded: its
  * pull has a limit whatever it claims, peers that contradict the others count for nearly nothing,

@@ -1,9 +1,10 @@
 /* src/rd/find-priv.h - private to src/rd: one find, in its stages.
  *
- *     rd_match      which constraints each server fails, as bits         match.c, where.c, cost.c,
- * trips.c rd_rank       the best of those that fail none                     rank.c, sets.c
- *     rd_explain    what the others fell to, what could be asked for     explain.c
- *     rd_why        the winners' reasons                                 why.c
+ *     rd_match     which constraints each server fails, as bits        match.c, where.c, cost.c,
+ *                                                                      trips.c
+ *     rd_rank      the best of those that fail none                    rank.c, sets.c
+ *     rd_explain   what the others fell to, what could be asked for    explain.c, words.c
+ *     rd_why       the winners' reasons                                why.c
  */
 #ifndef XENO_RD_FIND_PRIV_H
 #define XENO_RD_FIND_PRIV_H

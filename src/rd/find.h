@@ -12,9 +12,12 @@
  *             What is not known comes last. Equal ones: cheaper first, then by id.
  *     explain of the rest, what each fell to, and the least that would have to be asked otherwise
  *
+ * What may be asked for is rfc/0019, whose objectives are those of section IV-B of the platform's
+ * paper. The request is read by rd/request.h, the answer written by rd/answer.h.
+ *
  * Pure: no clock, no I/O, no randomness; round trips and paths to other addresses come in by
- * struct xeno_rd_network. The request is read by rd/request.h, the
- * answer (rfc/0019) written by rd/answer.h. Money is micro-credits, round trips are microseconds.
+ * struct xeno_rd_network. Money is micro-credits; round trips are microseconds in requests
+ * (`_us`), milliseconds in struct xeno_latency.
  *
  * Context: one thread at a time for one xeno_rd; a find writes into scratch columns of it.
  */
@@ -55,7 +58,7 @@ struct xeno_query_tree;
 /* --- the servers --- */
 
 struct xeno_rd;
-struct xeno_rd *xeno_rd_new(size_t max_servers);
+struct xeno_rd *xeno_rd_new(size_t max_servers); /* the caller's */
 void xeno_rd_free(struct xeno_rd *rd);
 XENO_DEFINE_AUTO(xeno_rd, xeno_rd_free);
 
@@ -91,8 +94,8 @@ bool xeno_rd_slot(const struct xeno_rd *rd, const struct xeno_id *id, uint32_t *
 const struct xeno_near_map *xeno_rd_map(const struct xeno_rd *rd);
 
 /* A round trip that an advert names belongs to a server that may become known later. Puts link old
- * adverts to new servers bit by bit; this does it for all (a third of a second for 100,000, nothing
- * when no server came or went): after a snapshot, and now and then. */
+ * adverts to new servers bit by bit; this does it for all (a second or so for 100,000, nothing when
+ * no server came or went): after a snapshot, and now and then. */
 void xeno_rd_settle(struct xeno_rd *rd);
 
 /* --- the question --- */

@@ -5,7 +5,7 @@
  * machine into one figure, less being better, that takes the uncertainty with it: of two equal
  * predictions the surer one is better, and an unknown is never silently good.
  *
- * Pure. Units: milliseconds.
+ * Pure. Units: milliseconds. Context: any thread.
  */
 #ifndef XENO_RD_LATENCY_H
 #define XENO_RD_LATENCY_H

@@ -53,6 +53,7 @@ struct xeno_found {
     size_t count;
     struct xeno_hit *hits;
 };
+
 /* What is known of a token. */
 struct xeno_token_info {
     const char *path; /* valid until the reader leaves */

@@ -79,8 +79,8 @@ XENO_DEFINE_AUTO(xeno_query_tree, xeno_query_free);
  *
  * Returns: 0 and the tree, the caller's, which borrows nothing.
  * Errors:  -EINVAL query.form (no clause, two kinds of clause in one, an unknown member, an empty
- *          list, min above max), query.nodes, query.depth, query.values, -EFBIG query.bytes; json.*
- * for members of a wrong type. All name the place.
+ *          list, min above max), query.nodes, query.depth, query.values, -EFBIG query.bytes; for
+ *          members of a wrong type json.*. All name the place.
  */
 int xeno_query_read(const struct xeno_json_at *at, struct xeno_query_tree **ret,
                     struct xeno_err *err);

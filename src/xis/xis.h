@@ -1,9 +1,11 @@
 /* src/xis/xis.h - an information service's store: adverts, their versions, leases, index and feed.
  *
- *   put --> alive --lease over--> expired ---.
- *             |                              |--all leases ever told for the id are over-->
- * forgotten
- *             '--withdrawal--> withdrawn ----'
+ *     put --> alive --lease over--> expired ----.
+ *               |                               +--all leases ever told are over--> forgotten
+ *               '--withdrawal--> withdrawn -----'
+ *
+ * What is asked over the network is RFC 0016, whose operations are those of section III-A of the
+ * platform's paper; what adverts are is RFC 0015.
  *
  * 1. Of one id the higher version counts: equal and older ones are refused, also while the id is
  *    expired or withdrawn. What is dead is remembered until no text of the id that was ever taken
@@ -44,7 +46,7 @@ struct xeno_xis_limits {
     size_t ids;             /* alive and dead [2,000,000] */
     size_t tokens;          /* different paths in the index [65,536] */
     size_t watches;         /* in all [1,024] */
-    size_t carrier_watches; /* of one owner [16] */
+    size_t carrier_watches; /* of one credential [16] */
 };
 
 struct xeno_xis *xeno_xis_new(const struct xeno_env *env, const struct xeno_xis_limits *limits);
@@ -75,12 +77,14 @@ int xeno_xis_admit(struct xeno_xis *x, const struct xeno_xis_carrier *c, xeno_ti
                    struct xeno_err *err);
 
 /* What an advert that is on its way here needs of its carrier's bounds and of this node's: set
- * aside, so that what is written to a database in between is sure of its place. */
+ * aside, so that what is written to a database in between is sure of its place. Bytes are of signed
+ * texts, the rest is counted as in the bounds. */
 struct xeno_xis_claim {
     uint32_t carrier; /* 0: nothing is set aside */
     size_t adverts, bytes, tokens, ids;
 };
-/* Borrows: a and c. To be ended in any case, before the advert is put, then without bounds.
+/* Set aside what `a` needs. Borrows: a and c. End the claim in any case, and before the advert is
+ * put, which is then done for the same carrier with XENO_XIS_UNBOUNDED: its room was found here.
  * Errors: -EEXIST xis.old, -EDQUOT xis.quota, -ENOSPC xis.full, as xeno_xis_put(). */
 int xeno_xis_claim(struct xeno_xis *x, const struct xeno_advert *a,
                    const struct xeno_xis_carrier *c, struct xeno_xis_claim *ret,
@@ -183,7 +187,7 @@ struct xeno_xis_ask {
     bool desc;
     uint64_t place;
     size_t limit; /* XENO_XIS_LIMIT at most; place + limit XENO_XIS_REACH */
-    size_t work;  /* adverts looked at, at most; 0: XENO_XIS_WORK */
+    size_t work;  /* adverts looked at, fewer where they are long; 0: XENO_XIS_WORK */
 };
 #define XENO_XIS_WORK  250000
 #define XENO_XIS_REACH 250000

@@ -1,6 +1,7 @@
 /* src/xisd/ask.h - a lookup as it is asked, and its answer as text (rfc/0016, section 3).
  *
  * On the path of batches: nothing is allocated but the answer's buffer, and no JSON value is made.
+ * Pure. Context: any thread.
  */
 #ifndef XENO_XISD_ASK_H
 #define XENO_XISD_ASK_H

@@ -1,4 +1,5 @@
-/* src/xisd/options.h - what an operator may decide about an information service. */
+/* src/xisd/options.h - what an operator may decide about an information service. Units, bounds and
+ * defaults are those of the table in options.c, which xisd(8) has. */
 #ifndef XENO_XISD_OPTIONS_H
 #define XENO_XISD_OPTIONS_H
 

@@ -2,7 +2,7 @@
  *
  * The store bounds what a carrier has and how often it updates (xis/xis.h); here is what asking
  * costs: lookups a second, and requests that wait. A party is forgotten when it has nothing open
- * and may ask for as much as ever.
+ * and may ask for as much as ever. Context: the loop's thread.
  */
 #ifndef XENO_XISD_PARTY_H
 #define XENO_XISD_PARTY_H

@@ -1,7 +1,10 @@
 /* src/xisd/update.h - an advert, a delta or a withdrawal on its way into database and index.
  *
- *     rate, whose is it (loop) -> signature, form, lease (a checker) -> bounds: its room is set
- * aside (loop) -> database (the writer) -> index, then the answer (loop)
+ *     loop       rate; whose is it?          xeno_xis_admit()
+ *     checker    signature, form, lease      xeno_advert_open(), _merge(), _timely()
+ *     loop       bounds: room is set aside   xeno_xis_claim(); not for what peers told
+ *     writer     database                    xisd_store_put()
+ *     loop       index, then the answer      xeno_kept_put()
  */
 #ifndef XENO_XISD_UPDATE_H
 #define XENO_XISD_UPDATE_H

@@ -5,8 +5,9 @@
  * goes through the threads of db/work.h: checkers verify signatures and parse, the one writer keeps
  * the documents in the database, and back on the loop the index takes them and the answer leaves.
  *
- *     PUT, PATCH, DELETE -> carrier's bounds -> checkers -> writer: database -> loop: index, answer
- *     lookups, queries, changes, watches -> index                             (rfc/0016)
+ *     PUT, PATCH, DELETE -> rate -> checkers -> bounds (loop) -> writer: database -> loop: index,
+ *                                                                                answer (update.h)
+ *     lookups, queries, changes, watches -> index                                      (rfc/0016)
  */
 #ifndef XENO_XISD_XISD_H
 #define XENO_XISD_XISD_H

@@ -1,4 +1,5 @@
-/* src/xrdd/accounts.h - what each credential has asked for in this minute. */
+/* src/xrdd/accounts.h - what each credential has asked for in this minute: finds, and prefixes that
+ * were measured on its account. Context: the thread of the loop. */
 #ifndef XENO_XRDD_ACCOUNTS_H
 #define XENO_XRDD_ACCOUNTS_H
 

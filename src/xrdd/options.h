@@ -1,4 +1,5 @@
-/* src/xrdd/options.h - what an operator may decide about an RD system. */
+/* src/xrdd/options.h - what an operator may decide about an RD system. Units, bounds and defaults
+ * are those of the table in options.c, which xrdd(8) has. */
 #ifndef XENO_XRDD_OPTIONS_H
 #define XENO_XRDD_OPTIONS_H
 

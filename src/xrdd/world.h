@@ -21,6 +21,7 @@
 
 struct xrdd_world;
 
+/* max: XenoServers. The caller's. */
 struct xrdd_world *xrdd_world_new(const struct xeno_env *env, size_t max);
 void xrdd_world_free(struct xrdd_world *w);
 XENO_DEFINE_AUTO(xrdd_world, xrdd_world_free);

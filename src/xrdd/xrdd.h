@@ -1,9 +1,10 @@
 /* src/xrdd/xrdd.h - what the files of xrdd share. Private to the program.
  *
  * xrdd faces the network, holds no rights, and keeps nothing: what it knows it has from XIS nodes
- * by their public interface (rfc/0016), and after a restart it has it from there again. One thread
- * runs the loop. Nothing here waits: a question that needs measurements is kept until they came, or
- * their time is over.
+ * by their public interface (rfc/0016), and after a restart it has it from there again. It answers
+ * rfc/0019. One thread runs the loop, and does the work: finds, and checking what XIS nodes tell.
+ * Nothing here waits: a question that needs measurements is kept until they came, or their time is
+ * over.
  */
 #ifndef XENO_XRDD_XRDD_H
 #define XENO_XRDD_XRDD_H
