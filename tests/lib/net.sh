@@ -28,6 +28,7 @@ in_a_world() {
     outside ip addr add 198.51.100.2/24 dev eth0
     outside ip link set lo up
     outside ip link set eth0 up
+    wait_for 5 eval 'ip -br link show up0 | grep -q " UP "' || bail "the cable has no signal"
     ip route add default via 198.51.100.2
     # A way back that a session must not profit from: outside knows where the pool would be.
     outside ip route add 10.77.0.0/16 via 198.51.100.1

@@ -74,7 +74,7 @@ ok "and nothing was lost" cmp big body
 
 # Damage behind its back: as long as it should be, and not what it should be.
 head -c 19999999 big >bad && printf X >>bad
-s3 PUT "/xeno/$big_key" bad
+ok "somebody else writes there" wait_for 10 s3 PUT "/xeno/$big_key" bad
 lose_cache
 to alice GET "/v2/$A/web/blobs/$D" >/dev/null
 is "$(status)" 404 "what is damaged there is not served"
