@@ -1,16 +1,18 @@
-/* bench/xis/load.c - load on a running information service, over mutual TLS.
+/* bench/xis/load.c - load on a running information service, or on an RD, over mutual TLS.
  *
  *     bench-xis-load URL CA.pem KEY.pem CERT.pem put FILE AT-ONCE
  *     bench-xis-load URL CA.pem KEY.pem CERT.pem batches LINES AT-ONCE SECONDS [TOKENS]
  *     bench-xis-load URL CA.pem KEY.pem CERT.pem singles RATE CONNECTIONS SECONDS [TOKENS]
+ *     bench-xis-load URL CA.pem KEY.pem CERT.pem finds FILE CONNECTIONS SECONDS
  *
  * put: each line of FILE is a signed text, an advert or a delta. batches: LINES lookups in a
  * request, AT-ONCE requests under way. singles: lookups one by one, begun at RATE a second whether
  * or not the answers are here, and how late an answer is counts from when it was to be asked; RATE
- * 0: each connection asks again when it has its answer. Each request under way has a connection.
- * Lookups are those of gen.h or, with TOKENS, ranges of numbers below a million of T0 to
- * T(TOKENS-1), made before the clock runs. Every answer must be whole, 200, and have a result for
- * each lookup. Prints one line of JSON.
+ * 0: each connection asks again when it has its answer. finds: each line of FILE is a question to
+ * an RD, in turn, which has to find some XenoServer; asked again at once. Each request under way
+ * has a connection. Lookups are those of gen.h or, with TOKENS, ranges of numbers below a million
+ * of T0 to T(TOKENS-1), made before the clock runs. Every answer must be whole, 200, and have a
+ * result for each lookup. Prints one line of JSON.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +35,7 @@
 #define BELOW       1000000
 #define LIMIT       10
 #define CONNECTIONS 512
+#define FOUND       "{\"answers\":[{"
 #define PATIENCE_S  60 /* for the last answers */
 
 struct conn {
@@ -54,6 +57,7 @@ static struct {
     double *ms;
     size_t samples;
     char *at; /* of FILE */
+    char *questions;
     char last[200];
 } w = { .seed = 1 };
 
@@ -117,6 +121,22 @@ static void make_single(struct xeno_buf *out)
     make_lookup(&l, token);
     gen_lookup_query(&l, query, sizeof query);
     xeno_buf_printf(out, "GET /v1/lookup?%s HTTP/1.1\r\nHost: %s\r\n\r\n", query, w.host);
+}
+
+static void make_finds(void)
+{
+    for (char *rest = w.questions, *line; (line = strsep(&rest, "\n")) != NULL;) {
+        if (*line == '\0')
+            continue;
+        w.asks = xeno_grow(w.asks, w.ask_count + 1);
+        w.asks[w.ask_count] = (struct xeno_buf)XENO_BUF_INIT;
+        xeno_buf_printf(&w.asks[w.ask_count++],
+                        "POST /v1/find HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json"
+                        "\r\nContent-Length: %zu\r\n\r\n%s",
+                        w.host, strlen(line), line);
+    }
+    if (w.ask_count == 0)
+        exit(EXIT_FAILURE);
 }
 
 static void make_asks(void)
@@ -190,6 +210,8 @@ static bool is_right(const struct answer *a)
 {
     if (w.at)
         return a->status == 200 || a->status == 201;
+    if (w.questions)
+        return a->status == 200 && strncmp(a->body, FOUND, sizeof FOUND - 1) == 0;
     return a->status == 200 && answer_results(a) == (w.lines ? w.lines : 1);
 }
 
@@ -306,9 +328,13 @@ int main(int argc, char **argv)
         w.at = read_text(argv[6]);
     else if (strcmp(argv[5], "batches") == 0)
         w.lines = strtoll(argv[6], NULL, 10);
+    else if (strcmp(argv[5], "finds") == 0)
+        w.questions = read_text(argv[6]);
     else
         w.rate = strtoll(argv[6], NULL, 10);
-    if (!w.at)
+    if (w.questions)
+        make_finds();
+    else if (!w.at)
         make_asks();
     w.begin = now_ns();
     w.end = w.begin + (argc > 8 ? strtoll(argv[8], NULL, 10) : 0) * XENO_NS_PER_S;
