@@ -84,13 +84,6 @@ double xeno_coord_rtt(const struct xeno_coord *a, const struct xeno_coord *b, do
     return ms;
 }
 
-void xeno_coord_rtts(const struct xeno_coord *from, const struct xeno_coord *to, size_t n,
-                     float *ret_ms)
-{
-    for (size_t i = 0; i < n; i++)
-        ret_ms[i] = (float)predict(from, &to[i]);
-}
-
 /* splitmix64, as base/env.c has it for tests: scatters a seed. */
 static uint64_t scatter(uint64_t *state)
 {

@@ -60,11 +60,6 @@ bool xeno_coord_useful(const struct xeno_coord *c);
 double xeno_coord_rtt(const struct xeno_coord *a, const struct xeno_coord *b, double *ret_low,
                       double *ret_high);
 
-/* The same for many against one, without bounds and without checks: both must be ok. A hundred
- * thousand take about a millisecond. `ret_ms` holds n. */
-void xeno_coord_rtts(const struct xeno_coord *from, const struct xeno_coord *to, size_t n,
-                     float *ret_ms);
-
 /* A node: the state behind one's own coordinate. */
 struct xeno_coord_node;
 
