@@ -18,9 +18,11 @@
 #include "base/io.h"
 #include "task/cgroup-priv.h"
 
-#define CGROUP2_MAGIC 0x63677270
-#define KILL_WAIT_MS  10000
-#define TOP_WAIT_MS   10000
+#define CGROUP2_MAGIC    0x63677270
+#define KILL_WAIT_MS     10000
+#define SESSION_WAIT_MS  200   /* its processes have ended before: xeno_cgroup_kill() */
+#define INSTANCE_WAIT_MS 10000 /* daemons that were killed may still be ending */
+#define TOP_WAIT_MS      10000
 
 /* --- small files --- */
 
@@ -410,8 +412,9 @@ int xeno_cgroup_kill(struct xeno_cgroups *cg, const char *session, struct xeno_e
 }
 
 /* rmdir of a folder and those below, deepest first. A group that has just lost its last process may
- * be busy for a moment. */
-static int remove_folder(const char *path)
+ * be busy for a moment, and one whose process was killed until the kernel has ended that: each is
+ * waited for so long. */
+static int remove_folder(const char *path, int wait_ms)
 {
     DIR *dir = opendir(path);
     struct dirent *e;
@@ -423,16 +426,16 @@ static int remove_folder(const char *path)
         if (e->d_type != DT_DIR || e->d_name[0] == '.')
             continue;
         sub = xeno_asprintf("%s/%s", path, e->d_name);
-        r = remove_folder(sub);
+        r = remove_folder(sub, wait_ms);
         if (r < 0)
             break;
     }
     if (dir)
         closedir(dir);
-    for (int tries = 0; r == 0 && rmdir(path) < 0; tries++) {
+    for (int waited = 0; r == 0 && rmdir(path) < 0; waited += 2) {
         if (errno == ENOENT)
             return 0;
-        if (errno != EBUSY || tries >= 100)
+        if (errno != EBUSY || waited >= wait_ms)
             return -errno;
         nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
     }
@@ -449,7 +452,7 @@ int xeno_cgroup_remove_task(struct xeno_cgroups *cg, const char *session, const 
         const char *mount = i < cg->ntrees ? cg->trees[i].mount : cg->unified;
         xeno_autofree char *path = xeno_asprintf("%s%s/sessions/%s%s%s", mount, cg->base, session,
                                                  task ? "/" : "", task ? task : "");
-        int r = remove_folder(path);
+        int r = remove_folder(path, SESSION_WAIT_MS);
 
         if (r < 0 && first == 0)
             first = xeno_fail_errno(err, r, "cgroup.remove", "remove '%s'", path);
@@ -538,7 +541,7 @@ int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err)
         int r;
 
         empty_daemons(mount, cg);
-        r = remove_folder(path);
+        r = remove_folder(path, INSTANCE_WAIT_MS);
         if (r < 0 && first == 0)
             first = xeno_fail_errno(err, r, "cgroup.remove", "remove '%s'", path);
     }
