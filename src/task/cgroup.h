@@ -136,7 +136,7 @@ char *xeno_cgroup_oci_path(const struct xeno_cgroups *cg, const char *session, c
 
 /* Remove the instance's own groups and what is left below them; processes that the daemons' group
  * holds (an environment manager that still runs) go to the group above, or to another instance's
- * daemons in the same unit.
+ * daemons in the same unit. What is ending is waited for, ten seconds at most for a group.
  * Errors: -EBUSY cgroup.remove when a session has a process, cgroup.busy. */
 int xeno_cgroups_remove(struct xeno_cgroups *cg, struct xeno_err *err);
 

@@ -1,8 +1,9 @@
 /* src/xrdd/told.h - what an XIS tells in its change feed (rfc/0016), page by page.
  *
- * The form of a page is the XIS's: one that is wrong is refused as a whole and what follows it is
- * not known, so the caller asks again. What is wrong with an advert is its XenoServer's: it is
- * counted and passed over. Context: the thread of the world.
+ * The form of a page is the XIS's: one that is wrong is refused, and the caller asks for it again.
+ * Changes before the fault were taken, which does no harm: each is checked by itself. What is wrong
+ * with an advert is its XenoServer's: it is counted and passed over. Context: the thread of the
+ * world.
  */
 #ifndef XENO_XRDD_TOLD_H
 #define XENO_XRDD_TOLD_H
